@@ -1,0 +1,5 @@
+# OXIDIZED_SANITIZE=address,undefined | thread, applied to every target of the build.
+if(OXIDIZED_SANITIZE)
+  add_compile_options(-fsanitize=${OXIDIZED_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  add_link_options(-fsanitize=${OXIDIZED_SANITIZE})
+endif()

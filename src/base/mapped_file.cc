@@ -1,0 +1,91 @@
+#include "base/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+
+namespace oxidized {
+namespace {
+
+struct FileDescriptor {
+  int fd;
+  ~FileDescriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+// mmap rather than malloc, so that reading a large file and mapping it differ in nothing but who fills the pages.
+std::byte* MapAnonymous(const std::filesystem::path& path, size_t size) {
+  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) {
+    Fail(ErrorKind::kNoMemory, "{}: no memory for its {} bytes (--use-mmap=true needs none)", path.string(), size);
+  }
+  return static_cast<std::byte*>(data);
+}
+
+void ReadAll(int fd, const std::filesystem::path& path, std::byte* data, size_t size) {
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t got = ::pread(fd, data + done, size - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) Fail(ErrorKind::kBadFile, "{}: read failed: {}", path.string(), std::strerror(errno));
+    if (got == 0) Fail(ErrorKind::kBadFile, "{}: became shorter while it was read", path.string());
+    done += static_cast<size_t>(got);
+  }
+}
+
+}  // namespace
+
+MappedFile MappedFile::Open(const std::filesystem::path& path, Mode mode) {
+  // O_NONBLOCK: opening a named pipe must not wait for a writer; regular files ignore it.
+  FileDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (file.fd < 0) Fail(ErrorKind::kBadFile, "{}: {}", path.string(), std::strerror(errno));
+  struct stat status{};
+  if (::fstat(file.fd, &status) != 0) Fail(ErrorKind::kBadFile, "{}: {}", path.string(), std::strerror(errno));
+  if (!S_ISREG(status.st_mode)) Fail(ErrorKind::kBadFile, "{}: not a regular file", path.string());
+
+  MappedFile result;
+  result.path_ = path;
+  const size_t size = static_cast<size_t>(status.st_size);
+  if (size == 0) return result;
+  if (mode == Mode::kMap) {
+    void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
+    if (data == MAP_FAILED) Fail(ErrorKind::kBadFile, "{}: cannot be mapped: {}", path.string(), std::strerror(errno));
+    result.data_ = static_cast<const std::byte*>(data);
+    result.size_ = size;
+    result.mapped_ = true;
+  } else {
+    std::byte* data = MapAnonymous(path, size);
+    result.data_ = data;  // owned from here on, also when the read throws
+    result.size_ = size;
+    ReadAll(file.fd, path, data, size);
+  }
+  result.registration_ =
+      MemoryRegistration(path.filename().string(), mode == Mode::kMap ? MemoryClass::kMapped : MemoryClass::kWeights,
+                         static_cast<int64_t>(size));
+  return result;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(mapped_, other.mapped_);
+  std::swap(registration_, other.registration_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+}  // namespace oxidized

@@ -1,0 +1,39 @@
+// A whole file as read-only bytes: mapped (the default: nothing is copied, pages arrive when touched) or read into
+// memory. Used by every reader of model files; owns the bytes that weights are views of.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+
+#include "base/memory_registry.h"
+
+namespace oxidized {
+
+class MappedFile {
+ public:
+  enum class Mode { kMap, kRead };
+
+  // Throws Error(kBadFile) naming the path when it cannot be opened, is no regular file, or shrinks while read.
+  static MappedFile Open(const std::filesystem::path& path, Mode mode = Mode::kMap);
+
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::filesystem::path& path() const { return path_; }
+  bool mapped() const { return mapped_; }
+
+ private:
+  MappedFile() = default;
+
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+  bool mapped_ = false;
+  MemoryRegistration registration_;
+};
+
+}  // namespace oxidized

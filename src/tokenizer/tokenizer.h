@@ -1,0 +1,49 @@
+// Byte-level BPE for gpt-oss: text to token ids and back.
+//
+// Loads `tokenizer.json` (Hugging Face) or a tiktoken rank file. Encode treats every string as ordinary text: the text
+// of a special token in user input never becomes that token. Only callers that render a prompt format use SpecialId.
+// Thread safe after construction.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace oxidized {
+
+class Tokenizer {
+ public:
+  // Throws Error(kBadFile) naming the path, what was found and what was expected.
+  static std::unique_ptr<Tokenizer> Load(const std::filesystem::path& path);
+  // The same from bytes in memory; `name` stands for the path in messages. Entry point of the fuzz targets.
+  static std::unique_ptr<Tokenizer> FromTokenizerJson(std::string_view json, const std::string& name);
+  static std::unique_ptr<Tokenizer> FromRankFile(std::string_view text, const std::string& name);
+
+  ~Tokenizer();
+  Tokenizer(const Tokenizer&) = delete;
+  Tokenizer& operator=(const Tokenizer&) = delete;
+
+  // Ordinary encoding. Invalid UTF-8 is repaired first: one U+FFFD for each maximal invalid part.
+  std::vector<int32_t> Encode(std::string_view text) const;
+  void Encode(std::string_view text, std::vector<int32_t>& out) const;  // appends
+  // Like Encode, but the text of a special token becomes that token (raw prompts in the Harmony format).
+  std::vector<int32_t> EncodeWithSpecials(std::string_view text) const;
+
+  // The bytes of a token; a special token's text. nullopt: no such id.
+  std::optional<std::string_view> TokenBytes(int32_t id) const;
+  bool IsSpecial(int32_t id) const;
+  std::optional<int32_t> SpecialId(std::string_view text) const;  // "<|start|>"
+
+  int32_t vocab_size() const;  // highest known id + 1
+
+ private:
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace oxidized
