@@ -1,0 +1,17 @@
+# Cross-compiles for 64-bit ARM Linux and runs the tests under qemu's user-mode emulation. Libraries come from
+# build-aarch64-sysroot/, which `./build.sh test --full` fills with Debian's arm64 packages.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+
+get_filename_component(OXIDIZED_ARM_ROOT ${CMAKE_CURRENT_LIST_DIR}/../build-aarch64-sysroot ABSOLUTE)
+set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64-static;-L;${OXIDIZED_ARM_ROOT})
+set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
+set(CMAKE_FIND_ROOT_PATH ${OXIDIZED_ARM_ROOT})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${OXIDIZED_ARM_ROOT})
+set(ENV{PKG_CONFIG_LIBDIR}
+    ${OXIDIZED_ARM_ROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${OXIDIZED_ARM_ROOT}/usr/share/pkgconfig)

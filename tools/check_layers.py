@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Fails on an #include edge that the floors of docs/architecture.md do not allow.
+
+    tools/check_layers.py [REPOSITORY]
+
+Reads src/**/*.{h,cc,cu} and the DEPS of each module's CMakeLists.txt. Needs nothing but Python. Its own test, which
+plants bad edges, is tools/check_layers_test.py; both are registered with ctest.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+# A module includes itself and modules on lower floors, never its neighbours.
+FLOORS = {
+    "base": 0,
+    "tensor": 1, "parallel": 1, "telemetry": 1,
+    "model": 2, "tokenizer": 2, "sampling": 2, "kernels": 2,
+    "moe": 3, "kv": 3, "checkpoint": 3, "harmony": 3,
+    "memory": 4, "executor": 4,
+    "engine": 5,
+    "chat": 6,
+    "runtime": 7,
+    "server": 8,
+    "cli": 9,
+}
+
+# What the engine may know of the executor: the contract. It knows nothing of text, files or arithmetic.
+ENGINE_SEES = {"executor/executor.h", "executor/step_batch.h"}
+ENGINE_NEVER = {"tokenizer", "harmony", "kernels", "checkpoint"}
+
+# Concrete executors are named by the composition root alone.
+CONCRETE_EXECUTOR = re.compile(r"executor/(reference|cpu|cuda)/")
+
+# Headers that cost seconds in every file that includes them, or that belong behind one of our own: never in a header.
+HEAVY = re.compile(r"(CLI/|nlohmann/(?!json_fwd)|simdjson|pcre2|boost/|spdlog/|prometheus/|curl/|cuda|cublas|nccl)")
+
+# Only tests see these: the fake executor and its like, and the comparator of tests/support.
+TEST_ONLY = re.compile(r"(executor/testing/|support/|gtest/|gmock/|benchmark/)")
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+DEPS = re.compile(r"oxidized_module\((\w+)(.*?)\)", re.DOTALL)
+
+
+def is_test(path):
+    return path.stem.endswith(("_test", "_bench")) or "testing" in path.parts
+
+
+def check_include(path, quote, target):
+    """The complaint about one #include of `path` (relative to src/), or None."""
+    module = path.parts[0]
+    if HEAVY.match(target):
+        if path.suffix == ".h":
+            return f"heavy header {target} in a header: include it in the .cc"
+        return None
+    if TEST_ONLY.match(target):
+        return None if is_test(path) else f"{target} is for tests only"
+    if quote == "<":
+        if target.split("/")[0] in FLOORS and "/" in target:
+            return f"our own header {target} in angle brackets"
+        return None
+
+    other = target.split("/")[0]
+    if other not in FLOORS or "/" not in target or ".." in target.split("/"):
+        return f'"{target}" does not begin with a known module (include root: src/)'
+    if other == module:
+        return None
+    if FLOORS[other] >= FLOORS[module]:
+        return f"{module} (F{FLOORS[module]}) must not include {other} (F{FLOORS[other]}): {target}"
+    if module == "engine" and other in ENGINE_NEVER:
+        return f"engine must not know {other}: {target}"
+    if module == "engine" and other == "executor" and target not in ENGINE_SEES:
+        return f"engine sees only {', '.join(sorted(ENGINE_SEES))} of executor, not {target}"
+    if CONCRETE_EXECUTOR.match(target) and module != "runtime" and not is_test(path):
+        return f"only runtime names a concrete executor: {target}"
+    return None
+
+
+def check_repository(root):
+    """All complaints about the tree at `root`, as lines `file:line: complaint`, and the number of files read."""
+    src = root / "src"
+    complaints = []
+    files = sorted(p for p in src.rglob("*") if p.suffix in (".h", ".cc", ".cu"))
+    for file in files:
+        path = file.relative_to(src)
+        if path.parts[0] not in FLOORS:
+            complaints.append(f"src/{path}:1: unknown module {path.parts[0]}: give it a floor in {Path(__file__).name}")
+            continue
+        text = file.read_text(encoding="utf-8")
+        for match in INCLUDE.finditer(text):
+            complaint = check_include(path, match[1], match[2])
+            if complaint:
+                complaints.append(f"src/{path}:{text.count(chr(10), 0, match.start(1)) + 1}: {complaint}")
+
+    for file in sorted(src.glob("*/CMakeLists.txt")):
+        for module, arguments in DEPS.findall(file.read_text(encoding="utf-8")):
+            dependencies = re.search(r"\bDEPS\s+([a-z_\s]+)", arguments)
+            for other in dependencies[1].split() if dependencies else []:
+                if FLOORS.get(other, 99) >= FLOORS.get(module, -1):
+                    complaints.append(f"{file.relative_to(root)}:1: {module} must not depend on {other}")
+    return complaints, len(files)
+
+
+def main():
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent)
+    complaints, files = check_repository(root)
+    for complaint in complaints:
+        print(complaint)
+    if files == 0:
+        print(f"no sources under {root}/src")
+        return 1
+    print(f"{files} files, {len(complaints)} edges that the floors do not allow")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

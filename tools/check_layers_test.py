@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Plants good and bad edges in a small tree and asks check_layers.py about each."""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+import check_layers
+
+
+class CheckLayers(unittest.TestCase):
+    def complaints(self, files):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            for name, text in files.items():
+                path = root / "src" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            return check_layers.check_repository(root)[0]
+
+    def allowed(self, name, include):
+        self.assertEqual(self.complaints({name: f"#include {include}\n"}), [])
+
+    def refused(self, name, include, because):
+        found = self.complaints({name: f"// first line\n#include {include}\n"})
+        self.assertEqual(len(found), 1, found)
+        self.assertTrue(found[0].startswith(f"src/{name}:2: "), found[0])
+        self.assertIn(because, found[0])
+
+    def test_downward_and_inward_edges_are_allowed(self):
+        self.allowed("model/a.h", '"tensor/dtype.h"')
+        self.allowed("model/a.h", '"model/b.h"')
+        self.allowed("cli/a.cc", '"base/error.h"')
+        self.allowed("engine/a.h", '"executor/executor.h"')
+        self.allowed("engine/a.h", '"executor/step_batch.h"')
+        self.allowed("base/a.h", "<vector>")
+
+    def test_upward_edge(self):
+        self.refused("tensor/a.h", '"model/model_config.h"', "must not include model (F2)")
+        self.refused("base/a.cc", '"cli/main.h"', "must not include cli (F9)")
+
+    def test_sideways_edge(self):
+        self.refused("kv/a.h", '"moe/routing_policy.h"', "must not include moe (F3)")
+        self.refused("tokenizer/a.cc", '"model/rope.h"', "must not include model (F2)")
+
+    def test_unknown_module(self):
+        self.refused("model/a.h", '"helpers/b.h"', "known module")
+        self.refused("model/a.h", '"../tensor/dtype.h"', "known module")
+        self.refused("model/a.h", '"model_config.h"', "known module")
+        self.assertIn("unknown module", self.complaints({"helpers/a.h": ""})[0])
+
+    def test_engine_sees_only_the_contract(self):
+        self.refused("engine/a.cc", '"executor/taps.h"', "engine sees only")
+        self.refused("engine/a.cc", '"executor/reference/reference_executor.h"', "engine sees only")
+        for module in ("tokenizer", "harmony", "kernels", "checkpoint"):
+            self.refused("engine/a.cc", f'"{module}/a.h"', "engine must not know")
+
+    def test_only_runtime_names_a_concrete_executor(self):
+        self.refused("cli/a.cc", '"executor/reference/reference_executor.h"', "only runtime")
+        self.refused("chat/a.cc", '"executor/cpu/cpu_executor.h"', "only runtime")
+        self.allowed("runtime/a.cc", '"executor/reference/reference_executor.h"')
+        self.allowed("executor/a.cc", '"executor/reference/reference_executor.h"')
+
+    def test_test_only_headers(self):
+        self.refused("engine/a.cc", '"executor/testing/fake_executor.h"', "tests only")
+        self.refused("model/a.cc", "<gtest/gtest.h>", "tests only")
+        self.allowed("engine/a_test.cc", '"executor/testing/fake_executor.h"')
+        self.allowed("executor/testing/conformance.h", "<gtest/gtest.h>")
+        self.allowed("model/a_test.cc", '"support/compare.h"')
+
+    def test_heavy_headers_stay_out_of_headers(self):
+        for include in ("<CLI/CLI.hpp>", "<nlohmann/json.hpp>", "<simdjson.h>", "<pcre2.h>", "<boost/beast.hpp>",
+                        "<cuda_runtime.h>", "<spdlog/spdlog.h>"):
+            self.refused("cli/a.h", include, "heavy header")
+            self.allowed("cli/a.cc", include)
+        self.refused("cli/a.h", '"nlohmann/json.hpp"', "heavy header")
+        self.allowed("cli/a.h", "<nlohmann/json_fwd.hpp>")
+
+    def test_own_header_in_angle_brackets(self):
+        self.refused("model/a.h", "<tensor/dtype.h>", "angle brackets")
+
+    def test_spacing_and_comments(self):
+        self.refused("tensor/a.h", '  "model/model_config.h"  // why', "must not include")
+        self.assertEqual(self.complaints({"tensor/a.h": '// #include "model/model_config.h"\n'}), [])
+        self.assertEqual(len(self.complaints({"tensor/a.h": '#  include\t"model/a.h"\n'})), 1)
+
+    def test_cmake_dependencies(self):
+        good = {"model/CMakeLists.txt": "oxidized_module(model DEPS tensor base LIBS x::y)"}
+        self.assertEqual(self.complaints(good), [])
+        found = self.complaints({"tensor/CMakeLists.txt": "oxidized_module(tensor DEPS\n  base model)"})
+        self.assertEqual(found, ["src/tensor/CMakeLists.txt:1: tensor must not depend on model"])
+
+    def test_the_table_is_the_one_in_the_documentation(self):
+        text = (Path(check_layers.__file__).resolve().parent.parent / "docs" / "architecture.md").read_text("utf-8")
+        for module, floor in check_layers.FLOORS.items():
+            self.assertRegex(text, rf"\| `{module}` \| {floor} \|", f"docs/architecture.md: {module} on floor {floor}")
+
+
+if __name__ == "__main__":
+    unittest.main()
