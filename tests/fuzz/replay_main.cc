@@ -1,7 +1,9 @@
-// Runs a fuzz target over files, without a fuzzer: the committed corpus as a regression test for any compiler.
+// Runs a fuzz target over files, without a fuzzer: the committed corpus as a regression test for any
+// compiler.
 //
-// usage: TARGET_replay CORPUS_FOLDER. Fails when there is no file to run, so that a lost corpus cannot pass. A defect
-// shows as in fuzzing: the target aborts, or a sanitizer of the build does; the last name printed is the input.
+// usage: TARGET_replay CORPUS_FOLDER. Fails when there is no file to run, so that a lost corpus cannot pass.
+// A defect shows as in fuzzing: the target aborts, or a sanitizer of the build does; the last name printed is
+// the input.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
