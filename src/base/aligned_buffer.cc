@@ -8,7 +8,8 @@ namespace oxidized::internal {
 
 void* MapPages(size_t bytes) {
   if (bytes == 0) return nullptr;
-  void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* data =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (data == MAP_FAILED) Fail(ErrorKind::kNoMemory, "no address space for {} bytes", bytes);
   return data;
 }

@@ -1,5 +1,6 @@
-// Zero-filled, 64-byte aligned array for weights, KV and activations. Anonymous pages, so that address space reserved
-// but never touched (a KV pool for the full context, say) costs no memory. Registers itself in the memory registry.
+// Zero-filled, 64-byte aligned array for weights, KV and activations. Anonymous pages, so that address space
+// reserved but never touched (a KV pool for the full context, say) costs no memory. Registers itself in the
+// memory registry.
 #pragma once
 
 #include <cstddef>

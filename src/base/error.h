@@ -1,8 +1,9 @@
 // Errors that a user can meet: what went wrong, and which exit code of the program says so.
 //
-// Three kinds of trouble are kept apart. A broken invariant of our own is OX_CHECK: it aborts and is never reachable
-// from input. A bad file, flag, device or lack of memory at load time throws Error. A bad request to a running engine
-// is a value (tl::expected with RequestError), so that it can never take other requests with it.
+// Three kinds of trouble are kept apart. A broken invariant of our own is OX_CHECK: it aborts and is never
+// reachable from input. A bad file, flag, device or lack of memory at load time throws Error. A bad request
+// to a running engine is a value (tl::expected with RequestError), so that it can never take other requests
+// with it.
 #pragma once
 
 #include <fmt/core.h>

@@ -1,5 +1,5 @@
-// Messages for the person at the terminal, on stderr: `oxidized_gpt_oss: warning: …`. Library code reports through
-// here and through Error, and never prints to stdout.
+// Messages for the person at the terminal, on stderr: `oxidized_gpt_oss: warning: …`. Library code reports
+// through here and through Error, and never prints to stdout.
 #pragma once
 
 #include <fmt/core.h>

@@ -21,11 +21,13 @@ struct FileDescriptor {
   }
 };
 
-// mmap rather than malloc, so that reading a large file and mapping it differ in nothing but who fills the pages.
+// mmap rather than malloc, so that reading a large file and mapping it differ in nothing but who fills the
+// pages.
 std::byte* MapAnonymous(const std::filesystem::path& path, size_t size) {
   void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED) {
-    Fail(ErrorKind::kNoMemory, "{}: no memory for its {} bytes (--use-mmap=true needs none)", path.string(), size);
+    Fail(ErrorKind::kNoMemory, "{}: no memory for its {} bytes (--use-mmap=true needs none)", path.string(),
+         size);
   }
   return static_cast<std::byte*>(data);
 }
@@ -48,7 +50,8 @@ MappedFile MappedFile::Open(const std::filesystem::path& path, Mode mode) {
   FileDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.fd < 0) Fail(ErrorKind::kBadFile, "{}: {}", path.string(), std::strerror(errno));
   struct stat status{};
-  if (::fstat(file.fd, &status) != 0) Fail(ErrorKind::kBadFile, "{}: {}", path.string(), std::strerror(errno));
+  if (::fstat(file.fd, &status) != 0)
+    Fail(ErrorKind::kBadFile, "{}: {}", path.string(), std::strerror(errno));
   if (!S_ISREG(status.st_mode)) Fail(ErrorKind::kBadFile, "{}: not a regular file", path.string());
 
   MappedFile result;
@@ -57,7 +60,8 @@ MappedFile MappedFile::Open(const std::filesystem::path& path, Mode mode) {
   if (size == 0) return result;
   if (mode == Mode::kMap) {
     void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
-    if (data == MAP_FAILED) Fail(ErrorKind::kBadFile, "{}: cannot be mapped: {}", path.string(), std::strerror(errno));
+    if (data == MAP_FAILED)
+      Fail(ErrorKind::kBadFile, "{}: cannot be mapped: {}", path.string(), std::strerror(errno));
     result.data_ = static_cast<const std::byte*>(data);
     result.size_ = size;
     result.mapped_ = true;
@@ -67,9 +71,9 @@ MappedFile MappedFile::Open(const std::filesystem::path& path, Mode mode) {
     result.size_ = size;
     ReadAll(file.fd, path, data, size);
   }
-  result.registration_ =
-      MemoryRegistration(path.filename().string(), mode == Mode::kMap ? MemoryClass::kMapped : MemoryClass::kWeights,
-                         static_cast<int64_t>(size));
+  result.registration_ = MemoryRegistration(path.filename().string(),
+                                            mode == Mode::kMap ? MemoryClass::kMapped : MemoryClass::kWeights,
+                                            static_cast<int64_t>(size));
   return result;
 }
 

@@ -1,5 +1,5 @@
-// A whole file as read-only bytes: mapped (the default: nothing is copied, pages arrive when touched) or read into
-// memory. Used by every reader of model files; owns the bytes that weights are views of.
+// A whole file as read-only bytes: mapped (the default: nothing is copied, pages arrive when touched) or read
+// into memory. Used by every reader of model files; owns the bytes that weights are views of.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,8 @@ class MappedFile {
  public:
   enum class Mode { kMap, kRead };
 
-  // Throws Error(kBadFile) naming the path when it cannot be opened, is no regular file, or shrinks while read.
+  // Throws Error(kBadFile) naming the path when it cannot be opened, is no regular file, or shrinks while
+  // read.
   static MappedFile Open(const std::filesystem::path& path, Mode mode = Mode::kMap);
 
   MappedFile(MappedFile&& other) noexcept;

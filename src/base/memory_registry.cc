@@ -24,12 +24,18 @@ Registry& Global() {
 
 const char* Name(MemoryClass memory_class) {
   switch (memory_class) {
-    case MemoryClass::kMapped: return "mapped";
-    case MemoryClass::kWeights: return "weights";
-    case MemoryClass::kKv: return "kv";
-    case MemoryClass::kActivations: return "activations";
-    case MemoryClass::kTokenizer: return "tokenizer";
-    case MemoryClass::kOther: return "other";
+    case MemoryClass::kMapped:
+      return "mapped";
+    case MemoryClass::kWeights:
+      return "weights";
+    case MemoryClass::kKv:
+      return "kv";
+    case MemoryClass::kActivations:
+      return "activations";
+    case MemoryClass::kTokenizer:
+      return "tokenizer";
+    case MemoryClass::kOther:
+      return "other";
   }
   return "other";
 }
@@ -43,7 +49,8 @@ std::vector<MemoryEntry> MemoryEntries() {
   }
   std::vector<MemoryEntry> entries;
   for (const auto& [key, bytes] : sums) entries.push_back({key.first, key.second, bytes});
-  std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
   return entries;
 }
 

@@ -1,5 +1,6 @@
-// Who owns which bytes: every large allocation and every mapping registers itself here under an owner and a class,
-// which is what --memory-stats prints and what tests reconcile with the process's own figures. Thread safe.
+// Who owns which bytes: every large allocation and every mapping registers itself here under an owner and a
+// class, which is what --memory-stats prints and what tests reconcile with the process's own figures. Thread
+// safe.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,6 @@
-// Counter-based random numbers: the value depends only on (key, counter), never on how many were drawn before, so that
-// batching, chunking, threads and preemption give the same tokens, and weights can be generated in parallel.
+// Counter-based random numbers: the value depends only on (key, counter), never on how many were drawn
+// before, so that batching, chunking, threads and preemption give the same tokens, and weights can be
+// generated in parallel.
 //
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11).
 #pragma once
@@ -23,8 +24,8 @@ inline std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::
 
 // 128 random bits for (seed, stream, index).
 inline std::array<uint32_t, 4> RandomBits(uint64_t seed, uint64_t stream, uint64_t index) {
-  return Philox4x32({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), static_cast<uint32_t>(stream),
-                     static_cast<uint32_t>(stream >> 32)},
+  return Philox4x32({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32),
+                     static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)},
                     {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
 }
 

@@ -1,5 +1,6 @@
-// One step of work for an executor: S sequences contribute T new tokens, flattened; the rows of sequence s are
-// [query_start[s], query_start[s+1]). A decoding sequence has one row, a prefill chunk has many, and they mix.
+// One step of work for an executor: S sequences contribute T new tokens, flattened; the rows of sequence s
+// are [query_start[s], query_start[s+1]). A decoding sequence has one row, a prefill chunk has many, and they
+// mix.
 //
 // All spans belong to the caller and live until Wait returns.
 #pragma once
@@ -25,11 +26,11 @@ struct BlockTables {
 };
 
 struct SampleSpec {
-  int32_t row = 0;                       // whose logits; several rows of one sequence are allowed
+  int32_t row = 0;                         // whose logits; several rows of one sequence are allowed
   const SamplingParams* params = nullptr;  // nullptr: draw nothing, only score
-  const TokenMask* mask = nullptr;       // nullptr: every id is allowed
+  const TokenMask* mask = nullptr;         // nullptr: every id is allowed
   int32_t top_logprobs = 0;
-  int32_t score_token = -1;              // also report this token's log-probability
+  int32_t score_token = -1;  // also report this token's log-probability
 };
 
 // Receives whole rows of raw, unmasked logits as they are made; never T x V at once.
@@ -55,16 +56,17 @@ struct StepBatch {
   std::span<const int32_t> slot;         // [S] stable while a sequence lives
   std::span<const uint8_t> policy;       // [S] index into policies
   std::span<const RoutingPolicy> policies;
-  std::span<const BlockTables> kv;       // one for each group of the KvLayout
+  std::span<const BlockTables> kv;  // one for each group of the KvLayout
   std::span<const SampleSpec> samples;
-  std::span<LogitsSink* const> logits;   // [S] or empty; a sequence's sink gets all its rows
+  std::span<LogitsSink* const> logits;  // [S] or empty; a sequence's sink gets all its rows
   TapSink* taps = nullptr;
 
   int32_t num_tokens() const { return static_cast<int32_t>(token_ids.size()); }
   int32_t num_sequences() const { return static_cast<int32_t>(context_len.size()); }
 };
 
-// What the routers of one step chose: arrays over [L, T, stride] (experts, weights) and [L, T] (dropped, rerouted).
+// What the routers of one step chose: arrays over [L, T, stride] (experts, weights) and [L, T] (dropped,
+// rerouted).
 struct RoutingObservation {
   int32_t stride = 0;
   std::vector<int32_t> experts;

@@ -1,6 +1,6 @@
-// How the KV cache is cut into blocks. Layers of one kind form a group with its own pool: full-attention layers keep
-// every position, sliding layers only the last `window`. A block holds B consecutive positions of all layers of its
-// group; what a block's bytes look like is the executor's business.
+// How the KV cache is cut into blocks. Layers of one kind form a group with its own pool: full-attention
+// layers keep every position, sliding layers only the last `window`. A block holds B consecutive positions of
+// all layers of its group; what a block's bytes look like is the executor's business.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,14 @@ inline constexpr int32_t kKvBlockTokens = 32;  // B
 
 struct KvGroup {
   LayerKind kind;
-  int32_t window = 0;            // keys a query sees, itself included; 0: all
-  std::vector<int32_t> layers;   // model layer numbers, ascending
+  int32_t window = 0;           // keys a query sees, itself included; 0: all
+  std::vector<int32_t> layers;  // model layer numbers, ascending
 };
 
 struct KvLayout {
-  std::vector<KvGroup> groups;           // full group first; a kind without layers has no group
-  std::vector<int32_t> group_of_layer;   // [L]
-  std::vector<int32_t> index_in_group;   // [L]
+  std::vector<KvGroup> groups;          // full group first; a kind without layers has no group
+  std::vector<int32_t> group_of_layer;  // [L]
+  std::vector<int32_t> index_in_group;  // [L]
 
   explicit KvLayout(const ModelConfig& config);
 };

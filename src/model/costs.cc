@@ -23,8 +23,8 @@ ModelCosts ComputeCosts(const ModelConfig& config, const WeightsView& weights) {
     if (prefill) costs.prefill_flops += 2 * m.rows * m.cols;
   };
   for (const LayerWeights& layer : weights.layers) {
-    for (const VectorView* v : {&layer.attention_norm, &layer.q_bias, &layer.k_bias, &layer.v_bias, &layer.sinks,
-                                &layer.o_bias, &layer.mlp_norm, &layer.router_bias}) {
+    for (const VectorView* v : {&layer.attention_norm, &layer.q_bias, &layer.k_bias, &layer.v_bias,
+                                &layer.sinks, &layer.o_bias, &layer.mlp_norm, &layer.router_bias}) {
       vector(*v);
     }
     for (const MatrixView* m : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.router}) matrix(*m);

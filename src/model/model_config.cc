@@ -11,7 +11,8 @@ void ValidateConfig(const ModelConfig& c, const std::string& source) {
     if (!sound) Fail(ErrorKind::kBadFile, "{}: {}", source, what);
   };
   const auto in_range = [&](const char* field, int64_t value, int64_t low, int64_t high) {
-    require(value >= low && value <= high, fmt::format("{} is {}, expected {} to {}", field, value, low, high));
+    require(value >= low && value <= high,
+            fmt::format("{} is {}, expected {} to {}", field, value, low, high));
   };
   // The upper bounds are far beyond any real model; they keep products of dimensions inside 63 bits.
   in_range("num_hidden_layers", c.num_layers, 1, 1024);
@@ -25,11 +26,15 @@ void ValidateConfig(const ModelConfig& c, const std::string& source) {
   in_range("vocab_size", c.vocab_size, 1, 1 << 24);
   in_range("sliding_window", c.sliding_window, 1, int64_t{1} << 30);
   in_range("max_position_embeddings", c.max_context, 1, int64_t{1} << 30);
-  require(c.head_dim % 2 == 0, fmt::format("head_dim is {}, expected an even number (rotary pairs)", c.head_dim));
+  require(c.head_dim % 2 == 0,
+          fmt::format("head_dim is {}, expected an even number (rotary pairs)", c.head_dim));
   require(c.num_heads % c.num_kv_heads == 0,
-          fmt::format("num_attention_heads {} is no multiple of num_key_value_heads {}", c.num_heads, c.num_kv_heads));
-  require(c.hidden_size % 32 == 0, fmt::format("hidden_size is {}, expected a multiple of 32", c.hidden_size));
-  require(c.expert_width % 32 == 0, fmt::format("intermediate_size is {}, expected a multiple of 32", c.expert_width));
+          fmt::format("num_attention_heads {} is no multiple of num_key_value_heads {}", c.num_heads,
+                      c.num_kv_heads));
+  require(c.hidden_size % 32 == 0,
+          fmt::format("hidden_size is {}, expected a multiple of 32", c.hidden_size));
+  require(c.expert_width % 32 == 0,
+          fmt::format("intermediate_size is {}, expected a multiple of 32", c.expert_width));
   require(static_cast<int32_t>(c.layers.size()) == c.num_layers,
           fmt::format("layer_types has {} entries for {} layers", c.layers.size(), c.num_layers));
   require(std::isfinite(c.rms_norm_eps) && c.rms_norm_eps > 0.0f, "rms_norm_eps must be positive");

@@ -1,8 +1,9 @@
-// The shape of a gpt-oss model: everything a checkpoint's config says that the forward pass depends on, in one place.
+// The shape of a gpt-oss model: everything a checkpoint's config says that the forward pass depends on, in
+// one place.
 //
-// Filled by checkpoint/ from any file format; ValidateConfig is the single place that knows what a sound config is.
-// Dimension letters used everywhere: L layers, M model width, H query heads, G KV heads, D head size, E experts,
-// K experts per token, F expert width, V vocabulary.
+// Filled by checkpoint/ from any file format; ValidateConfig is the single place that knows what a sound
+// config is. Dimension letters used everywhere: L layers, M model width, H query heads, G KV heads, D head
+// size, E experts, K experts per token, F expert width, V vocabulary.
 #pragma once
 
 #include <cstdint>
@@ -20,33 +21,33 @@ struct RopeConfig {
   double beta_fast = 32.0;
   double beta_slow = 1.0;
   int64_t original_context = 4096;
-  bool truncate = false;          // round the ramp's ends to whole dimensions (llama.cpp does; gpt-oss does not)
+  bool truncate = false;  // round the ramp's ends to whole dimensions (llama.cpp does; gpt-oss does not)
   double attention_factor = 0.0;  // 0: 0.1 ln(factor) + 1
 };
 
 struct ModelConfig {
-  int32_t num_layers = 0;          // L
-  int32_t hidden_size = 0;         // M
-  int32_t num_heads = 0;           // H
-  int32_t num_kv_heads = 0;        // G
-  int32_t head_dim = 0;            // D
-  int32_t num_experts = 0;         // E
-  int32_t experts_per_token = 0;   // K
-  int32_t expert_width = 0;        // F
-  int32_t vocab_size = 0;          // V
-  int32_t sliding_window = 128;    // keys a sliding layer sees, the current one included
-  int64_t max_context = 131072;    // tokens
+  int32_t num_layers = 0;         // L
+  int32_t hidden_size = 0;        // M
+  int32_t num_heads = 0;          // H
+  int32_t num_kv_heads = 0;       // G
+  int32_t head_dim = 0;           // D
+  int32_t num_experts = 0;        // E
+  int32_t experts_per_token = 0;  // K
+  int32_t expert_width = 0;       // F
+  int32_t vocab_size = 0;         // V
+  int32_t sliding_window = 128;   // keys a sliding layer sees, the current one included
+  int64_t max_context = 131072;   // tokens
   float rms_norm_eps = 1e-5f;
   float swiglu_alpha = 1.702f;
   float swiglu_limit = 7.0f;
   RopeConfig rope;
-  std::vector<LayerKind> layers;   // [L]
+  std::vector<LayerKind> layers;  // [L]
 
   std::vector<int32_t> eos_token_ids;  // as the files say; the stop set is the chat format's business
   int32_t pad_token_id = -1;
 
-  int32_t query_width() const { return num_heads * head_dim; }   // H*D, not M
-  int32_t kv_width() const { return num_kv_heads * head_dim; }   // G*D
+  int32_t query_width() const { return num_heads * head_dim; }  // H*D, not M
+  int32_t kv_width() const { return num_kv_heads * head_dim; }  // G*D
   int32_t heads_per_kv() const { return num_heads / num_kv_heads; }
 };
 

@@ -10,7 +10,8 @@ RopeFrequencies ComputeRopeFrequencies(const RopeConfig& rope, int32_t head_dim)
   const int32_t pairs = head_dim / 2;
   // The dimension at which a full turn takes `context / turns` positions.
   const auto dimension = [&](double turns) {
-    return head_dim * std::log(static_cast<double>(rope.original_context) / (turns * 2.0 * std::numbers::pi)) /
+    return head_dim *
+           std::log(static_cast<double>(rope.original_context) / (turns * 2.0 * std::numbers::pi)) /
            (2.0 * std::log(rope.theta));
   };
   double low = dimension(rope.beta_fast);

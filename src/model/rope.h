@@ -15,8 +15,8 @@ struct RopeFrequencies {
 
 RopeFrequencies ComputeRopeFrequencies(const RopeConfig& rope, int32_t head_dim);
 
-// cos and sin [D/2] at an absolute position, concentration included. The angle is position * inv_freq with one f32
-// rounding, like the reference; cos and sin are those of that f32 angle, correctly range-reduced.
+// cos and sin [D/2] at an absolute position, concentration included. The angle is position * inv_freq with
+// one f32 rounding, like the reference; cos and sin are those of that f32 angle, correctly range-reduced.
 void RopeCosSin(const RopeFrequencies& frequencies, int64_t position, float* cos_out, float* sin_out);
 
 }  // namespace oxidized

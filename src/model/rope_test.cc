@@ -11,7 +11,8 @@ TEST(Rope, GptOssFrequenciesAreUntruncatedYarn) {
   const RopeFrequencies f = ComputeRopeFrequencies(RopeConfig{}, 64);
   ASSERT_EQ(f.inv_freq.size(), 32u);
   EXPECT_FLOAT_EQ(f.concentration, 1.3465735902799727f);
-  // Values of the published rule, evaluated in f64 (docs/numerics.md); 9..17 are where truncation would differ.
+  // Values of the published rule, evaluated in f64 (docs/numerics.md); 9..17 are where truncation would
+  // differ.
   EXPECT_FLOAT_EQ(f.inv_freq[0], 1.0f);
   EXPECT_FLOAT_EQ(f.inv_freq[8], 0.0508132748f);
   EXPECT_FLOAT_EQ(f.inv_freq[9], 0.0317056962f);

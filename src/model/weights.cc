@@ -1,6 +1,7 @@
 #include "model/weights.h"
 
-#include "base/error.h"
+#include <cstring>
+
 #include "tensor/float16.h"
 #include "tensor/mxfp4.h"
 
@@ -8,9 +9,23 @@ namespace oxidized {
 
 float VectorView::operator[](int64_t i) const {
   switch (dtype) {
-    case DType::kF32: return LoadUnaligned<float>(data + i * 4);
-    case DType::kF16: return F16ToFloat(LoadUnaligned<uint16_t>(data + i * 2));
-    default: return Bf16ToFloat(LoadUnaligned<uint16_t>(data + i * 2));
+    case DType::kF32:
+      return LoadUnaligned<float>(data + i * 4);
+    case DType::kF16:
+      return F16ToFloat(LoadUnaligned<uint16_t>(data + i * 2));
+    default:
+      return Bf16ToFloat(LoadUnaligned<uint16_t>(data + i * 2));
+  }
+}
+
+void VectorView::Decode(float* out) const {
+  switch (dtype) {
+    case DType::kF32: std::memcpy(out, data, static_cast<size_t>(size) * sizeof(float)); break;
+    case DType::kF16:
+      for (int64_t i = 0; i < size; ++i) out[i] = F16ToFloat(LoadUnaligned<uint16_t>(data + i * 2));
+      break;
+    default:
+      for (int64_t i = 0; i < size; ++i) out[i] = Bf16ToFloat(LoadUnaligned<uint16_t>(data + i * 2));
   }
 }
 

@@ -1,7 +1,8 @@
-// Views of a model's weights wherever they lie (a mapped file, usually): pointers, types and shapes, no bytes owned.
+// Views of a model's weights wherever they lie (a mapped file, usually): pointers, types and shapes, no bytes
+// owned.
 //
-// checkpoint/ fills a WeightsView from each file format and keeps the owner alive beside it; executors read it. Stored
-// data may start at any address: load with LoadUnaligned or unaligned vector loads.
+// checkpoint/ fills a WeightsView from each file format and keeps the owner alive beside it; executors read
+// it. Stored data may start at any address: load with LoadUnaligned or unaligned vector loads.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +21,7 @@ struct VectorView {
   int64_t size = 0;
 
   float operator[](int64_t i) const;  // exact widening to f32
+  void Decode(float* out) const;      // all of it, out [size]
 };
 
 // A stored matrix [rows, cols], row-major, of dtype F32, BF16 or F16; applied as y = W x, y [rows], x [cols].
@@ -40,10 +42,10 @@ enum class ExpertLayout : uint8_t {
 // One expert's linear map y = W x + bias with W [rows, cols].
 struct ExpertView {
   ExpertLayout layout = ExpertLayout::kMxfp4;
-  DType dtype = DType::kBF16;           // of `values`, for kTransposed
-  const std::byte* values = nullptr;    // blocks, or the transposed matrix
-  const std::byte* scales = nullptr;    // kMxfp4 only
-  VectorView bias;                      // [rows]
+  DType dtype = DType::kBF16;         // of `values`, for kTransposed
+  const std::byte* values = nullptr;  // blocks, or the transposed matrix
+  const std::byte* scales = nullptr;  // kMxfp4 only
+  VectorView bias;                    // [rows]
   int64_t rows = 0;
   int64_t cols = 0;
 
@@ -57,18 +59,19 @@ struct LayerWeights {
   VectorView attention_norm;  // [M]
   MatrixView q, k, v;         // [H*D, M], [G*D, M], [G*D, M]
   VectorView q_bias, k_bias, v_bias;
-  VectorView sinks;           // [H] one logit a query head, in every layer
-  MatrixView o;               // [M, H*D]
-  VectorView o_bias;          // [M]
-  VectorView mlp_norm;        // [M]
-  MatrixView router;          // [E, M]
-  VectorView router_bias;     // [E]
+  VectorView sinks;        // [H] one logit a query head, in every layer
+  MatrixView o;            // [M, H*D]
+  VectorView o_bias;       // [M]
+  VectorView mlp_norm;     // [M]
+  MatrixView router;       // [E, M]
+  VectorView router_bias;  // [E]
   // gate_up: [2F, M], rows interleaved (row 2j gate unit j, row 2j+1 up unit j); down: [M, F].
-  std::vector<ExpertView> gate_up, down;  // [E] each: kernels take pointers to experts, never base plus stride
+  std::vector<ExpertView> gate_up,
+      down;  // [E] each: kernels take pointers to experts, never base plus stride
 };
 
 struct WeightsView {
-  MatrixView embedding;    // [V, M]
+  MatrixView embedding;  // [V, M]
   std::vector<LayerWeights> layers;
   VectorView final_norm;   // [M]
   MatrixView unembedding;  // [V, M]

@@ -1,13 +1,15 @@
-// Which experts a token uses, and how much each counts. The rule is a property of a sequence; a step never mixes them.
+// Which experts a token uses, and how much each counts. The rule is a property of a sequence; a step never
+// mixes them.
 //
 //   topk     the model's own rule: the K highest router logits, weights their softmax over those K. Exact.
-//   switch   K = 1, weight = the router's softmax probability over all experts, capacity ceil(factor * T / E); a token
+//   switch   K = 1, weight = the router's softmax probability over all experts, capacity ceil(factor * T /
+//   E); a token
 //            over capacity passes through the residual (Switch Transformer, Fedus et al. 2021).
 //   expert1  K = 1, weight 1, no capacity.
-// A capacity given explicitly for topk is ceil(factor * T * K / E): tokens are served in position order, each token's
-// choices by descending logit (lowest id on ties); a token takes the next-ranked expert with room until it has K or none
-// is left; its weights are the softmax over the logits of the experts finally used.
-// T counts the tokens that one sequence adds in one step, never batch mates.
+// A capacity given explicitly for topk is ceil(factor * T * K / E): tokens are served in position order, each
+// token's choices by descending logit (lowest id on ties); a token takes the next-ranked expert with room
+// until it has K or none is left; its weights are the softmax over the logits of the experts finally used. T
+// counts the tokens that one sequence adds in one step, never batch mates.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +45,8 @@ struct RoutedRows {
   std::span<uint8_t> rerouted;  // [T] choices that a lower-ranked expert took over
 };
 
-// Routes the T rows that one sequence adds in one step, in one layer. `logits` [T, E] router outputs, bias included.
+// Routes the T rows that one sequence adds in one step, in one layer. `logits` [T, E] router outputs, bias
+// included.
 void Route(const RoutingPolicy& policy, int32_t model_k, std::span<const float> logits, int32_t num_experts,
            const RoutedRows& out);
 

@@ -1,5 +1,5 @@
-// One row of logits to one token. Used inside every executor's step; deterministic in (logits, parameters, history,
-// mask, position) and in nothing else.
+// One row of logits to one token. Used inside every executor's step; deterministic in (logits, parameters,
+// history, mask, position) and in nothing else.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,9 @@ class TokenHistory {
 
 class Sampler {
  public:
-  // `logits` [V] raw. `mask` and `history` may be null (history only if !params.needs_history()). `position` is that
-  // of the token drawn. `score_token` < 0: nothing to score. No allocation after the first call but in `out.top`.
+  // `logits` [V] raw. `mask` and `history` may be null (history only if !params.needs_history()). `position`
+  // is that of the token drawn. `score_token` < 0: nothing to score. No allocation after the first call but
+  // in `out.top`.
   void Sample(std::span<const float> logits, const SamplingParams& params, const TokenMask* mask,
               const TokenHistory* history, int64_t position, int32_t top_logprobs, int32_t score_token,
               SampledToken& out);

@@ -25,7 +25,7 @@ TEST(Float16, EveryPatternSurvivesWideningAndNarrowing) {
 }
 
 TEST(Float16, NarrowingRoundsToNearestEven) {
-  EXPECT_EQ(FloatToBf16(1.0f + 0x1.0p-8f), 0x3F80);            // tie: to even
+  EXPECT_EQ(FloatToBf16(1.0f + 0x1.0p-8f), 0x3F80);  // tie: to even
   EXPECT_EQ(FloatToBf16(1.0f + 0x1.8p-8f), 0x3F81);
   EXPECT_EQ(FloatToBf16(1.0f + 0x1.0p-7f + 0x1.0p-8f), 0x3F82);  // tie: to even, upwards
   EXPECT_EQ(FloatToF16(1.0f + 0x1.0p-11f), 0x3C00);
@@ -67,7 +67,8 @@ TEST(Mxfp4, QuantisingItsOwnValuesIsExact) {
       uint8_t encoded[16];
       const uint8_t encoded_scale = EncodeMxfp4Block(values, encoded);
       DecodeMxfp4Block(encoded, encoded_scale, again);
-      for (int i = 0; i < 32; ++i) EXPECT_EQ(values[i], again[i]) << "largest " << largest << " element " << i;
+      for (int i = 0; i < 32; ++i)
+        EXPECT_EQ(values[i], again[i]) << "largest " << largest << " element " << i;
     }
   }
 }

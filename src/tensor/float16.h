@@ -1,5 +1,5 @@
-// bf16 and f16 as 16-bit patterns: exact widening, round-to-nearest-even narrowing. Loads are unaligned, because
-// safetensors promises no alignment.
+// bf16 and f16 as 16-bit patterns: exact widening, round-to-nearest-even narrowing. Loads are unaligned,
+// because safetensors promises no alignment.
 #pragma once
 
 #include <bit>
@@ -12,7 +12,8 @@ inline float Bf16ToFloat(uint16_t bits) { return std::bit_cast<float>(static_cas
 
 inline uint16_t FloatToBf16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);  // quiet the NaN
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u)
+    return static_cast<uint16_t>((bits >> 16) | 0x40u);  // quiet the NaN
   return static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
 }
 
@@ -33,9 +34,11 @@ inline uint16_t FloatToF16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint32_t sign = (bits >> 16) & 0x8000u;
   const uint32_t magnitude = bits & 0x7FFFFFFFu;
-  if (magnitude > 0x7F800000u) return static_cast<uint16_t>(sign | 0x7E00u);   // NaN
-  if (magnitude >= 0x477FF000u) return static_cast<uint16_t>(sign | 0x7C00u);  // rounds to 65536 or more: infinity
-  if (magnitude < 0x38800000u) {  // below 2^-14: adding 0.5 leaves the subnormal's mantissa, rounded, in the low bits
+  if (magnitude > 0x7F800000u) return static_cast<uint16_t>(sign | 0x7E00u);  // NaN
+  if (magnitude >= 0x477FF000u)
+    return static_cast<uint16_t>(sign | 0x7C00u);  // rounds to 65536 or more: infinity
+  if (magnitude <
+      0x38800000u) {  // below 2^-14: adding 0.5 leaves the subnormal's mantissa, rounded, in the low bits
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3F000000u));
   }

@@ -1,6 +1,6 @@
-// MXFP4 (OCP Microscaling Formats v1.0): blocks of 32 elements of 4 bits (E2M1) sharing one power-of-two scale (E8M0).
-// The scalar truth that every kernel is compared with. Nibble order is that of the published safetensors: byte b of a
-// block holds element 2b in its low and element 2b+1 in its high nibble.
+// MXFP4 (OCP Microscaling Formats v1.0): blocks of 32 elements of 4 bits (E2M1) sharing one power-of-two
+// scale (E8M0). The scalar truth that every kernel is compared with. Nibble order is that of the published
+// safetensors: byte b of a block holds element 2b in its low and element 2b+1 in its high nibble.
 #pragma once
 
 #include <bit>
@@ -15,7 +15,8 @@ inline constexpr int kMxfp4BlockBytes = 16;  // without its scale byte
 inline constexpr float kMxfp4Values[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
                                            -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
 
-// 2^(scale - 127), exact for every byte but 255, which OCP defines as NaN (as here) and a strict loader rejects.
+// 2^(scale - 127), exact for every byte but 255, which OCP defines as NaN (as here) and a strict loader
+// rejects.
 inline float E8m0ToFloat(uint8_t scale) {
   if (scale == 0) return 0x1.0p-127f;
   if (scale == 255) return std::bit_cast<float>(0x7FC00000u);
@@ -30,8 +31,9 @@ inline float Mxfp4Element(const uint8_t* block, uint8_t scale, int i) {
 // out[0..31] = the block's values.
 void DecodeMxfp4Block(const uint8_t* block, uint8_t scale, float* out);
 
-// Quantises 32 finite values: scale exponent floor(log2(max|x|)) - 2, nearest code by absolute error, ties to the even
-// code (OCP MX v1.0 §6.3). A block whose values already are MXFP4 is reproduced exactly. Returns the scale byte.
+// Quantises 32 finite values: scale exponent floor(log2(max|x|)) - 2, nearest code by absolute error, ties to
+// the even code (OCP MX v1.0 §6.3). A block whose values already are MXFP4 is reproduced exactly. Returns the
+// scale byte.
 uint8_t EncodeMxfp4Block(const float* values, uint8_t* block);
 
 }  // namespace oxidized

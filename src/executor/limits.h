@@ -1,0 +1,28 @@
+// How much an executor must hold, and the KV blocks that follow from it. The same for every executor, so that
+// the engine meets one rule.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "executor/executor.h"
+#include "kv/kv_layout.h"
+
+namespace oxidized {
+
+struct ExecutorLimits {
+  int64_t max_context = 0;        // positions of one sequence; 0: the model's
+  int32_t max_sequences = 1;      // slots
+  int32_t max_step_tokens = 512;  // rows of one step
+  int64_t kv_tokens = 0;  // positions kept by the full-attention group over all sequences; 0: max_context
+};
+
+// Info with everything that follows from the model and the limits; name, device and precision are the
+// caller's.
+//
+// Full group: kv_tokens, rounded up to blocks. Sliding group: for each slot, the window behind the oldest row
+// of a step plus the step itself, twice (a running sequence, and the window of an earlier turn kept for
+// prefix reuse).
+ExecutorInfo DeriveInfo(const ModelConfig& config, const KvLayout& layout, const ExecutorLimits& limits);
+
+}  // namespace oxidized
