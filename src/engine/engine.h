@@ -1,0 +1,61 @@
+// Keeps an executor busy with many requests: submit, step, events, cancel.
+//
+// Not thread safe: one thread owns an engine and calls it. A request's result does not depend on its batch
+// mates (if the executor is batch invariant): not on chunking, order of arrival or preemption.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include "engine/request.h"
+#include "engine/scheduler.h"
+#include "executor/executor.h"
+
+namespace oxidized {
+
+struct EngineOptions {
+  int32_t chunk_tokens = 0;  // most prompt tokens of one request in a step; 0: as many as a step holds
+};
+
+class Engine {
+ public:
+  // `executor` must outlive the engine.
+  explicit Engine(Executor& executor, const EngineOptions& options = {});
+
+  // Refuses (kUsage, kContextFull, kNoMemory) what can never run; other requests are not touched.
+  tl::expected<RequestId, RequestError> Submit(Request request);
+  // Ends a request at the next step boundary; its Finished event says kCancelled. Unknown ids are ignored.
+  void Cancel(RequestId id);
+
+  // Runs one step if there is work. Returns whether there is more. Never throws for a request's sake: when
+  // the executor fails, the requests of that step end with kError and the engine goes on.
+  bool Step();
+
+  // The events of a request since the last call. After Finished was taken the id is forgotten.
+  std::vector<Event> TakeEvents(RequestId id);
+
+  const ExecutorInfo& info() const { return executor_.Info(); }
+  const std::vector<StageCost>& last_stages() const { return result_.stages; }
+  bool Intact() const { return scheduler_.Intact(); }  // for tests
+
+ private:
+  struct BatchBuffers;
+
+  void RunPlan(const Scheduler::Plan& plan);
+  void Advance(const ScheduledRows& rows, size_t first_row, int32_t total_rows, size_t& sample);
+  void AppendSampled(Sequence& sequence, SampledToken& sampled);
+  bool AppendToken(Sequence& sequence, GeneratedToken token);  // false: the request ended
+  void Finish(Sequence& sequence, StopReason reason, std::optional<RequestError> error = std::nullopt);
+
+  Executor& executor_;
+  Scheduler scheduler_;
+  std::map<RequestId, std::unique_ptr<Sequence>> sequences_;
+  RequestId next_id_ = 1;
+  Scheduler::Plan plan_;
+  std::shared_ptr<BatchBuffers> buffers_;
+  StepResult result_;
+};
+
+}  // namespace oxidized

@@ -1,0 +1,92 @@
+// What the engine is asked and what it answers: requests in, events out. No text here, only token ids.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "executor/step_batch.h"
+#include "moe/routing_stats.h"
+
+namespace oxidized {
+
+using RequestId = uint64_t;
+
+// Steers one sequence from outside the engine: reasoning budgets, stop rules, grammars. Called on the
+// engine's thread, in token order, between steps.
+class TokenController {
+ public:
+  struct Verdict {
+    bool stop = false;            // end the request; the token just seen is the last
+    std::vector<int32_t> forced;  // tokens that follow without being sampled
+  };
+  virtual ~TokenController() = default;
+  // After each sampled token (not after forced ones).
+  virtual Verdict OnToken(int32_t token) = 0;
+  // What may be sampled next; nullptr: the request's own mask. Must stay valid until the next call of
+  // OnToken.
+  virtual const TokenMask* NextMask() { return nullptr; }
+};
+
+struct Request {
+  std::vector<int32_t> prompt;  // not empty
+  int64_t max_new_tokens = 0;   // 0: only run the prompt
+  SamplingParams sampling;
+  std::vector<int32_t> stop_tokens;  // ends the request; the stop token is reported, then Finished
+  RoutingPolicy routing;
+  std::shared_ptr<const TokenMask> mask;  // ids that may be sampled; null: all
+  std::shared_ptr<TokenController> controller;
+  int32_t top_logprobs = 0;
+  bool score_prompt = false;     // report the log-probability of prompt tokens 1, 2, ...
+  int32_t priority = 0;          // higher runs first
+  LogitsSink* logits = nullptr;  // gets every row once, in position order
+  TapSink* taps = nullptr;       // tests: taps of all steps that run while the request does
+};
+
+enum class StopReason : uint8_t {
+  kStopToken,    // one of stop_tokens was sampled
+  kController,   // the controller said so
+  kLength,       // max_new_tokens
+  kContextFull,  // no position or no KV memory left
+  kCancelled,
+  kError,
+};
+const char* Name(StopReason reason);
+
+struct RequestStats {
+  int64_t prompt_tokens = 0;
+  int64_t reused_tokens = 0;  // of the prompt, taken from KV already there
+  int64_t generated_tokens = 0;
+  int64_t preemptions = 0;
+  double queue_us = 0.0;        // submit to first step
+  double prefill_us = 0.0;      // first step to the end of the prompt
+  double decode_us = 0.0;       // end of the prompt to the end
+  double first_token_us = 0.0;  // submit to first token; 0 if none came
+  RoutingStats routing;
+};
+
+struct PrefillProgress {
+  int64_t done, total;  // prompt tokens
+};
+struct PromptScore {
+  int64_t position;
+  int32_t token;
+  float logprob;
+};
+struct GeneratedToken {
+  int32_t token;
+  bool forced;  // by the controller: not sampled, logprob 0
+  float logprob;
+  std::vector<TokenLogprob> top;
+};
+struct Finished {
+  StopReason reason;
+  std::optional<RequestError> error;  // with kError
+  RequestStats stats;
+};
+using Event = std::variant<PrefillProgress, PromptScore, GeneratedToken, Finished>;
+
+}  // namespace oxidized
