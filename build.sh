@@ -49,9 +49,9 @@ need() {
     as_root=(sudo)
   fi
   say "installing ${missing[*]}"
-  "${as_root[@]}" apt-get update -qq >&2 || say "apt-get update had errors; going on with the package lists at hand"
+  "${as_root[@]}" apt-get update -qq || say "apt-get update had errors; going on with the package lists at hand"
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-    "${missing[@]}" </dev/null >&2 || die "apt-get could not install: ${missing[*]}"
+    "${missing[@]}" </dev/null >/dev/null || die "apt-get could not install: ${missing[*]}"
 }
 
 # Cores that this process may use, but one for each 1.5 GiB of free memory at most: a compiler needs about 1 GiB.
@@ -119,8 +119,8 @@ unpack_arm_libraries() {
   local apt=(apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o "Dir::State=$apt_state"
     -o "Dir::State::Lists=$apt_state/lists" -o "Dir::State::Status=$apt_state/status" -o "Dir::Cache=$apt_state"
     -o "Dir::Cache::Archives=$apt_state/archives" -o Debug::NoLocking=true -o APT::Sandbox::User="$(id -un)")
-  "${apt[@]}" update >&2
-  "${apt[@]}" install -y --no-install-recommends --download-only "${ARM_LIBRARIES[@]}" >&2
+  "${apt[@]}" update
+  "${apt[@]}" install -y --no-install-recommends --download-only "${ARM_LIBRARIES[@]}" >/dev/null
   for deb in "$apt_state"/archives/*.deb; do dpkg-deb -x "$deb" "$root"; done
   rm -r "$apt_state"
   touch "$root/complete"
