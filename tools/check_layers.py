@@ -32,7 +32,8 @@ ENGINE_NEVER = {"tokenizer", "harmony", "kernels", "checkpoint"}
 # Concrete executors are named by the composition root alone.
 CONCRETE_EXECUTOR = re.compile(r"executor/(reference|cpu|cuda)/")
 
-# Headers that cost seconds in every file that includes them, or that belong behind one of our own: never in a header.
+# Headers that cost seconds in every file that includes them, or that belong behind one of our own: in .cc files, or in
+# a header that nothing but .cc files of its own module includes.
 HEAVY = re.compile(r"(CLI/|nlohmann/(?!json_fwd)|simdjson|pcre2|boost/|spdlog/|prometheus/|curl/|cuda|cublas|nccl)")
 
 # Only tests see these: the fake executor and its like, and the comparator of tests/support.
@@ -50,8 +51,6 @@ def check_include(path, quote, target):
     """The complaint about one #include of `path` (relative to src/), or None."""
     module = path.parts[0]
     if HEAVY.match(target):
-        if path.suffix == ".h":
-            return f"heavy header {target} in a header: include it in the .cc"
         return None
     if TEST_ONLY.match(target):
         return None if is_test(path) else f"{target} is for tests only"
@@ -80,6 +79,8 @@ def check_repository(root):
     """All complaints about the tree at `root`, as lines `file:line: complaint`, and the number of files read."""
     src = root / "src"
     complaints = []
+    heavy = {}  # a header of ours -> the heavy header that it includes
+    includes = []  # (includer, line, target) of every quoted include
     files = sorted(p for p in src.rglob("*") if p.suffix in (".h", ".cc", ".cu"))
     for file in files:
         path = file.relative_to(src)
@@ -88,9 +89,18 @@ def check_repository(root):
             continue
         text = file.read_text(encoding="utf-8")
         for match in INCLUDE.finditer(text):
+            line = text.count("\n", 0, match.start(1)) + 1
             complaint = check_include(path, match[1], match[2])
             if complaint:
-                complaints.append(f"src/{path}:{text.count(chr(10), 0, match.start(1)) + 1}: {complaint}")
+                complaints.append(f"src/{path}:{line}: {complaint}")
+            if path.suffix == ".h" and HEAVY.match(match[2]):
+                heavy[str(path)] = match[2]
+            includes.append((path, line, match[2]))
+
+    for path, line, target in includes:
+        if target in heavy and (path.suffix == ".h" or path.parts[0] != target.split("/")[0]):
+            complaints.append(f"src/{path}:{line}: {target} brings in the heavy header {heavy[target]}: "
+                              f"only .cc files of its own module may include it")
 
     for file in sorted(src.glob("*/CMakeLists.txt")):
         for module, arguments in DEPS.findall(file.read_text(encoding="utf-8")):
