@@ -1,8 +1,8 @@
 // Byte-level BPE for gpt-oss: text to token ids and back.
 //
-// Loads `tokenizer.json` (Hugging Face) or a tiktoken rank file. Encode treats every string as ordinary text: the text
-// of a special token in user input never becomes that token. Only callers that render a prompt format use SpecialId.
-// Thread safe after construction.
+// Loads `tokenizer.json` (Hugging Face) or a tiktoken rank file. Encode treats every string as ordinary text:
+// the text of a special token in user input never becomes that token. Only callers that render a prompt
+// format use SpecialId. Thread safe after construction.
 #pragma once
 
 #include <cstdint>

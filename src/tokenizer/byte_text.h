@@ -1,0 +1,13 @@
+// GPT-2's printable form of bytes, in which tokenizer.json writes its tokens: printable Latin-1 bytes stand
+// for themselves, the other 68 are U+0100, U+0101, ... in increasing order ("Ġthe" is " the").
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace oxidized {
+
+// Replaces `bytes` by what `text` stands for; false when a character stands for no byte.
+bool DecodeByteText(std::string_view text, std::string& bytes);
+
+}  // namespace oxidized

@@ -1,0 +1,245 @@
+// Reads Hugging Face's `tokenizer.json` when it is a byte-level BPE without normaliser, split by a regular
+// expression: the form of gpt-oss, and of what the `tokenizers` package trains in that setting. Anything else
+// is refused by name. Post-processor, truncation and padding are not read: they concern wrapping a text in
+// special tokens and batching.
+//
+// Merges are kept as listed. When they are listed in the order of their results, as in every file made from
+// tiktoken's ranks and every file as trained, the result's id is the rank, so that of two ways to make the
+// same token the leftmost in the text comes first, as in tiktoken; else the place in the list is the rank.
+#include <simdjson.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/error.h"
+#include "tokenizer/byte_text.h"
+#include "tokenizer/merge.h"
+#include "tokenizer/vocabulary.h"
+
+namespace oxidized {
+namespace {
+
+namespace dom = simdjson::dom;
+
+class Reader {
+ public:
+  explicit Reader(const std::string& name) : name_(name) {}
+
+  Vocabulary Read(std::string_view json) {
+    dom::parser parser;
+    dom::object root;
+    if (const auto error = parser.parse(json.data(), json.size()).get(root)) {
+      Refuse("no JSON object: {}", simdjson::error_message(error));
+    }
+    RequireNull(root, "normalizer");
+    const dom::object model = Get<dom::object>(root, "model");
+    ReadAddedTokens(root);
+    ReadModelSettings(model);
+    ReadTokens(Get<dom::object>(model, "vocab"));
+    vocabulary_.IndexBytes(name_);
+    ReadMerges(Get<dom::array>(model, "merges"));
+    ReadSplit(root);
+    return std::move(vocabulary_);
+  }
+
+ private:
+  template <typename... Args>
+  [[noreturn]] void Refuse(fmt::format_string<Args...> format, Args&&... args) const {
+    Fail(ErrorKind::kBadFile, "{}: {}", name_, fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  template <typename T>
+  static constexpr const char* TypeName() {
+    if constexpr (std::is_same_v<T, dom::object>) return "an object";
+    if constexpr (std::is_same_v<T, dom::array>) return "an array";
+    if constexpr (std::is_same_v<T, std::string_view>) return "a string";
+    if constexpr (std::is_same_v<T, int64_t>) return "an integer";
+    if constexpr (std::is_same_v<T, bool>) return "true or false";
+  }
+
+  template <typename T>
+  T As(const dom::element& element, const char* what) const {
+    T value;
+    if (element.get(value) != simdjson::SUCCESS) Refuse("{} is not {}", what, TypeName<T>());
+    return value;
+  }
+
+  template <typename T>
+  T Get(const dom::object& object, const char* key) const {
+    dom::element element;
+    if (object[key].get(element) != simdjson::SUCCESS) Refuse("no {}, expected {}", key, TypeName<T>());
+    return As<T>(element, key);
+  }
+
+  // An absent or null field has its default.
+  template <typename T>
+  T GetOr(const dom::object& object, const char* key, T fallback) const {
+    dom::element element;
+    if (object[key].get(element) != simdjson::SUCCESS || element.is_null()) return fallback;
+    return As<T>(element, key);
+  }
+
+  void RequireNull(const dom::object& object, const char* key) const {
+    dom::element element;
+    if (object[key].get(element) == simdjson::SUCCESS && !element.is_null())
+      Refuse("{} is set, expected null", key);
+  }
+
+  void RequireFalse(const dom::object& object, const char* key, bool fallback, const std::string& of) const {
+    if (GetOr<bool>(object, key, fallback)) Refuse("{} of {} is true, expected false", key, of);
+  }
+
+  void RequireType(const dom::object& object, std::string_view expected, const char* of) const {
+    const auto type = Get<std::string_view>(object, "type");
+    if (type != expected) Refuse("{} is of type {}, expected {}", of, Printable(type), expected);
+  }
+
+  // Text of the file in a message: on one line, and not too long.
+  static std::string Printable(std::string_view text) {
+    std::string shown;
+    for (const char c : text.substr(0, 40)) shown += c >= ' ' && c <= '~' ? c : '?';
+    return shown + (text.size() > 40 ? "..." : "");
+  }
+
+  void ReadAddedTokens(const dom::object& root) {
+    dom::element list;
+    if (root["added_tokens"].get(list) != simdjson::SUCCESS || list.is_null()) return;
+    for (const dom::element entry : As<dom::array>(list, "added_tokens")) {
+      const auto token = As<dom::object>(entry, "an entry of added_tokens");
+      const auto id = Get<int64_t>(token, "id");
+      vocabulary_.AddSpecial(id, Get<std::string_view>(token, "content"), name_);
+      for (const char* flag : {"lstrip", "rstrip", "single_word"}) {
+        RequireFalse(token, flag, false, fmt::format("added token {}", id));
+      }
+    }
+  }
+
+  void ReadModelSettings(const dom::object& model) {
+    RequireType(model, "BPE", "model");
+    RequireNull(model, "dropout");
+    for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+      if (!GetOr<std::string_view>(model, key, "").empty()) Refuse("{} is set, expected none", key);
+    }
+    RequireFalse(model, "byte_fallback", false, "model");
+    ignore_merges_ = GetOr<bool>(model, "ignore_merges", false);
+  }
+
+  void ReadTokens(const dom::object& vocab) {
+    struct Entry {
+      std::string_view text;
+      int64_t id;
+    };
+    std::vector<Entry> entries;
+    size_t bytes = 0;
+    int64_t highest = -1;
+    for (const auto [key, value] : vocab) {
+      const auto id = As<int64_t>(value, "an id in vocab");
+      if (id < 0 || id > kMaxTokenId) Refuse("vocab has id {}, expected 0 to {}", id, kMaxTokenId);
+      const auto special = vocabulary_.special_texts.find(static_cast<int32_t>(id));
+      if (special != vocabulary_.special_texts.end()) {
+        if (special->second != key) Refuse("id {} has another text in vocab than in added_tokens", id);
+        continue;
+      }
+      entries.push_back({key, id});
+      bytes += key.size();
+      highest = std::max(highest, id);
+    }
+    if (bytes > UINT32_MAX) Refuse("vocab has {} bytes, expected less than 4 GiB", bytes);
+    // Special tokens may fill places among the ordinary ones; nothing else may be missing.
+    int64_t places = highest + 1;
+    for (const auto& [id, text] : vocabulary_.special_texts) places -= id < highest;
+    if (places != static_cast<int64_t>(entries.size())) {
+      Refuse("vocab has {} ordinary tokens up to id {}, expected each id once", entries.size(), highest);
+    }
+    vocabulary_.tokens.Reserve(static_cast<size_t>(highest + 1), bytes);
+    std::string decoded;
+    for (const Entry& entry : entries) {
+      if (!DecodeByteText(entry.text, decoded) || decoded.empty()) {
+        Refuse("token {} is not in byte-level form", entry.id);
+      }
+      if (vocabulary_.tokens.Add(static_cast<int32_t>(entry.id), decoded) != TokenTable::Added::kYes) {
+        Refuse("token {} or its text is there twice", entry.id);
+      }
+    }
+  }
+
+  struct ListedMerge {
+    int32_t left, right, result;
+  };
+
+  int32_t TokenOfText(std::string_view text, std::string& bytes, size_t merge) const {
+    const auto id = DecodeByteText(text, bytes) ? vocabulary_.tokens.Find(bytes) : std::nullopt;
+    if (!id) Refuse("merge {} names {}, which is no token", merge, Printable(text));
+    return *id;
+  }
+
+  ListedMerge ReadMerge(const dom::element& element, size_t number) {
+    std::string_view left, right, text;
+    dom::array pair;
+    if (element.get(text) == simdjson::SUCCESS) {
+      const size_t space = text.find(' ');
+      if (space == std::string_view::npos) Refuse("merge {} is not two tokens", number);
+      left = text.substr(0, space);
+      right = text.substr(space + 1);
+    } else if (element.get(pair) != simdjson::SUCCESS || pair.size() != 2 ||
+               pair.at(0).get(left) != simdjson::SUCCESS || pair.at(1).get(right) != simdjson::SUCCESS) {
+      Refuse("merge {} is not two tokens", number);
+    }
+    ListedMerge merge;
+    merge.left = TokenOfText(left, left_bytes_, number);
+    merge.right = TokenOfText(right, right_bytes_, number);
+    left_bytes_ += right_bytes_;
+    const auto result = vocabulary_.tokens.Find(left_bytes_);
+    if (!result) Refuse("merge {} gives {}{}, which is no token", number, Printable(left), Printable(right));
+    merge.result = *result;
+    return merge;
+  }
+
+  void ReadMerges(const dom::array& list) {
+    std::vector<ListedMerge> merges;
+    for (const dom::element element : list) merges.push_back(ReadMerge(element, merges.size()));
+    const bool ids_are_ranks =
+        std::is_sorted(merges.begin(), merges.end(),
+                       [](const ListedMerge& a, const ListedMerge& b) { return a.result < b.result; });
+    vocabulary_.merges.Reserve(merges.size());
+    for (size_t i = 0; i < merges.size(); ++i) {
+      const ListedMerge& merge = merges[i];
+      const size_t rank = ids_are_ranks ? static_cast<size_t>(merge.result) : i;
+      if (!vocabulary_.merges.Add(merge.left, merge.right, {static_cast<uint32_t>(rank), merge.result})) {
+        Refuse("merge {} is there twice", i);
+      }
+    }
+    vocabulary_.whole_piece_first = ignore_merges_;
+  }
+
+  void ReadSplit(const dom::object& root) {
+    constexpr const char* kExpected = "pre_tokenizer is not the sequence of a Split and a ByteLevel";
+    const auto pre = Get<dom::object>(root, "pre_tokenizer");
+    RequireType(pre, "Sequence", "pre_tokenizer");
+    const auto steps = Get<dom::array>(pre, "pretokenizers");
+    if (steps.size() != 2) Refuse("{}", kExpected);
+    const auto split = As<dom::object>(steps.at(0).value(), "pretokenizers[0]");
+    const auto bytes = As<dom::object>(steps.at(1).value(), "pretokenizers[1]");
+    RequireType(split, "Split", "pretokenizers[0]");
+    RequireType(bytes, "ByteLevel", "pretokenizers[1]");
+    const auto behavior = Get<std::string_view>(split, "behavior");
+    if (behavior != "Isolated") Refuse("behavior of Split is {}, expected Isolated", Printable(behavior));
+    RequireFalse(split, "invert", false, "Split");
+    RequireFalse(bytes, "add_prefix_space", true, "ByteLevel");
+    RequireFalse(bytes, "use_regex", true, "ByteLevel");
+    vocabulary_.split_pattern = Get<std::string_view>(Get<dom::object>(split, "pattern"), "Regex");
+  }
+
+  const std::string& name_;
+  Vocabulary vocabulary_;
+  bool ignore_merges_ = false;
+  std::string left_bytes_, right_bytes_;
+};
+
+}  // namespace
+
+Vocabulary ReadTokenizerJson(std::string_view json, const std::string& name) {
+  return Reader(name).Read(json);
+}
+
+}  // namespace oxidized
