@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "harmony/conversation.h"
+#include "harmony/header_text.h"
 #include "harmony/tokens.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/utf8_stream.h"
@@ -62,37 +63,41 @@ class StreamParser {
 
  private:
   enum class State : uint8_t {
-    kBetween,  // no header yet: <|start|> is expected; anything else opens a header whose role is `role_`
+    kBetween,  // <|start|> is expected; anything else begins a header without it
     kHeader,   // collecting header_
     kContent,  // *text_ grows
   };
 
   void PushMarker(int32_t id);
   void PushText(std::string_view bytes);
+  void AppendHeader(std::string_view text);
+  bool HeaderIsPlainText() const;  // begun without <|start|>, no marker so far
+  BrokenHeader SplitHeader() const;
+  void RecoverHeader(Terminator terminator, bool cut);
+  void ResetHeader(State next);
   void BeginMessage(MessageHeader header);
   void AppendContent(std::string_view bytes);
   void EndMessage(Terminator terminator);
-  void CloseHeader();  // at <|message|>
-  void RecoverHeader(Terminator terminator, bool stopped);
-  bool HeaderIsNowContent();
+  void AddEvent(const ParseEvent& event);
   void AddDelta(std::string_view text);
-  std::span<const ParseEvent> TakeEvents();
+  std::span<const ParseEvent> Events();
 
   const HarmonyTokens& tokens_;
   const Tokenizer& tokenizer_;
-  State state_;
-  std::optional<Role> role_;  // of the header being read, when it is known without the header naming it
-  std::string header_;        // its text, markers spelled out
-  int header_tokens_ = 0;
+  State state_ = State::kBetween;
+  std::optional<Role> role_;  // of the header being read; nullopt: it names its role itself
+  std::string header_;        // its text so far, markers spelled out
+  int header_length_tokens_ = 0;
   std::deque<Message> messages_;  // stable addresses
-  std::string* text_ = nullptr;   // the content of messages_.back() while open
+  std::string* text_ = nullptr;   // content of messages_.back() while that is open
   Utf8Stream utf8_;
+  bool utf8_holds_nothing_ = true;  // known for sure: ASCII may bypass utf8_
 
-  static constexpr size_t kMaxEvents = 8;  // of one call: end of one message, and a whole next one
+  static constexpr size_t kMaxEvents = 8;  // of one call: the end of one message and a whole next one are 6
   std::array<ParseEvent, kMaxEvents> events_;
-  std::array<size_t, kMaxEvents> delta_begin_{};  // delta_ may move while events are made
+  std::array<size_t, kMaxEvents>
+      delta_begin_{};  // in the message's text, which may move until the call returns
   size_t event_count_ = 0;
-  std::string delta_;
 };
 
 }  // namespace oxidized
