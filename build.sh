@@ -174,7 +174,7 @@ demo() {
   need "${BUILD_PACKAGES[@]}"
   build release oxidized_gpt_oss
   say "the weights of models/demo are random until a trained model takes their place: expect noise, not language"
-  "$PROGRAM" --model-path models/demo --raw --prompt "Once upon a time" --max-tokens 64 --seed 1
+  "$PROGRAM" --raw --prompt "Once upon a time" --max-tokens 64 --seed 1
 }
 
 case ${1:-} in
