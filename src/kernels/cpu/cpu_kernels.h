@@ -1,0 +1,153 @@
+// The CPU's arithmetic: one table of functions, one instance of it for each instruction tier. executor/cpu
+// calls through the table; no kernel allocates, locks or throws. What a function does is said once, here;
+// how, in body/*.inc, which every tier compiles with its own instructions (tier_*.cc).
+//
+// Two promises hold for every function of every tier:
+//  * Bitwise invariance. Each output element is accumulated in an order that depends on the length of its own
+//  sum alone:
+//    never on how many rows or tokens are worked on together, on where a slice [n0, n1) is cut, or on
+//    alignment. So chunks, batch mates and threads cannot change a bit.
+//  * Weights are read as stored, from any address. Activations and outputs are aligned to their element.
+//
+// Activations ("x") of products are f32, or bf16 where a tier multiplies bf16 directly (native_bf16). A tier
+// without it gets bf16-rounded values as f32: the same numbers, in another summation order. Rows of x are
+// padded with zeros to a multiple of kXPad elements.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tensor/dtype.h"
+
+namespace oxidized {
+
+inline constexpr int64_t kXPad = 32;
+inline constexpr int64_t kKernelBlockTokens = 32;  // positions of a KV block, B
+
+enum class XType : uint8_t { kF32, kBf16 };            // element type of activations in memory
+enum class Rounding : uint8_t { kNone, kBf16, kF16 };  // values that activations are rounded to
+
+// Where and how a kernel writes activations for the next product: f32 memory with rounded values, or bf16
+// memory.
+struct XFormat {
+  XType type = XType::kF32;
+  Rounding rounding = Rounding::kNone;
+};
+
+// y[t, n] = sum_k x[t, k] W[n, k] + bias[n]
+struct DenseArgs {
+  const void* x;  // [T] rows of K (padded) elements, ldx elements apart
+  int64_t ldx;
+  const std::byte* w;  // [N, K] row-major
+  const float* bias;   // [N] or nullptr
+  float* y;            // [T] rows, ldy elements apart
+  int64_t ldy;
+  int64_t tokens;         // T
+  int64_t k;              // K
+  const int32_t* x_rows;  // [T] rows of x to take, or nullptr for 0..T-1
+};
+
+// One expert's product for the rows routed to it. W [N, K] is MXFP4 (blocks [N, K/32, 16], scales [N, K/32])
+// or, for the transposed form, values [K, N] of a stored type in `blocks` with scales nullptr.
+struct ExpertArgs {
+  const void* x;  // rows of K (padded) elements, ldx elements apart
+  int64_t ldx;
+  const int32_t* x_rows;  // [T] row of x of each routed token
+  const int32_t* y_rows;  // [T] row of y to write
+  const std::byte* blocks;
+  const std::byte* scales;
+  DType value_type;       // transposed form only: F32, BF16 or F16
+  const std::byte* bias;  // [N] as stored
+  DType bias_type;        // F32, BF16 or F16
+  void* y;                // gate_up: format `out`, [., N/2]; down: f32 [., N]
+  int64_t ldy;            // elements
+  int64_t tokens;         // T
+  int64_t n;              // N
+  int64_t k;              // K
+  XFormat out;            // gate_up only
+  float alpha, limit;     // gate_up only: clamped SwiGLU
+  void* scratch;          // ExpertScratchBytes(K) bytes, 64-byte aligned, one for each thread
+};
+
+// One KV block of one layer and KV head, as the attention kernel wants it: keys [D][B] (position fastest),
+// then values [B][Dp], Dp = D rounded up to a multiple of 32, elements of kv_type; KvHeadElements() in all.
+struct AttentionArgs {
+  const float* q;      // [heads, D] queries of the heads that share this KV head
+  float* out;          // [heads, D]
+  const float* sinks;  // [heads]
+  int32_t heads;
+  int32_t head_dim;  // D
+  const std::byte* const*
+      blocks;      // [(last - first) / B + 1] blocks, blocks[0] holds position `first` / B * B
+  int64_t first;   // first visible position
+  int64_t last;    // last visible position (the query's own)
+  float scale;     // 1 / sqrt(D)
+  float* scratch;  // AttentionScratchFloats() floats, 64-byte aligned
+};
+int64_t KvHeadElements(int32_t head_dim);
+int64_t AttentionScratchFloats(int32_t head_dim);
+int64_t ExpertScratchBytes(int64_t k);
+
+struct CpuKernels {
+  const char* name;
+  const char* instructions;  // for people
+  bool native_bf16;          // the bf16_* entries exist
+
+  // y[i] = x[i] * rsqrt(mean(x^2) + eps) * scale[i], i < M. In place is allowed.
+  void (*f32_rms_norm)(const float* x, const float* scale, float eps, int64_t m, float* y);
+  // x[i] += y[i]
+  void (*f32_add)(float* x, const float* y, int64_t n);
+  // Writes n values in `format`, zeros up to the next multiple of kXPad.
+  void (*f32_to_x)(const float* values, int64_t n, XFormat format, void* x);
+  // Stored vector of F32, BF16 or F16 widened to f32.
+  void (*widen)(const std::byte* values, DType type, int64_t n, float* out);
+  // Half-split rotation of `heads` vectors of D elements in place; cos and sin [D/2].
+  void (*f32_rope)(float* vectors, int32_t heads, int32_t head_dim, const float* cos, const float* sin);
+  // y[i] = sum_r weights[r] * parts[r][i] in the order of rank r < ranks, parts rows ld apart; ranks whose
+  // expert is negative are left out.
+  void (*f32_combine)(const float* parts, int64_t ld, const float* weights, const int32_t* experts,
+                      int32_t ranks, int64_t m, float* y);
+
+  // Rows [n0, n1) of a dense product, by activation and weight type.
+  void (*f32_f32w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
+  void (*f32_bf16w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
+  void (*f32_f16w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
+  void (*bf16_bf16w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
+
+  // Weight rows [n0, n1) of one expert's gate_up (rows 2j gate, 2j+1 up; n0 and n1 even), bias and clamped
+  // SwiGLU: y[., j] = g sigmoid(alpha g) (u + 1), g = min(gate, limit), u = clamp(up, -limit, limit). Padding
+  // of y up to a multiple of kXPad is the caller's. f32_transposedw takes the dequantised layout.
+  void (*f32_mxfp4w_moe_gate_up)(const ExpertArgs& args, int64_t n0, int64_t n1);
+  void (*bf16_mxfp4w_moe_gate_up)(const ExpertArgs& args, int64_t n0, int64_t n1);
+  void (*f32_transposedw_moe_gate_up)(const ExpertArgs& args, int64_t n0, int64_t n1);
+  // Weight rows [n0, n1) of one expert's down: y[., n] = W x + bias.
+  void (*f32_mxfp4w_moe_down)(const ExpertArgs& args, int64_t n0, int64_t n1);
+  void (*bf16_mxfp4w_moe_down)(const ExpertArgs& args, int64_t n0, int64_t n1);
+  void (*f32_transposedw_moe_down)(const ExpertArgs& args, int64_t n0, int64_t n1);
+
+  // Writes one position's key and value [D] of one KV head into place `slot` of its block, rounded to
+  // kv_type.
+  void (*write_kv)(const float* key, const float* value, int32_t head_dim, DType kv_type, int32_t slot,
+                   std::byte* block);
+  // out = softmax with sink over positions first..last. Blocks are taken in ascending order at absolute
+  // multiples of B.
+  void (*f32_f32kv_attention)(const AttentionArgs& args);
+  void (*f32_bf16kv_attention)(const AttentionArgs& args);
+  void (*f32_f16kv_attention)(const AttentionArgs& args);
+};
+
+// Tiers compiled for this architecture, worst first; `available` says whether this machine can run them.
+struct CpuTier {
+  const CpuKernels* kernels;
+  bool available;
+};
+std::vector<CpuTier> CpuTiers();
+
+// The best available tier, or the one named by OXIDIZED_CPU_TIER. Throws Error(kUsage), naming the available
+// ones, when the variable names something unknown or unavailable.
+const CpuKernels& SelectCpuKernels();
+const CpuKernels& SelectCpuKernels(const std::string& name);  // "": the best
+
+}  // namespace oxidized

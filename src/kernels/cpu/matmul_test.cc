@@ -1,0 +1,117 @@
+#include "kernels/cpu/kernel_test_support.h"
+
+namespace oxidized {
+namespace {
+
+using Product = void (*)(const DenseArgs&, int64_t, int64_t);
+
+struct Variant {
+  const char* name;
+  Product CpuKernels::* product;
+  XFormat x;
+  DType w;
+};
+const Variant kVariants[] = {
+    {"f32_f32w", &CpuKernels::f32_f32w_matmul, {XType::kF32, Rounding::kNone}, DType::kF32},
+    {"f32_bf16w", &CpuKernels::f32_bf16w_matmul, {XType::kF32, Rounding::kNone}, DType::kBF16},
+    {"f32_f16w", &CpuKernels::f32_f16w_matmul, {XType::kF32, Rounding::kF16}, DType::kF16},
+    {"bf16_bf16w", &CpuKernels::bf16_bf16w_matmul, {XType::kBf16, Rounding::kBf16}, DType::kBF16},
+};
+
+class MatmulTest : public TierTest {};
+INSTANTIATE_TEST_SUITE_P(Tiers, MatmulTest, ::testing::ValuesIn(CpuTiers()), TierName);
+
+struct Case {
+  Case(const Variant& v, int64_t tokens_, int64_t n_, int64_t k_, size_t misalignment)
+      : tokens(tokens_),
+        n(n_),
+        k(k_),
+        x_values(Gaussians(1, tokens * k)),
+        w_values(Gaussians(2, n * k)),
+        bias(Gaussians(3, n)),
+        x(MakeX(x_values, tokens, k, v.x)),
+        w(StoreAs(w_values, v.w, misalignment)) {}
+  DenseArgs Args(std::vector<float>& y) const {
+    return {.x = x.memory.data(),
+            .ldx = x.ld,
+            .w = w.data(),
+            .bias = bias.data(),
+            .y = y.data(),
+            .ldy = n + 3,
+            .tokens = tokens,
+            .k = k,
+            .x_rows = nullptr};
+  }
+  std::vector<float> Output() const { return Poisoned(tokens * (n + 3)); }
+
+  int64_t tokens, n, k;
+  std::vector<float> x_values, w_values, bias;
+  Activations x;
+  Bytes w;
+};
+
+TEST_P(MatmulTest, AgreesWithDoublePrecisionOverTailsAndMisalignment) {
+  for (const Variant& variant : kVariants) {
+    const Product product = kernels().*variant.product;
+    if (product == nullptr) continue;
+    int i = 0;
+    for (const int64_t k : {1, 31, 32, 50, 96, 320}) {
+      for (const int64_t n : {1, 4, 33, 70}) {
+        for (const int64_t tokens : {1, 2, 3, 7, 13}) {
+          const Case c(variant, tokens, n, k, static_cast<size_t>(i++ % 3));
+          std::vector<float> y = c.Output();
+          product(c.Args(y), 0, n);
+          for (int64_t t = 0; t < tokens; ++t) {
+            for (int64_t r = 0; r < n; ++r) {
+              ExpectedSum sum;
+              for (int64_t j = 0; j < k; ++j) {
+                sum.Add(c.x_values[static_cast<size_t>(t * k + j)],
+                        c.w_values[static_cast<size_t>(r * k + j)]);
+              }
+              sum.Add(1.0, c.bias[static_cast<size_t>(r)]);
+              EXPECT_WITHIN(y[static_cast<size_t>(t * (n + 3) + r)], sum.value, sum.Tolerance(k))
+                  << variant.name << " T " << tokens << " N " << n << " K " << k << " at " << t << ", " << r;
+            }
+            EXPECT_TRUE(std::isnan(y[static_cast<size_t>(t * (n + 3) + n)])) << "wrote past the row";
+          }
+        }
+      }
+    }
+  }
+}
+
+// Long rows make cache-sized chunks of tokens; the bits must not show it, nor slices, nor gathered rows, nor
+// one by one.
+TEST_P(MatmulTest, BitsDependOnTheRowAloneNotOnTilesSlicesOrChunks) {
+  for (const Variant& variant : kVariants) {
+    const Product product = kernels().*variant.product;
+    if (product == nullptr) continue;
+    const int64_t tokens = 150, n = 45, k = 260;
+    const Case c(variant, tokens, n, k, 1);
+    std::vector<float> whole = c.Output();
+    product(c.Args(whole), 0, n);
+    std::vector<float> sliced = c.Output();
+    for (const auto& [n0, n1] : {std::pair<int64_t, int64_t>{0, 7}, {7, 8}, {8, 41}, {41, 45}}) {
+      product(c.Args(sliced), n0, n1);
+    }
+    std::vector<float> single = c.Output();
+    for (int32_t t = 0; t < tokens; ++t) {
+      DenseArgs args = c.Args(single);
+      const int32_t rows[] = {t};
+      args.x_rows = rows;
+      args.tokens = 1;
+      args.y += t * args.ldy;
+      product(args, 0, n);
+    }
+    for (int64_t t = 0; t < tokens; ++t) {
+      for (int64_t r = 0; r < n; ++r) {
+        const auto at = static_cast<size_t>(t * (n + 3) + r);
+        EXPECT_EQ(whole[at], sliced[at]) << variant.name;
+        EXPECT_EQ(whole[at], single[at]) << variant.name;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace oxidized

@@ -1,0 +1,9 @@
+// The neon tier: the kernel bodies compiled with this tier's instructions. All is internal to this file but
+// the table, so that no function made for newer processors can be linked into code for older ones.
+#if defined(__aarch64__)
+#define OX_TIER_TABLE kCpuKernelsNeon
+#define OX_TIER_NAME "neon"
+#define OX_TIER_INSTRUCTIONS "NEON"
+#define OX_TIER_VECTORS "kernels/cpu/body/vec_neon.inc"
+#include "kernels/cpu/body/tier.inc"
+#endif
