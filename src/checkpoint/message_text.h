@@ -1,0 +1,20 @@
+// Names that came out of a file, made fit for a one-line message: control characters escaped, length bounded.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace oxidized {
+
+// `text` in double quotes; bytes below 0x20 and 0x7F as \xNN, everything past 120 bytes as an ellipsis.
+std::string Quoted(std::string_view text);
+
+// "[32, 5760, 90, 16]"
+template <typename Shape>
+std::string ShapeText(const Shape& shape) {
+  std::string text = "[";
+  for (const auto dimension : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(dimension);
+  return text + "]";
+}
+
+}  // namespace oxidized
