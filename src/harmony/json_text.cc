@@ -1,5 +1,6 @@
 #include "harmony/json_text.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -24,17 +25,15 @@ std::string FormatDouble(double value) {
   const int length = static_cast<int>(digits.size());
   const int point = exponent + 1;  // digits before the decimal point
   std::string out = std::signbit(value) ? "-" : "";
-  if (value == 0) return out + "0.0";
-  if (length <= point && point <= 16)
-    return out + digits + std::string(static_cast<size_t>(point - length), '0') + ".0";
-  if (0 < point && point <= 16) {
-    return out + digits.substr(0, static_cast<size_t>(point)) + "." +
-           digits.substr(static_cast<size_t>(point));
-  }
-  if (-5 < point && point <= 0) return out + "0." + std::string(static_cast<size_t>(-point), '0') + digits;
+  const auto zeros = [](int count) { return std::string(static_cast<size_t>(count), '0'); };
+  const auto first = static_cast<size_t>(std::max(point, 0));
+  if (value == 0) return out += "0.0";
+  if (length <= point && point <= 16) return out += digits + zeros(point - length) + ".0";
+  if (0 < point && point <= 16) return out += digits.substr(0, first) + "." + digits.substr(first);
+  if (-5 < point && point <= 0) return out.append("0.").append(zeros(-point)).append(digits);
   out += digits.substr(0, 1);
-  if (length > 1) out += "." + digits.substr(1);
-  return out + "e" + std::to_string(exponent);
+  if (length > 1) out.append(".").append(digits, 1);
+  return out.append("e").append(std::to_string(exponent));
 }
 
 std::string QuoteJson(const std::string& text) {
@@ -46,7 +45,9 @@ void AppendCompact(const OrderedJson& value, std::string& out) {
   if (value.is_object()) {
     out += '{';
     for (const auto& [key, member] : value.items()) {
-      out += separator + QuoteJson(key) + ":";
+      out += separator;
+      out += QuoteJson(key);
+      out += ':';
       AppendCompact(member, out);
       separator = ",";
     }

@@ -45,11 +45,12 @@ enum class EnumDefault { kBare, kJson };
 std::string DefaultOf(const OrderedJson& schema, EnumDefault enum_default) {
   const OrderedJson* value = Member(schema, "default");
   if (!value) return {};
-  if (!value->is_string()) return "default: " + CompactJson(*value);
+  if (!value->is_string()) return CompactJson(*value).insert(0, "default: ");
   const auto& text = value->get_ref<const std::string&>();
   const OrderedJson* values = Array(schema, "enum");
   if (!values || values->empty()) return "default: \"" + text + "\"";
-  return "default: " + (enum_default == EnumDefault::kBare ? text : CompactJson(*value));
+  return (enum_default == EnumDefault::kBare ? std::string(text) : CompactJson(*value))
+      .insert(0, "default: ");
 }
 
 std::string TypeOf(const OrderedJson& schema, const std::string& indent);
@@ -62,7 +63,7 @@ std::string NullableTypeOf(const OrderedJson& schema, const std::string& indent)
   return type;
 }
 
-// ` | T // description default: …`. `hidden_description`: already shown above the property.
+// ` | T // description default: …`. `show_description`: not already above the property.
 std::string VariantOf(const OrderedJson& variant, const std::string& indent, EnumDefault enum_default,
                       bool show_description) {
   std::string out = indent + " | " + NullableTypeOf(variant, indent + "   ");
@@ -145,8 +146,10 @@ std::string StringTypeOf(const OrderedJson& schema) {
 std::string TypeOf(const OrderedJson& schema, const std::string& indent) {
   if (const OrderedJson* variants = Array(schema, "oneOf")) {
     std::string out;
-    for (const OrderedJson& variant : *variants)
-      out += "\n" + VariantOf(variant, indent, EnumDefault::kJson, true);
+    for (const OrderedJson& variant : *variants) {
+      out += '\n';
+      out += VariantOf(variant, indent, EnumDefault::kJson, true);
+    }
     return out;
   }
   if (const OrderedJson* types = Array(schema, "type")) {
@@ -162,7 +165,7 @@ std::string TypeOf(const OrderedJson& schema, const std::string& indent) {
   if (*type == "boolean") return "boolean";
   if (*type == "array") {
     const OrderedJson* items = Member(schema, "items");
-    return items ? TypeOf(*items, indent) + "[]" : "Array<any>";
+    return items ? TypeOf(*items, indent).append("[]") : "Array<any>";
   }
   return "any";
 }
