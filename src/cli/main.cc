@@ -1,0 +1,36 @@
+// Entry point: one command, one exit code (docs/errors.md), one line for whatever goes wrong.
+#include <csignal>
+#include <cstdio>
+#include <new>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+
+namespace {
+
+constexpr int kOutputClosed = 128 + SIGPIPE;
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace oxidized;
+  try {
+    cli::InstallSignalHandlers();
+    const auto command = cli::ParseCommandLine(argc, argv);
+    if (!command) return 0;
+    return std::visit([](const auto& options) { return cli::Run(options); }, *command);
+  } catch (const Error& error) {
+    Log(LogLevel::kError, "{}", error.what());
+    return static_cast<int>(error.kind());
+  } catch (const cli::OutputClosed&) {
+    return kOutputClosed;
+  } catch (const std::bad_alloc&) {
+    Log(LogLevel::kError, "out of memory");
+    return static_cast<int>(ErrorKind::kNoMemory);
+  } catch (const std::exception& error) {
+    Log(LogLevel::kError, "internal error: {}", error.what());
+    return static_cast<int>(ErrorKind::kInternal);
+  }
+}

@@ -1,0 +1,77 @@
+// `tokenize` and `detokenize`: text to ids and back, one text or JSON lines.
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "cli/token_ids.h"
+#include "tokenizer/utf8_stream.h"
+
+namespace oxidized::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+// Calls `convert` with each line's JSON value; what it returns is printed as one line.
+template <typename Convert>
+void EachJsonLine(Convert convert) {
+  std::string line, out;
+  for (int64_t number = 1; std::getline(std::cin, line); ++number) {
+    try {
+      out = convert(Json::parse(line)).dump(-1, ' ', false, Json::error_handler_t::replace);
+    } catch (const Json::exception& error) {
+      Fail(ErrorKind::kUsage, "standard input, line {}: {}", number, error.what());
+    }
+    WriteAnswer(out + "\n");
+  }
+}
+
+std::string Decode(const Tokenizer& tokenizer, std::span<const int32_t> ids) {
+  std::string bytes;
+  for (const int32_t id : ids) {
+    const auto token = tokenizer.TokenBytes(id);
+    if (!token)
+      Fail(ErrorKind::kUsage, "id {} is not in the vocabulary (ids 0 to {})", id, tokenizer.vocab_size() - 1);
+    bytes += *token;
+  }
+  return RepairUtf8(bytes);
+}
+
+std::string OneInput(const std::vector<std::string>& words) {
+  if (words.empty() || (words.size() == 1 && words[0] == "-")) return ReadInput("-");
+  std::string text = words[0];
+  for (size_t i = 1; i < words.size(); ++i) text += " " + words[i];
+  return text;
+}
+
+}  // namespace
+
+int Run(const TokenizeOptions& o) {
+  const auto tokenizer = OpenTokenizer(o.runtime);
+  const auto encode = [&](const std::string& text) {
+    return o.specials ? tokenizer->EncodeWithSpecials(text) : tokenizer->Encode(text);
+  };
+  if (o.jsonl) {
+    EachJsonLine([&](const Json& line) { return Json(encode(line.get<std::string>())); });
+    return 0;
+  }
+  std::string out;
+  for (const int32_t id : encode(OneInput(o.input))) out += (out.empty() ? "" : " ") + std::to_string(id);
+  WriteAnswer(out + "\n");
+  return 0;
+}
+
+int Run(const DetokenizeOptions& o) {
+  const auto tokenizer = OpenTokenizer(o.runtime);
+  if (o.jsonl) {
+    EachJsonLine(
+        [&](const Json& line) { return Json(Decode(*tokenizer, line.get<std::vector<int32_t>>())); });
+    return 0;
+  }
+  // Nothing is added: the text is exactly that of the ids.
+  WriteAnswer(Decode(*tokenizer, ParseIds(OneInput(o.input), "ids")));
+  return 0;
+}
+
+}  // namespace oxidized::cli

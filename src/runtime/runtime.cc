@@ -1,0 +1,99 @@
+#include "runtime/runtime.h"
+
+#include <chrono>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "executor/reference/reference_executor.h"
+
+namespace oxidized {
+namespace {
+
+std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Checkpoint& checkpoint) {
+  ExecutorLimits limits;
+  limits.max_context = options.context;
+  limits.max_sequences = options.max_sequences;
+  if (options.executor == ExecutorKind::kCpu) {
+    Fail(ErrorKind::kUnsupported, "--executor cpu is not yet there; use --executor reference");
+  }
+  if (options.precision != Precision::kAuto && options.precision != Precision::kF32) {
+    Fail(ErrorKind::kUnsupported, "the reference executor computes in f32 only; use --precision f32 or auto");
+  }
+  if (options.threads > 1) {
+    Fail(ErrorKind::kUnsupported, "the reference executor runs on one thread; leave out --threads");
+  }
+  return MakeReferenceExecutor(checkpoint.config, checkpoint.weights, limits);
+}
+
+std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path, const Checkpoint& checkpoint) {
+  if (!path.empty()) return Tokenizer::Load(path);
+  if (checkpoint.tokenizer_candidates.empty()) {
+    Fail(ErrorKind::kBadFile,
+         "{}: no tokenizer.json or rank file beside the model; name one with --tokenizer-path",
+         checkpoint.path.string());
+  }
+  return Tokenizer::Load(checkpoint.tokenizer_candidates.front());
+}
+
+}  // namespace
+
+std::filesystem::path DefaultModelPath() {
+  if (const char* chosen = std::getenv("OXIDIZED_MODEL"); chosen != nullptr && *chosen != '\0') return chosen;
+  std::error_code ignored;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
+  const std::filesystem::path places[] = {program / "../models/demo", program / "models/demo",
+                                          program / "../share/oxidized_gpt_oss/models/demo"};
+  for (const auto& place : places) {
+    if (std::filesystem::exists(place / "config.json", ignored)) return place.lexically_normal();
+  }
+  Fail(ErrorKind::kBadFile, "no model given and none found at {}; name one with --model-path",
+       places[0].lexically_normal().string());
+}
+
+std::unique_ptr<Tokenizer> OpenTokenizer(const RuntimeOptions& options) {
+  if (!options.tokenizer_path.empty()) return Tokenizer::Load(options.tokenizer_path);
+  return LoadTokenizer({},
+                       OpenCheckpoint(options.model_path.empty() ? DefaultModelPath() : options.model_path));
+}
+
+std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  std::unique_ptr<Runtime> runtime(new Runtime);
+  runtime->options_ = options;
+  if (options.model_path.empty()) runtime->options_.model_path = DefaultModelPath();
+  const auto mode = options.use_mmap ? MappedFile::Mode::kMap : MappedFile::Mode::kRead;
+  runtime->checkpoint_ = OpenCheckpoint(runtime->options_.model_path, {.mode = mode});
+  runtime->executor_ = MakeExecutor(options, runtime->checkpoint_);
+  runtime->engine_ = std::make_unique<Engine>(*runtime->executor_, EngineOptions{options.chunk_tokens});
+  const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+  runtime->load_ms_ = elapsed.count();
+  return runtime;
+}
+
+const Tokenizer& Runtime::tokenizer() {
+  if (!tokenizer_) {
+    tokenizer_ = LoadTokenizer(options_.tokenizer_path, checkpoint_);
+    if (tokenizer_->vocab_size() > checkpoint_.config.vocab_size) {
+      Fail(ErrorKind::kBadFile,
+           "the tokenizer has ids up to {}, the model's vocab_size is {}: they do not belong together",
+           tokenizer_->vocab_size() - 1, checkpoint_.config.vocab_size);
+    }
+  }
+  return *tokenizer_;
+}
+
+const HarmonyTokens& Runtime::harmony() {
+  if (!harmony_) harmony_ = HarmonyTokens::Resolve(tokenizer());
+  return *harmony_;
+}
+
+std::shared_ptr<const TokenMask> Runtime::sampling_mask() {
+  if (!mask_) {
+    mask_ = std::make_shared<TokenMask>(checkpoint_.config.vocab_size, false);
+    for (int32_t id = 0; id < tokenizer().vocab_size(); ++id)
+      mask_->Set(id, tokenizer().TokenBytes(id).has_value());
+  }
+  return mask_;
+}
+
+}  // namespace oxidized

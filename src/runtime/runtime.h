@@ -1,0 +1,71 @@
+// The composition root: opens a model, its tokenizer and an executor, and puts an engine on them. The only
+// place that names concrete readers and executors; commands and servers see this.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "engine/engine.h"
+#include "harmony/tokens.h"
+#include "tokenizer/tokenizer.h"
+
+namespace oxidized {
+
+enum class ExecutorKind : uint8_t { kAuto, kReference, kCpu };
+enum class Precision : uint8_t { kAuto, kF32, kBf16, kF16 };
+
+struct RuntimeOptions {
+  std::filesystem::path model_path;      // empty: the small model that comes with the program
+  std::filesystem::path tokenizer_path;  // empty: beside the model
+  bool use_mmap = true;
+  ExecutorKind executor = ExecutorKind::kAuto;
+  Precision precision = Precision::kAuto;
+  int32_t threads = 0;       // 0: the processors this process may use
+  int64_t context = 0;       // 0: what the model allows
+  int32_t chunk_tokens = 0;  // 0: as many as a step holds
+  int32_t max_sequences = 1;
+};
+
+// The small model: $OXIDIZED_MODEL, else models/demo beside the program's sources or installed under its
+// prefix. Throws Error(kBadFile) saying where it looked.
+std::filesystem::path DefaultModelPath();
+
+class Runtime {
+ public:
+  // Throws Error (kBadFile, kNoMemory, kUsage, kUnsupported).
+  static std::unique_ptr<Runtime> Load(const RuntimeOptions& options);
+
+  const Checkpoint& checkpoint() const { return checkpoint_; }
+  Executor& executor() { return *executor_; }
+  Engine& engine() { return *engine_; }
+  double load_ms() const { return load_ms_; }
+
+  // Loaded when first asked for: `logits` needs none. Throws Error(kBadFile) if there is none or it does not
+  // fit.
+  const Tokenizer& tokenizer();
+  const HarmonyTokens& harmony();
+  // Ids that may be sampled: those that the tokenizer can decode. A model has rows for ids that stand for
+  // nothing.
+  std::shared_ptr<const TokenMask> sampling_mask();
+
+ private:
+  Runtime() = default;
+
+  RuntimeOptions options_;
+  Checkpoint checkpoint_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::optional<HarmonyTokens> harmony_;
+  std::shared_ptr<TokenMask> mask_;
+  double load_ms_ = 0.0;
+};
+
+// The tokenizer alone: with a tokenizer path no model is opened. Throws Error(kBadFile).
+std::unique_ptr<Tokenizer> OpenTokenizer(const RuntimeOptions& options);
+
+}  // namespace oxidized
