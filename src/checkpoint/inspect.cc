@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "checkpoint/json_file.h"
 #include "checkpoint/message_text.h"
@@ -47,8 +48,9 @@ std::vector<Group> GroupTensors(const Checkpoint& checkpoint) {
   }
   std::vector<Group> sorted;
   for (auto& [key, group] : groups) sorted.push_back(std::move(group));
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const Group& a, const Group& b) { return a.bytes > b.bytes; });
+  std::sort(sorted.begin(), sorted.end(), [](const Group& a, const Group& b) {
+    return std::tie(b.bytes, a.name) < std::tie(a.bytes, b.name);
+  });
   return sorted;
 }
 

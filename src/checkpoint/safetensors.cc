@@ -148,10 +148,9 @@ class HeaderParser {
   }
 
   void CheckBytesAreCovered() {
-    std::stable_sort(entries_.begin(), entries_.end(),
-                     [](const SafetensorsEntry& a, const SafetensorsEntry& b) {
-                       return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
-                     });
+    std::sort(entries_.begin(), entries_.end(), [](const SafetensorsEntry& a, const SafetensorsEntry& b) {
+      return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+    });
     int64_t expected = 0;
     for (SafetensorsEntry& entry : entries_) {
       if (entry.begin != expected) {

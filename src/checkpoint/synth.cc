@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "checkpoint/hf_layout.h"
 #include "tensor/float16.h"
+#include "tokenizer/tokenizer.h"
 
 namespace oxidized {
 namespace {
@@ -26,13 +27,14 @@ struct Preset {
   int32_t layers, hidden, heads, kv_heads, head_dim, experts, experts_per_token, expert_width, vocab, window;
 };
 
-// small keeps the published widths' property of being no multiple of 128; tiny is models/demo.
+// small keeps the published widths' property of being no multiple of 128; tiny is models/demo. Their
+// vocabulary is that of the demonstration tokenizer, rounded up to a multiple of 64.
 constexpr Preset kPresets[] = {
     //  name        L   M     H   G  D   E    K  F     V       window
     {"gpt-oss-20b", 24, 2880, 64, 8, 64, 32, 4, 2880, 201088, 128},
     {"gpt-oss-120b", 36, 2880, 64, 8, 64, 128, 4, 2880, 201088, 128},
-    {"small", 8, 576, 16, 2, 64, 16, 4, 576, 4096, 128},
-    {"tiny", 4, 128, 8, 2, 32, 8, 2, 128, 4096, 32},
+    {"small", 8, 576, 16, 2, 64, 16, 4, 576, 3136, 128},
+    {"tiny", 4, 128, 8, 2, 32, 8, 2, 128, 3136, 32},
 };
 constexpr auto kPresetNames = [] {
   std::array<std::string_view, std::size(kPresets)> names;
@@ -164,6 +166,22 @@ void MakeDraw(const Recipe& recipe, uint64_t seed, uint64_t index, std::byte* ou
   }
 }
 
+// The ids by which a generation ends are properties of the tokenizer. Returns the id it begins with, -1:
+// none.
+int32_t TakeSpecialIds(const std::filesystem::path& tokenizer_source, ModelConfig& config) {
+  const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(tokenizer_source);
+  if (tokenizer->vocab_size() > config.vocab_size) {
+    Fail(ErrorKind::kUsage, "synth: {} has {} tokens, the vocabulary of the preset {}",
+         tokenizer_source.string(), tokenizer->vocab_size(), config.vocab_size);
+  }
+  config.eos_token_ids.clear();
+  for (const char* end : {"<|return|>", "<|endoftext|>"}) {
+    if (const auto id = tokenizer->SpecialId(end)) config.eos_token_ids.push_back(*id);
+  }
+  config.pad_token_id = tokenizer->SpecialId("<|endoftext|>").value_or(-1);
+  return tokenizer->SpecialId("<|startoftext|>").value_or(-1);
+}
+
 }  // namespace
 
 std::span<const std::string_view> SynthPresetNames() { return kPresetNames; }
@@ -218,22 +236,23 @@ std::function<void(const TensorSpec&, int64_t offset, std::span<std::byte> out)>
 }
 
 int64_t Synthesize(const SynthOptions& options) {
-  const ModelConfig config = SynthConfig(options);
+  ModelConfig config = SynthConfig(options);
   HfWriteRequest request;
+  constexpr int32_t kPublishedBos = 199998;
+  int32_t bos = config.vocab_size == kPublishedVocab ? kPublishedBos : -1;
+  if (!options.tokenizer_source.empty()) {
+    bos = TakeSpecialIds(options.tokenizer_source, config);
+    const bool json = options.tokenizer_source.extension() == ".json";
+    const std::string name = json ? "tokenizer.json" : options.tokenizer_source.filename().string();
+    request.copied_files.emplace(name, options.tokenizer_source);
+  }
   request.out = options.out;
   request.tensors = PublishedTensors(config);
   request.fill = SynthFill(config, options.seed);
   request.threads = options.threads;
   request.progress = options.progress;
-  constexpr int32_t kPublishedBos = 199998;
-  const int32_t bos = config.vocab_size == kPublishedVocab ? kPublishedBos : -1;
   request.text_files = {{"config.json", PublishedConfigJson(config)},
                         {"generation_config.json", PublishedGenerationConfigJson(config, bos)}};
-  if (!options.tokenizer_source.empty()) {
-    const bool json = options.tokenizer_source.extension() == ".json";
-    const std::string name = json ? "tokenizer.json" : options.tokenizer_source.filename().string();
-    request.copied_files.emplace(name, options.tokenizer_source);
-  }
   return WriteHfCheckpoint(request);
 }
 

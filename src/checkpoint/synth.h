@@ -23,8 +23,9 @@ struct SynthOptions {
   std::string preset;                 // one of SynthPresetNames()
   std::optional<int32_t> num_layers;  // instead of the preset's
   uint64_t seed = 0;
-  std::filesystem::path out;               // must not exist, or be an empty folder
-  std::filesystem::path tokenizer_source;  // tokenizer.json or *.tiktoken, copied; empty: none
+  std::filesystem::path out;  // must not exist, or be an empty folder
+  // tokenizer.json or *.tiktoken, copied; gives the special ids of the configuration. Empty: none.
+  std::filesystem::path tokenizer_source;
   int threads = 2;
   std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;  // may be empty
 };

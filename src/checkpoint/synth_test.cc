@@ -8,6 +8,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_test_util.h"
 #include "tensor/float16.h"
+#include "tokenizer/tokenizer.h"
 
 namespace oxidized {
 namespace {
@@ -128,6 +129,37 @@ TEST(Synth, RefusesWhatItCannotDo) {
   EXPECT_EQ(ReadFile(temp.path() / "file"), "x");
   options.out = temp.path() / "file/below";
   ExpectError(ErrorKind::kBadFile, {"file/below"}, [&] { Synthesize(options); });
+}
+
+TEST(Synth, SpecialIdsComeFromTheTokenizer) {
+  const TempFolder temp;
+  SynthOptions options = Tiny(temp.path() / "m");
+  options.tokenizer_source = "models/demo/tokenizer.json";
+  Synthesize(options);
+  const Checkpoint checkpoint = OpenCheckpoint(options.out);
+  ASSERT_EQ(checkpoint.tokenizer_candidates.size(), 1u);
+  EXPECT_TRUE(ReadFile(checkpoint.tokenizer_candidates[0]) == ReadFile(options.tokenizer_source));
+  const auto tokenizer = Tokenizer::Load(options.tokenizer_source);
+  ASSERT_LE(tokenizer->vocab_size(), checkpoint.config.vocab_size);
+  EXPECT_EQ(checkpoint.config.eos_token_ids, (std::vector<int32_t>{*tokenizer->SpecialId("<|return|>"),
+                                                                   *tokenizer->SpecialId("<|endoftext|>")}));
+  EXPECT_EQ(checkpoint.config.pad_token_id, tokenizer->SpecialId("<|endoftext|>"));
+
+  options.out = temp.path() / "no";
+  options.tokenizer_source = temp.path() / "absent.json";
+  ExpectError(ErrorKind::kBadFile, {"absent.json"}, [&] { Synthesize(options); });
+  EXPECT_FALSE(fs::exists(options.out));
+}
+
+TEST(Synth, TheDemonstrationModelIsWhatItsReadmeSays) {
+  const TempFolder temp;
+  SynthOptions options = Tiny(temp.path() / "m");
+  options.seed = 1;
+  options.tokenizer_source = "models/demo/tokenizer.json";
+  Synthesize(options);
+  for (const char* name : {"config.json", "generation_config.json", "model.safetensors"}) {
+    EXPECT_TRUE(ReadFile(options.out / name) == ReadFile(fs::path("models/demo") / name)) << name;
+  }
 }
 
 TEST(HfWriter, AFailureLeavesNothingBehind) {
