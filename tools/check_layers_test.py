@@ -66,7 +66,12 @@ class CheckLayers(unittest.TestCase):
         self.refused("model/a.cc", "<gtest/gtest.h>", "tests only")
         self.allowed("engine/a_test.cc", '"executor/testing/fake_executor.h"')
         self.allowed("executor/testing/conformance.h", "<gtest/gtest.h>")
+        self.refused("model/a.h", '"support/compare.h"', "tests only")
+        self.refused("model/a.cc", '"model/model_test_util.h"', "tests only")
         self.allowed("model/a_test.cc", '"support/compare.h"')
+        self.allowed("model/a_test.cc", '"model/model_test_util.h"')
+        self.allowed("model/model_test_util.h", "<gtest/gtest.h>")
+        self.refused("model/a_test.cc", '"kv/kv_test_util.h"', "must not include kv")
 
     def test_heavy_headers_stay_with_the_files_of_one_module(self):
         for include in ("<CLI/CLI.hpp>", "<nlohmann/json.hpp>", "<simdjson.h>", "<pcre2.h>", "<boost/beast.hpp>",
