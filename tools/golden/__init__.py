@@ -1,0 +1,1 @@
+"""Parts of golden_model.py; not meant to be used on their own."""
