@@ -70,7 +70,7 @@ std::vector<int32_t> ParseTokenIds(std::string_view text, const std::string& nam
     int32_t id = 0;
     const auto [next, error] = std::from_chars(at, end, id);
     if (error != std::errc() || id < 0) {
-      Fail(ErrorKind::kBadFile, "{}: found \"{}\" at byte {}, expected token ids (decimal numbers)", name,
+      Fail(ErrorKind::kBadFile, "{}: found {} at byte {}, expected token ids (decimal numbers)", name,
            OrderedJson(std::string(at, std::min<size_t>(8, static_cast<size_t>(end - at))))
                .dump(-1, ' ', true, OrderedJson::error_handler_t::replace),
            at - text.data());

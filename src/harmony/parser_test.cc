@@ -21,8 +21,8 @@ std::string Show(const Message& message) {
 }
 
 struct Parsed {
-  std::vector<std::string> messages;
-  std::vector<std::string> streamed;  // the same from the events alone, with terminators
+  std::vector<Message> messages;
+  std::vector<std::string> streamed;  // the same as the events gave them, with terminators
   int begun = 0;
 };
 
@@ -64,7 +64,7 @@ Parsed Parse(const TestVocabulary& v, std::span<const int32_t> ids,
   take(parser.Finish());
   EXPECT_FALSE(open);
   EXPECT_TRUE(parser.Finish().empty());
-  for (const Message& message : parser.messages()) parsed.messages.push_back(Show(message));
+  parsed.messages.assign(parser.messages().begin(), parser.messages().end());
   EXPECT_EQ(parsed.streamed.size(), parsed.messages.size());
   return parsed;
 }
@@ -395,8 +395,11 @@ TEST(StreamParser, MutatedStreamsKeepTheInvariants) {
     for (const int32_t id : ids) {
       if (id >= v.tokens.first_special || id == 'x') markers_only.push_back(id);
     }
-    for (const std::string& message : Parse(v, markers_only).messages) {
-      ASSERT_EQ(message.find("<|"), std::string::npos) << stream << "\n" << message;
+    for (const Message& message : Parse(v, markers_only).messages) {
+      for (const auto& field :
+           {message.name, message.recipient, message.channel, std::optional(message.Text())}) {
+        ASSERT_EQ(field.value_or("").find("<|"), std::string::npos) << stream << "\n" << Show(message);
+      }
     }
   }
 }

@@ -12,7 +12,7 @@
 
 namespace oxidized {
 
-inline std::unique_ptr<Tokenizer> MakeByteTokenizer() {
+inline std::unique_ptr<Tokenizer> MakeByteTokenizer(bool with_specials = true) {
   // GPT-2's text for bytes: printable ones stand for themselves, the others follow from U+0100 on.
   std::string vocab;
   int moved = 0;
@@ -26,6 +26,7 @@ inline std::unique_ptr<Tokenizer> MakeByteTokenizer() {
       {200007, "end"},       {200008, "message"},         {200012, "call"}};
   std::string added;
   for (const auto& [id, name] : kSpecials) {
+    if (!with_specials) break;
     added +=
         fmt::format(R"({}{{"id":{},"content":"<|{}|>","special":true}})", added.empty() ? "" : ",", id, name);
   }
