@@ -98,6 +98,9 @@ class Generation {
            "a token uses {} experts, but only {} may be chosen (--experts-per-token, --num-experts)", k,
            usable);
     }
+    if (routing != RoutingPolicy{}) {
+      Log(LogLevel::kWarning, "the routing options change the model's answers; its own rule is plain topk");
+    }
   }
 
   void Show(Turn& turn) {

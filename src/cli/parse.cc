@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <cstdlib>
 #include <ctime>
 #include <map>
 #include <random>
@@ -39,6 +39,16 @@ CLI::Validator Within(double low, double high) {
       },
       fmt::format("{}..{}", low, high));
 }
+
+// Any 64-bit number; CLI11 itself would wrap a negative one around.
+const CLI::Validator kSeed(
+    [](std::string& text) -> std::string {
+      uint64_t value = 0;
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+      if (error == std::errc() && end == text.data() + text.size()) return "";
+      return fmt::format("'{}' is no number from 0 to 2^64 - 1", text);
+    },
+    "");
 
 template <typename T>
 CLI::Option* AddChoice(CLI::App& app, const std::string& name, T& value,
@@ -159,10 +169,12 @@ void AddGenerateOptions(CLI::App& app, GenerateOptions& o, GenerateFlags& flags)
   option("--repetition-penalty", o.sampling.repetition_penalty, "1: off", "F")->check(Within(1e-3, 1e3));
   option("--presence-penalty", o.sampling.presence_penalty, "0: off", "F")->check(Within(-100, 100));
   option("--frequency-penalty", o.sampling.frequency_penalty, "0: off", "F")->check(Within(-100, 100));
-  flags.seed_option = option("--seed", o.sampling.seed,
-                             "Same seed, same text, whatever the threads and chunks [random]", "N");
+  flags.seed_option =
+      option("--seed", o.sampling.seed, "Same seed, same text, whatever the threads and chunks [random]", "N")
+          ->check(kSeed);
   option("--stop", o.stop, "End the answer before this text; may be given again", "TEXT")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   option("--system", o.system, "Instructions for the model (Harmony's developer message)", "TEXT");
   option("--developer", o.developer, "The same, after those of --system", "TEXT");
   option("--model-identity", o.model_identity,
@@ -219,7 +231,7 @@ void AddGenerateOptions(CLI::App& app, GenerateOptions& o, GenerateFlags& flags)
   app.add_flag("-v,--verbose", o.verbose, "More about what happens; with --version: CPU and libraries")
       ->group("Output");
   app.add_flag("--no-color", flags.no_color, "No colours (also: NO_COLOR)")
-      ->envname("NO_COLOR")
+
       ->group("Output");
   app.add_flag("--version", flags.version, "Print the version")->group("Output");
   for (const Later& later : kNotYet) {
@@ -265,7 +277,8 @@ void FinishGenerate(GenerateOptions& o, const GenerateFlags& flags) {
     std::random_device device;
     o.sampling.seed = (uint64_t{device()} << 32 | device()) >> 11;  // exact as a JSON number
   }
-  o.color = !flags.no_color;
+  const char* no_color = std::getenv("NO_COLOR");  // no-color.org: any value but an empty one
+  o.color = !flags.no_color && (no_color == nullptr || *no_color == '\0');
   if (o.interactive && o.prompt) Fail(ErrorKind::kUsage, "--prompt and --interactive exclude each other");
   if (o.interactive && o.raw)
     Fail(ErrorKind::kUsage, "--raw and --interactive exclude each other: a chat needs the chat format");
@@ -287,16 +300,13 @@ void FinishGenerate(GenerateOptions& o, const GenerateFlags& flags) {
         "--routing-strategy expert1 has no capacity; --expert-capacity-factor is ignored");
     o.routing.capacity_factor.reset();
   }
-  if (o.routing != RoutingPolicy{}) {
-    Log(LogLevel::kWarning, "the routing options change the model's answers; its own rule is plain topk");
-  }
 }
 
 }  // namespace
 
 std::optional<Command> ParseCommandLine(int argc, const char* const* argv) {
   CLI::App app("Runs OpenAI's gpt-oss models.", "oxidized_gpt_oss");
-  app.option_defaults()->always_capture_default(false);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // a later one overrides
   app.require_subcommand(0, 1);
   app.fallthrough(false);
 
@@ -324,6 +334,7 @@ std::optional<Command> ParseCommandLine(int argc, const char* const* argv) {
   CLI::App* detokenize_app = app.add_subcommand("detokenize", "Token ids to text");
   AddModelOptions(*detokenize_app, detokenize.runtime);
   detokenize_app->add_option("ids", detokenize.input, "Ids separated by spaces; - reads standard input")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("IDS");
   detokenize_app->add_flag("--jsonl", detokenize.jsonl,
                            "Each line of standard input is an array of ids, each line out a JSON string");
@@ -361,7 +372,7 @@ std::optional<Command> ParseCommandLine(int argc, const char* const* argv) {
   synth_app->add_option("--layers", synth.layers, "Layers [the preset's]")
       ->check(Within(1, 1024))
       ->type_name("N");
-  synth_app->add_option("--seed", synth.seed, "Same seed, same bytes [0]")->type_name("N");
+  synth_app->add_option("--seed", synth.seed, "Same seed, same bytes [0]")->check(kSeed)->type_name("N");
   synth_app->add_option("--out", synth.out, "Folder to make")->required()->type_name("DIR");
   synth_app->add_option("--tokenizer", synth.tokenizer, "tokenizer.json to put beside it")->type_name("FILE");
 

@@ -1,0 +1,348 @@
+"""The command line from outside: answers, exit codes, and one clear line for everything that is wrong.
+
+Run by ctest with OXIDIZED_PROGRAM set to the program (an emulator may stand before it, separated by ';').
+"""
+
+import array
+import json
+import math
+import os
+import pathlib
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import unittest
+
+PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split(";") if word]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TOKENIZER = ROOT / "tests/golden/tokenizer/tokenizer.json"
+DEMO = ROOT / "models/demo"
+
+USAGE, BAD_FILE, CONTEXT_FULL, UNSUPPORTED = 2, 3, 5, 8
+
+
+def run(*arguments, stdin="", environment=None, timeout=300):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_") and k != "NO_COLOR"}
+    env.update(environment or {})
+    return subprocess.run(
+        PROGRAM + [str(a) for a in arguments], input=stdin.encode(), capture_output=True, env=env, timeout=timeout
+    )
+
+
+def read_npy(path):
+    data = pathlib.Path(path).read_bytes()
+    assert data[:8] == b"\x93NUMPY\x01\x00"
+    (length,) = struct.unpack("<H", data[8:10])
+    header = eval(data[10 : 10 + length].decode())  # a literal written by the program under test
+    assert header["descr"] == "<f4" and not header["fortran_order"] and (10 + length) % 64 == 0
+    values = array.array("f", data[10 + length :])
+    assert len(values) == header["shape"][0] * header["shape"][1]
+    return header["shape"], values
+
+
+class CommandLine(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp())
+        cls.model = cls.folder / "tiny"
+        made = run("synth", "--preset", "tiny", "--seed", 7, "--out", cls.model, "--tokenizer", TOKENIZER)
+        assert made.returncode == 0, made.stderr
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def refused(self, code, says, *arguments, **how):
+        """The program ends with `code`, says nothing on stdout, and one line on stderr that contains `says`."""
+        result = run(*arguments, **how)
+        stderr = result.stderr.decode()
+        self.assertEqual(result.returncode, code, f"{arguments}: {stderr}")
+        self.assertEqual(result.stdout, b"", arguments)
+        errors = [line for line in stderr.splitlines() if ": error: " in line]
+        self.assertEqual(len(errors), 1, stderr)
+        self.assertEqual(stderr.count("\n"), 1, stderr)
+        self.assertIn(says, errors[0])
+
+    def answer(self, *arguments, **how):
+        result = run("-m", self.model, "--seed", 3, "--max-tokens", 12, "--date", "2026-01-31", *arguments, **how)
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        return result
+
+    # --- what is wrong ---------------------------------------------------------------------------------------------
+
+    def test_bad_options(self):
+        for arguments, says in [
+            ((), "nothing to do"),
+            (("--bogus",), "--bogus"),
+            (("-p",), "--prompt"),
+            (("-p", "x", "--temperature", "-1"), "--temperature"),
+            (("-p", "x", "--temperature", "nan"), "nan"),
+            (("-p", "x", "--temperature", "hot"), "hot"),
+            (("-p", "x", "--top-p", "0"), "--top-p"),
+            (("-p", "x", "--top-p", "1.5"), "--top-p"),
+            (("-p", "x", "--top-k", "-3"), "--top-k"),
+            (("-p", "x", "--min-p", "2"), "--min-p"),
+            (("-p", "x", "--max-tokens", "-1"), "--max-tokens"),
+            (("-p", "x", "--max-tokens", "99999999999999999999"), "--max-tokens"),
+            (("-p", "x", "--seed", "-1"), "--seed"),
+            (("-p", "x", "--context", "0"), "--context"),
+            (("-p", "x", "--threads", "0"), "--threads"),
+            (("-p", "x", "--precision", "f64"), "f64"),
+            (("-p", "x", "--executor", "abacus"), "abacus"),
+            (("-p", "x", "--device", "abacus"), "abacus"),
+            (("-p", "x", "--routing-strategy", "random"), "random"),
+            (("-p", "x", "--expert-capacity-factor", "0"), "--expert-capacity-factor"),
+            (("-p", "x", "--num-experts", "0"), "--num-experts"),
+            (("-p", "x", "--experts-per-token", "0"), "--experts-per-token"),
+            (("-p", "x", "--reasoning-effort", "extreme"), "extreme"),
+            (("-p", "x", "--date", "2026-13-45"), "2026-13-45"),
+            (("-p", "x", "--date", "yesterday"), "yesterday"),
+            (("-p", "x", "--enable-moe=false"), "mixture-of-experts"),
+            (("-p", "x", "--use-mmap=perhaps"), "perhaps"),
+            (("-p", "x", "--interactive"), "--interactive"),
+            (("--interactive", "--raw"), "--raw"),
+            (("--interactive", "--json"), "--json"),
+            (("-p", ""), "empty"),
+            (("-p", "x", "--config", "/nonexistent.conf"), "nonexistent"),
+            (("synth", "--preset", "huge", "--out", "x"), "huge"),
+            (("synth", "--preset", "tiny"), "--out"),
+            (("logits", "--out", "x.npy"), "--tokens"),
+            (("frobnicate",), "frobnicate"),
+        ]:
+            with self.subTest(arguments=arguments):
+                self.refused(USAGE, says, *arguments)
+
+    def test_options_of_later_versions_are_refused_by_name(self):
+        for arguments in [
+            ("--benchmark-moe",),
+            ("--benchmark-runs", "5"),
+            ("--expert-memory", "4GiB"),
+            ("--dry-run",),
+            ("--moe-trace", "t"),
+            ("--moe-report", "r"),
+            ("--device", "cuda"),
+            ("--device", "metal"),
+        ]:
+            with self.subTest(arguments=arguments):
+                self.refused(UNSUPPORTED, arguments[0], "-m", self.model, "-p", "x", *arguments)
+
+    def test_options_that_the_model_cannot_follow(self):
+        self.refused(USAGE, "8 experts", "-m", self.model, "-p", "x", "--num-experts", "9")
+        self.refused(USAGE, "may be chosen", "-m", self.model, "-p", "x", "--experts-per-token", "9")
+        self.refused(USAGE, "131072", "-m", self.model, "-p", "x", "--context", "131073")
+
+    def test_prompt_longer_than_the_context(self):
+        self.refused(CONTEXT_FULL, "context holds 16", "-m", self.model, "--raw", "-p", "a b c d " * 20, "--context", "16")
+
+    def test_broken_models(self):
+        self.refused(BAD_FILE, "nonexistent", "-m", "/nonexistent", "-p", "x")
+        empty = self.folder / "empty"
+        empty.mkdir()
+        self.refused(BAD_FILE, "config.json", "-m", empty, "-p", "x")
+
+        truncated = self.folder / "truncated"
+        shutil.copytree(self.model, truncated)
+        weights = truncated / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1000])
+        self.refused(BAD_FILE, "model.safetensors", "-m", truncated, "-p", "x")
+
+        damaged = self.folder / "damaged"
+        shutil.copytree(self.model, damaged)
+        (damaged / "config.json").write_text("{ not json")
+        self.refused(BAD_FILE, "config.json", "-m", damaged, "-p", "x")
+
+        no_tokenizer = self.folder / "no_tokenizer"
+        shutil.copytree(self.model, no_tokenizer)
+        (no_tokenizer / "tokenizer.json").unlink()
+        self.refused(BAD_FILE, "--tokenizer-path", "-m", no_tokenizer, "-p", "x")
+
+    def test_a_tokenizer_that_does_not_fit(self):
+        document = json.loads(TOKENIZER.read_text())
+        document["added_tokens"].append(dict(document["added_tokens"][0], id=100000, content="<|far|>"))
+        misfit = self.folder / "misfit.json"
+        misfit.write_text(json.dumps(document))
+        self.refused(BAD_FILE, "100000", "-m", self.model, "-t", misfit, "-p", "x")
+        misfit.write_text('{"model": {"type": "Unigram"}}')
+        self.refused(BAD_FILE, "misfit.json", "-m", self.model, "-t", misfit, "-p", "x")
+
+    def test_bad_token_files(self):
+        ids = self.folder / "ids"
+        out = self.folder / "out.npy"
+        for text, says in [("", "no token ids"), ("1 two 3", "two"), ("1 -2", "-2"), ("1 99999999999", "99999999999"),
+                           ("5000000", "vocabulary")]:
+            with self.subTest(text=text):
+                ids.write_text(text)
+                self.refused(USAGE, says, "logits", "-m", self.model, "--tokens", ids, "--out", out)
+                self.assertFalse(out.exists())
+        self.assertEqual([p.name for p in self.folder.glob("*.partial")], [])
+
+    def test_non_finite_weights_end_the_request(self):
+        poisoned = self.folder / "poisoned"
+        shutil.copytree(self.model, poisoned)
+        weights = poisoned / "model.safetensors"
+        data = bytearray(weights.read_bytes())
+        (length,) = struct.unpack("<Q", data[:8])
+        begin, end = json.loads(data[8 : 8 + length])["model.norm.weight"]["data_offsets"]
+        data[8 + length + begin : 8 + length + end] = b"\xff\x7f" * ((end - begin) // 2)  # bf16 NaN
+        weights.write_bytes(data)
+        self.refused(7, "not finite", "-m", poisoned, "-p", "x")
+
+    # --- what is right ---------------------------------------------------------------------------------------------
+
+    def test_stdout_is_the_answer_alone(self):
+        result = self.answer("-p", "Hello", "--verbose", "--show-moe-metrics", "--memory-stats")
+        record = json.loads(self.answer("-p", "Hello", "--json").stdout)
+        self.assertEqual(result.stdout.decode().rstrip("\n"), record["text"].rstrip("\n"))
+        self.assertIn(b"busiest expert", result.stderr)
+        self.assertIn(b"KV cache", result.stderr)
+        self.assertEqual(self.answer("-p", "-", stdin="Hello").stdout, result.stdout)
+
+    def test_json_record(self):
+        record = json.loads(self.answer("-p", "Hello", "--json").stdout)
+        self.assertEqual(
+            list(record), ["text", "reasoning", "stop_reason", "seed", "tokens", "timings", "moe", "memory"]
+        )
+        self.assertEqual(record["stop_reason"], "length")
+        self.assertEqual(record["tokens"]["generated"], 12)
+        rows = record["tokens"]["prompt"] + 11  # the last token is never fed
+        for layer in record["moe"]["layers"]:
+            self.assertEqual(sum(layer["counts"]), 2 * rows)
+            self.assertEqual((layer["dropped"], layer["rerouted"]), (0, 0))
+        self.assertGreater(record["timings"]["decode_ms"], 0)
+        self.assertIn("mapped", {entry["class"] for entry in record["memory"]})
+
+    def test_same_seed_same_text(self):
+        expected = self.answer("-p", "Tell me").stdout
+        for arguments in [("--chunk-tokens", "1"), ("--chunk-tokens", "7"), ("--use-mmap=false",), ("--context", "4096")]:
+            with self.subTest(arguments=arguments):
+                self.assertEqual(self.answer("-p", "Tell me", *arguments).stdout, expected)
+        self.assertNotEqual(self.answer("-p", "Tell me", "--seed", "4").stdout, expected)
+
+    def test_greedy_needs_no_seed(self):
+        one = run("-m", self.model, "--raw", "-p", "abc", "--temperature", "0", "--max-tokens", "10")
+        two = run("-m", self.model, "--raw", "-p", "abc", "--temperature", "0", "--max-tokens", "10")
+        self.assertEqual(one.stdout, two.stdout)
+
+    def test_experts_can_be_restricted(self):
+        record = json.loads(self.answer("-p", "Hello", "--json", "--num-experts", "3").stdout)
+        for layer in record["moe"]["layers"]:
+            self.assertEqual(layer["counts"][3:], [0] * 5)
+            self.assertTrue(all(layer["counts"][:3]))
+        record = json.loads(self.answer("-p", "Hello", "--json", "--experts-per-token", "5").stdout)
+        rows = record["tokens"]["prompt"] + 11
+        self.assertEqual(sum(record["moe"]["layers"][0]["counts"]), 5 * rows)
+
+    def test_routing_strategies(self):
+        for strategy in ["switch", "expert1"]:
+            result = self.answer("-p", "Hello", "--json", "--routing-strategy", strategy)
+            self.assertIn(b"change the model's answers", result.stderr)
+            record = json.loads(result.stdout)
+            layer = record["moe"]["layers"][0]
+            self.assertEqual(sum(layer["counts"]) + layer["dropped"], record["tokens"]["prompt"] + 11)
+        tight = json.loads(self.answer("-p", "Hello " * 50, "--json", "--expert-capacity-factor", "0.2").stdout)
+        self.assertGreater(sum(layer["dropped"] for layer in tight["moe"]["layers"]), 0)
+        roomy = json.loads(self.answer("-p", "Hello " * 50, "--json", "--expert-capacity-factor", "1.5").stdout)
+        self.assertGreater(sum(layer["rerouted"] for layer in roomy["moe"]["layers"]), 0)
+
+    def test_environment_and_config_file(self):
+        expected = self.answer("-p", "Hello", "--top-k", "1").stdout
+        self.assertEqual(self.answer("-p", "Hello", environment={"OXIDIZED_TOP_K": "1"}).stdout, expected)
+        config = self.folder / "oxidized.conf"
+        config.write_text("top-k = 1\n")
+        self.assertEqual(self.answer("-p", "Hello", "--config", config).stdout, expected)
+
+    def test_stop_strings(self):
+        text = json.loads(self.answer("-p", "Hello", "--json").stdout)["text"]
+        stop = text[5:8]
+        record = json.loads(self.answer("-p", "Hello", "--json", "--stop", stop).stdout)
+        self.assertEqual(record["text"], text[: text.index(stop)])
+        self.assertEqual(record["stop_reason"], "stop_string")
+
+    def test_use_metal_says_what_is_used_instead(self):
+        self.assertIn(b"CPU is used", self.answer("-p", "x", "--use-metal").stderr)
+        self.assertNotIn(b"CPU is used", self.answer("-p", "x", "--use-metal=false").stderr)
+        self.assertNotIn(b"CPU is used", self.answer("-p", "x").stderr)
+
+    def test_the_demo_model_is_the_default(self):
+        result = run("--raw", "-p", "Hello", "--max-tokens", "4", "--seed", "1")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn(b"models/demo", result.stderr)
+        self.assertEqual(run("inspect").returncode, 0)
+        other = run("--raw", "-p", "Hello", "--max-tokens", "1", environment={"OXIDIZED_MODEL": str(self.model)})
+        self.assertEqual(other.returncode, 0, other.stderr)
+
+    def test_tokenize_and_detokenize(self):
+        text = "naïve café — 日本語 <|start|>"
+        ids = run("tokenize", "-t", TOKENIZER, text).stdout.decode().split()
+        self.assertEqual(run("detokenize", "-t", TOKENIZER, *ids).stdout.decode(), text)
+        specials = run("tokenize", "-t", TOKENIZER, "--specials", text).stdout.decode().split()
+        self.assertLess(len(specials), len(ids))
+        self.assertEqual(run("detokenize", "-t", TOKENIZER, "-", stdin=" ".join(specials)).stdout.decode(), text)
+        lines = [text, "", "a\nb", "\u0000\u001b"]
+        jsonl = run("tokenize", "-t", TOKENIZER, "--jsonl", stdin="".join(json.dumps(t) + "\n" for t in lines))
+        self.assertEqual([list(map(str, json.loads(l))) for l in jsonl.stdout.splitlines()][0], ids)
+        back = run("detokenize", "-t", TOKENIZER, "--jsonl", stdin=jsonl.stdout.decode())
+        self.assertEqual([json.loads(l) for l in back.stdout.splitlines()], lines)
+        self.refused(USAGE, "line 1", "tokenize", "-t", TOKENIZER, "--jsonl", stdin="nonsense\n")
+        self.refused(USAGE, "77777777", "detokenize", "-t", TOKENIZER, "77777777")
+
+    def test_logits_and_perplexity_agree(self):
+        ids = [(i * 37) % 1000 for i in range(60)]
+        tokens = self.folder / "tokens"
+        tokens.write_text(" ".join(map(str, ids)))
+        files = []
+        for chunk in [1, 7, 512]:
+            out = self.folder / f"logits{chunk}.npy"
+            result = run("logits", "-m", self.model, "--tokens", tokens, "--out", out, "--chunk-tokens", chunk)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            files.append(out.read_bytes())
+        self.assertTrue(files[0] == files[1] == files[2], "chunking changed the logits")
+        (rows, width), values = read_npy(self.folder / "logits512.npy")
+        self.assertEqual(rows, len(ids))
+        nll = 0.0
+        for position in range(rows - 1):
+            row = values[position * width : (position + 1) * width]
+            top = max(row)
+            nll -= row[ids[position + 1]] - top - math.log(sum(math.exp(x - top) for x in row))
+        result = run("perplexity", "-m", self.model, "--tokens", "--json", tokens)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        record = json.loads(result.stdout)
+        self.assertEqual(record["tokens"], rows - 1)
+        self.assertAlmostEqual(record["nll"], nll / (rows - 1), places=4)
+
+    def test_interactive_without_a_terminal(self):
+        result = run("-m", self.model, "-i", "--seed", "1", "--max-tokens", "5", stdin="Hello\n/reset\n/bogus\n/quit\n")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertGreater(len(result.stdout), 1)
+        self.assertIn(b"/bogus is no command", result.stderr)
+
+    # --- ends that are not ours ------------------------------------------------------------------------------------
+
+    def start_long_answer(self):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_")}
+        process = subprocess.Popen(
+            PROGRAM + ["-m", str(self.model), "--raw", "-p", "Hello", "--max-tokens", "100000", "--seed", "1"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
+        )
+        process.stdout.read(1)
+        return process
+
+    def test_interrupts(self):
+        for number, code in [(signal.SIGINT, 130), (signal.SIGTERM, 143)]:
+            process = self.start_long_answer()
+            process.send_signal(number)
+            process.communicate(timeout=60)
+            self.assertEqual(process.returncode, code)
+
+    def test_closed_stdout(self):
+        process = self.start_long_answer()
+        process.stdout.close()
+        process.wait(timeout=60)
+        process.stderr.close()
+        self.assertEqual(process.returncode, 141)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
