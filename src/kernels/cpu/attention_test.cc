@@ -20,34 +20,35 @@ float Rounded(float v, DType type) {
   return type == DType::kF32 ? v : type == DType::kBF16 ? RoundToBf16(v) : F16ToFloat(FloatToF16(v));
 }
 
-// Blocks whose unused places hold NaN, as memory of a finished sequence might.
+// Blocks in backward order, unused places holding NaN, as memory of a finished sequence might.
 struct KvMemory {
   KvMemory(const CpuKernels& kernels, int32_t d, int64_t positions, DType type)
-      : keys(Gaussians(1, positions * d)), values(Gaussians(2, positions * d)) {
-    const int64_t block_bytes = KvHeadElements(d) * ElementBytes(type);
+      : keys(Gaussians(1, positions * d)),
+        values(Gaussians(2, positions * d)),
+        block_bytes(KvHeadElements(d) * ElementBytes(type)) {
     const int64_t count = (positions + kKernelBlockTokens - 1) / kKernelBlockTokens;
-    memory.assign(static_cast<size_t>(count * block_bytes / 4 + 1), std::numeric_limits<float>::quiet_NaN());
-    for (int64_t b = 0; b < count; ++b) {
-      blocks.push_back(reinterpret_cast<std::byte*>(memory.data()) + b * block_bytes);
-    }
+    memory.assign(static_cast<size_t>(count * block_bytes / 4), std::numeric_limits<float>::quiet_NaN());
+    for (int64_t b = 0; b < count; ++b) block_ids.push_back(static_cast<int32_t>(count - 1 - b));
     for (int64_t p = 0; p < positions; ++p) {
       kernels.write_kv(keys.data() + p * d, values.data() + p * d, d, type,
                        static_cast<int32_t>(p % kKernelBlockTokens),
-                       const_cast<std::byte*>(blocks[static_cast<size_t>(p / kKernelBlockTokens)]));
+                       kv() + block_ids[static_cast<size_t>(p / kKernelBlockTokens)] * block_bytes);
     }
     for (auto* v : {&keys, &values}) {
       for (float& x : *v) x = Rounded(x, type);
     }
   }
+  std::byte* kv() { return reinterpret_cast<std::byte*>(memory.data()); }
   std::vector<float> keys, values, memory;
-  std::vector<const std::byte*> blocks;
+  int64_t block_bytes;
+  std::vector<int32_t> block_ids;
 };
 
 TEST_P(AttentionTest, AgreesWithDoublePrecisionWithSinksWindowsAndTails) {
   for (const Variant& variant : kVariants) {
     for (const int32_t d : {2, 16, 40, 64, 80}) {
       const int64_t positions = 150;
-      const KvMemory kv(kernels(), d, positions, variant.type);
+      KvMemory kv(kernels(), d, positions, variant.type);
       for (const int32_t heads : {1, 3, 8, 11}) {
         const auto q = Gaussians(3, heads * d), sinks = Gaussians(4, heads);
         for (const auto& [first, last] :
@@ -60,7 +61,9 @@ TEST_P(AttentionTest, AgreesWithDoublePrecisionWithSinksWindowsAndTails) {
                                        .sinks = sinks.data(),
                                        .heads = heads,
                                        .head_dim = d,
-                                       .blocks = kv.blocks.data() + first / kKernelBlockTokens,
+                                       .kv = kv.kv(),
+                                       .block_bytes = kv.block_bytes,
+                                       .block_ids = kv.block_ids.data() + first / kKernelBlockTokens,
                                        .first = first,
                                        .last = last,
                                        .scale = scale,
@@ -105,7 +108,7 @@ TEST_P(AttentionTest, AgreesWithDoublePrecisionWithSinksWindowsAndTails) {
 TEST_P(AttentionTest, BitsDoNotDependOnTheHeadsBeside) {
   const int32_t d = 64, heads = 11;
   for (const Variant& variant : kVariants) {
-    const KvMemory kv(kernels(), d, 100, variant.type);
+    KvMemory kv(kernels(), d, 100, variant.type);
     const auto q = Gaussians(3, heads * d), sinks = Gaussians(4, heads);
     auto together = Poisoned(heads * d), alone = together, scratch = Poisoned(AttentionScratchFloats(d));
     AttentionArgs args{.q = q.data(),
@@ -113,7 +116,9 @@ TEST_P(AttentionTest, BitsDoNotDependOnTheHeadsBeside) {
                        .sinks = sinks.data(),
                        .heads = heads,
                        .head_dim = d,
-                       .blocks = kv.blocks.data(),
+                       .kv = kv.kv(),
+                       .block_bytes = kv.block_bytes,
+                       .block_ids = kv.block_ids.data(),
                        .first = 3,
                        .last = 99,
                        .scale = 0.125f,

@@ -38,53 +38,54 @@ struct XFormat {
 
 // y[t, n] = sum_k x[t, k] W[n, k] + bias[n]
 struct DenseArgs {
-  const void* x;  // [T] rows of K (padded) elements, ldx elements apart
-  int64_t ldx;
-  const std::byte* w;  // [N, K] row-major
-  const float* bias;   // [N] or nullptr
-  float* y;            // [T] rows, ldy elements apart
-  int64_t ldy;
-  int64_t tokens;         // T
-  int64_t k;              // K
-  const int32_t* x_rows;  // [T] rows of x to take, or nullptr for 0..T-1
+  const void* x = nullptr;  // [T] rows of K (padded) elements, ldx elements apart
+  int64_t ldx = 0;
+  const std::byte* w = nullptr;  // [N, K] row-major
+  const float* bias = nullptr;   // [N] or nullptr
+  float* y = nullptr;            // [T] rows, ldy elements apart
+  int64_t ldy = 0;
+  int64_t tokens = 0;               // T
+  int64_t k = 0;                    // K
+  const int32_t* x_rows = nullptr;  // [T] rows of x to take, or nullptr for 0..T-1
 };
 
 // One expert's product for the rows routed to it. W [N, K] is MXFP4 (blocks [N, K/32, 16], scales [N, K/32])
 // or, for the transposed form, values [K, N] of a stored type in `blocks` with scales nullptr.
 struct ExpertArgs {
-  const void* x;  // rows of K (padded) elements, ldx elements apart
-  int64_t ldx;
-  const int32_t* x_rows;  // [T] row of x of each routed token
-  const int32_t* y_rows;  // [T] row of y to write
-  const std::byte* blocks;
-  const std::byte* scales;
-  DType value_type;       // transposed form only: F32, BF16 or F16
-  const std::byte* bias;  // [N] as stored
-  DType bias_type;        // F32, BF16 or F16
-  void* y;                // gate_up: format `out`, [., N/2]; down: f32 [., N]
-  int64_t ldy;            // elements
-  int64_t tokens;         // T
-  int64_t n;              // N
-  int64_t k;              // K
-  XFormat out;            // gate_up only
-  float alpha, limit;     // gate_up only: clamped SwiGLU
-  void* scratch;          // ExpertScratchBytes(K) bytes, 64-byte aligned, one for each thread
+  const void* x = nullptr;  // rows of K (padded) elements, ldx elements apart
+  int64_t ldx = 0;
+  const int32_t* x_rows = nullptr;  // [T] row of x of each routed token
+  const int32_t* y_rows = nullptr;  // [T] row of y to write
+  const std::byte* blocks = nullptr;
+  const std::byte* scales = nullptr;
+  DType value_type = DType::kBF16;   // transposed form only: F32, BF16 or F16
+  const std::byte* bias = nullptr;   // [N] as stored
+  DType bias_type = DType::kBF16;    // F32, BF16 or F16
+  void* y = nullptr;                 // gate_up: format `out`, [., N/2]; down: f32 [., N]
+  int64_t ldy = 0;                   // elements
+  int64_t tokens = 0;                // T
+  int64_t n = 0;                     // N
+  int64_t k = 0;                     // K
+  XFormat out = {};                  // gate_up only
+  float alpha = 0.0f, limit = 0.0f;  // gate_up only: clamped SwiGLU
+  void* scratch = nullptr;           // ExpertScratchBytes(K) bytes, 64-byte aligned, one for each thread
 };
 
 // One KV block of one layer and KV head, as the attention kernel wants it: keys [D][B] (position fastest),
 // then values [B][Dp], Dp = D rounded up to a multiple of 32, elements of kv_type; KvHeadElements() in all.
 struct AttentionArgs {
-  const float* q;      // [heads, D] queries of the heads that share this KV head
-  float* out;          // [heads, D]
-  const float* sinks;  // [heads]
-  int32_t heads;
-  int32_t head_dim;  // D
-  const std::byte* const*
-      blocks;      // [(last - first) / B + 1] blocks, blocks[0] holds position `first` / B * B
-  int64_t first;   // first visible position
-  int64_t last;    // last visible position (the query's own)
-  float scale;     // 1 / sqrt(D)
-  float* scratch;  // AttentionScratchFloats() floats, 64-byte aligned
+  const float* q = nullptr;      // [heads, D] queries of the heads that share this KV head
+  float* out = nullptr;          // [heads, D]
+  const float* sinks = nullptr;  // [heads]
+  int32_t heads = 0;
+  int32_t head_dim = 0;                // D
+  const std::byte* kv = nullptr;       // this layer's and KV head's part of block 0
+  int64_t block_bytes = 0;             // from a block to the next
+  const int32_t* block_ids = nullptr;  // blocks that hold positions first / B * B .. last
+  int64_t first = 0;                   // first visible position
+  int64_t last = 0;                    // last visible position (the query's own)
+  float scale = 0.0f;                  // 1 / sqrt(D)
+  float* scratch = nullptr;            // AttentionScratchFloats() floats, 64-byte aligned
 };
 int64_t KvHeadElements(int32_t head_dim);
 int64_t AttentionScratchFloats(int32_t head_dim);

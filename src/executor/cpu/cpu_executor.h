@@ -1,0 +1,35 @@
+// The executor for CPUs: all cores, the best instruction tier, weights as stored. Computes what
+// executor/reference defines; results depend on the tier and the precision alone, never on threads, chunks or
+// batch mates.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "executor/executor.h"
+#include "executor/limits.h"
+#include "kernels/cpu/cpu_kernels.h"
+#include "model/weights.h"
+
+namespace oxidized {
+
+// f32: activations and KV in f32. bf16, f16: inputs of dense and expert products and the KV cache rounded to
+// 16 bits; router, norms, softmax, rotation, accumulation and residual in f32. Weights are always taken as
+// stored, so that f16 converts none and overflows nowhere.
+enum class CpuPrecision : uint8_t { kF32, kBf16, kF16 };
+const char* Name(CpuPrecision precision);
+std::optional<CpuPrecision> ParseCpuPrecision(std::string_view name);
+
+struct CpuExecutorOptions {
+  ExecutorLimits limits;
+  CpuPrecision precision = CpuPrecision::kBf16;
+  int threads = 0;                      // 0: one for each core this process may use
+  const CpuKernels* kernels = nullptr;  // nullptr: SelectCpuKernels()
+};
+
+// `weights` must outlive the executor. Throws Error(kUsage, kNoMemory).
+std::unique_ptr<Executor> MakeCpuExecutor(const ModelConfig& config, const WeightsView& weights,
+                                          const CpuExecutorOptions& options);
+
+}  // namespace oxidized
