@@ -102,7 +102,7 @@ std::optional<std::string> TakeChannel(std::string& text) {
   return channel;
 }
 
-// A glued type gets a word of its own; a detached one its marker.
+// The header's words: a glued type gets one of its own, a detached one its marker.
 std::vector<std::string> WordsWithTypes(const std::string& text) {
   std::string spaced;
   for (size_t at = 0; at < text.size();) {
@@ -123,7 +123,11 @@ std::vector<std::string> WordsWithTypes(const std::string& text) {
       words.push_back(std::move(word));
     }
   }
-  if (!words.empty() && words.back() == kConstrainMarker) words.pop_back();
+  // Of several recipients the last one counts.
+  const auto is_recipient = [](const std::string& word) { return word.starts_with(kRecipientMark); };
+  for (auto count = std::count_if(words.begin(), words.end(), is_recipient); count > 1; --count) {
+    words.erase(std::find_if(words.begin(), words.end(), is_recipient));
+  }
   return words;
 }
 
@@ -235,7 +239,7 @@ BrokenHeader SplitBrokenHeader(std::string_view text, std::optional<Role> role) 
       if (length > 0) header.content_type = std::string(kConstrainMarker) += rest.substr(0, length);
       rest.remove_prefix(length);
       taken = true;
-    } else if (rest.starts_with(kRecipientMark) && !header.recipient) {
+    } else if (rest.starts_with(kRecipientMark)) {
       rest.remove_prefix(kRecipientMark.size());
       const size_t length = ValueLength(rest);
       header.recipient = RepairUtf8(rest.substr(0, length));
@@ -289,6 +293,7 @@ bool CanBeginHeader(std::string_view text) {
     const auto begins = [&](std::string_view name) { return !complete && name.starts_with(word); };
     if (begins(kRecipientMark) || word.starts_with(kRecipientMark)) return true;
     if (std::any_of(kChannels.begin(), kChannels.end(), begins) || Contains(kChannels, word)) return true;
+    if (std::any_of(kBareTypes.begin(), kBareTypes.end(), begins) || Contains(kBareTypes, word)) return true;
     if (std::any_of(kToolNames.begin(), kToolNames.end(), begins)) return true;
     if (word == "python" || word.starts_with(kToolNames[0]) || word.starts_with(kToolNames[1])) return true;
     if (role_seen) return false;

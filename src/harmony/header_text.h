@@ -31,7 +31,7 @@ BrokenHeader SplitBrokenHeader(std::string_view text, std::optional<Role> role);
 bool IsTooLongForHeader(std::string_view text, std::optional<Role> role);
 
 // Whether text without any marker may still be the beginning of a header: a role's word, `to=…`, the name of
-// a channel, or a tool's recipient. Everything else is an answer without a header.
+// a channel, a tool's recipient or a bare content type. Everything else is an answer without a header.
 bool CanBeginHeader(std::string_view text);
 
 }  // namespace oxidized
