@@ -27,7 +27,6 @@ class TokenTable {
   std::optional<int32_t> Find(std::string_view bytes) const;
   // nullopt: no such token. A token is never empty.
   std::optional<std::string_view> Bytes(int32_t id) const;
-  size_t size() const { return size_; }
   // One above the highest id that can be stored (Reserve's count).
   int32_t id_limit() const { return static_cast<int32_t>(spans_.size()); }
 
@@ -59,7 +58,6 @@ class MergeTable {
   bool Add(int32_t left, int32_t right, Merge merge);
   // Merge with rank kNone when the pair does not merge.
   Merge Find(int32_t left, int32_t right) const;
-  size_t size() const { return size_; }
 
  private:
   struct Slot {
@@ -67,7 +65,7 @@ class MergeTable {
     Merge merge;
   };
   void Grow(size_t slots);
-  std::vector<Slot> slots_{8};  // power of two, at most half full
+  std::vector<Slot> slots_ = std::vector<Slot>(8);  // power of two, at most half full
   size_t size_ = 0;
 };
 
