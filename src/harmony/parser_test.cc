@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
+#include "harmony/testing/parser_cases.h"
 #include "harmony/testing/test_vocabularies.h"
 
 namespace oxidized {
@@ -69,191 +70,9 @@ Parsed Parse(const TestVocabulary& v, std::span<const int32_t> ids,
   return parsed;
 }
 
-struct Case {
-  const char* name;
-  const char* stream;
-  std::vector<std::string> expected;  // with terminators
-  std::optional<Role> role = Role::kAssistant;
-};
-
-// Every failure that users of other servers report, and what becomes of it here.
-const Case kCases[] = {
-    // Tool calls in every form.
-    {"call, recommended form",
-     R"(<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"a":1}<|call|>)",
-     {R"(assistant@functions.f/commentary:<|constrain|>json "{"a":1}" call)"}},
-    {"call, recipient in the role part",
-     R"( to=functions.f<|channel|>commentary <|constrain|>json<|message|>{}<|call|>)",
-     {R"(assistant@functions.f/commentary:<|constrain|>json "{}" call)"}},
-    {"call, bare type",
-     R"( to=functions.f<|channel|>commentary json<|message|>{}<|call|>)",
-     {R"(assistant@functions.f/commentary:json "{}" call)"}},
-    {"call, code",
-     R"(<|channel|>analysis to=browser.search code<|message|>{}<|call|>)",
-     {R"(assistant@browser.search/analysis:code "{}" call)"}},
-    {"call, no type",
-     R"(<|channel|>commentary to=functions.f<|message|>{}<|call|>)",
-     {R"(assistant@functions.f/commentary "{}" call)"}},
-    {"call, type glued to the recipient",
-     R"(<|channel|>commentary to=functions.f<|constrain|>json<|message|>{}<|call|>)",
-     {R"(assistant@functions.f/commentary:<|constrain|>json "{}" call)"}},
-    {"call, type apart from its marker",
-     R"(<|channel|>commentary to=functions.f <|constrain|> json<|message|>{}<|call|>)",
-     {R"(assistant@functions.f/commentary:<|constrain|>json "{}" call)"}},
-    {"call, recipient glued to the channel",
-     R"(<|channel|>commentaryto=functions.f json<|message|>{}<|call|>)",
-     {R"(assistant@functions.f/commentary:json "{}" call)"}},
-    {"call, recipient glued to the role",
-     R"(<|start|>assistantto=functions.f<|channel|>commentary<|message|>{}<|call|>)",
-     {R"(assistant@functions.f/commentary "{}" call)"}},
-    {"call, recipient apart from its to=",
-     R"(<|channel|>commentary to= functions.f<|message|>{}<|call|>)",
-     {R"(assistant@functions.f/commentary "{}" call)"}},
-    {"call, wrong channel",
-     R"(<|channel|>analysis to=functions.f json<|message|>{}<|call|>)",
-     {R"(assistant@functions.f/analysis:json "{}" call)"}},
-    {"call, no namespace",
-     R"(<|channel|>commentary to=get_weather json<|message|>{}<|call|>)",
-     {R"(assistant@get_weather/commentary:json "{}" call)"}},
-    {"call, recipient in place of the channel",
-     R"(<|channel|>to=functions.f<|message|>{}<|call|>)",
-     {R"(assistant@functions.f "{}" call)"}},
-    {"call, role repeated and no channel",
-     R"(assistant to=functions.f json<|message|>{}<|call|>)",
-     {R"(assistant@functions.f:json "{}" call)"}},
-    {"call, two recipients: the last",
-     R"( to=functions.f<|channel|>commentary to=functions.g json<|message|>{}<|call|>)",
-     {R"(assistant@functions.g/commentary:json "{}" call)"}},
-    {"final with a type is no call",
-     R"(<|channel|>final <|constrain|>json<|message|>{}<|return|>)",
-     {R"(assistant/final:<|constrain|>json "{}" return)"}},
-    // Duplicated markers.
-    {"channel marker twice",
-     "<|channel|><|channel|>final<|message|>Hi<|return|>",
-     {"assistant/final \"Hi\" return"}},
-    {"channel named twice: the last",
-     "<|channel|>analysis<|channel|>final<|message|>Hi<|return|>",
-     {"assistant/final \"Hi\" return"}},
-    {"channel again behind the recipient",
-     "<|channel|>analysis to=functions.f<|channel|>commentary json<|message|>{}<|call|>",
-     {"assistant@functions.f/commentary:json \"{}\" call"}},
-    {"message marker twice",
-     "<|channel|>final<|message|><|message|>Hi<|return|>",
-     {"assistant/final \"Hi\" return"}},
-    {"message marker inside content",
-     "<|channel|>final<|message|>a<|message|>b<|return|>",
-     {"assistant/final \"ab\" return"}},
-    {"start marker twice",
-     "<|start|><|start|>assistant<|channel|>final<|message|>Hi<|return|>",
-     {"assistant/final \"Hi\" return"}},
-    {"role repeated", "assistant<|channel|>final<|message|>Hi<|return|>", {"assistant/final \"Hi\" return"}},
-    {"terminator twice",
-     "<|channel|>analysis<|message|>a<|end|><|end|><|start|>assistant<|channel|>final<|message|>b"
-     "<|return|><|return|>",
-     {"assistant/analysis \"a\" end", "assistant/final \"b\" return"}},
-    // Missing markers.
-    {"no message marker",
-     "<|channel|>final Hello there, my friend<|return|>",
-     {"assistant/final \"Hello there, my friend\" return"}},
-    {"no message marker, one word",
-     "<|channel|>commentary Hello<|end|>",
-     {"assistant/commentary \"Hello\" end"}},
-    {"no message marker in a call",
-     R"(<|channel|>commentary to=functions.f <|constrain|>json{"a": 1}<|call|>)",
-     {R"(assistant@functions.f/commentary:<|constrain|>json "{"a": 1}" call)"}},
-    {"no message marker, next message follows",
-     "<|channel|>analysis hm hm<|start|>assistant<|channel|>final<|message|>b<|return|>",
-     {"assistant/analysis \"hm hm\" none", "assistant/final \"b\" return"}},
-    {"no channel marker", "final<|message|>Hi<|return|>", {"assistant/final \"Hi\" return"}},
-    {"no channel marker, glued to the role",
-     "<|start|>assistantfinal<|message|>Hi<|return|>",
-     {"assistant/final \"Hi\" return"}},
-    {"space before the channel's name",
-     "<|channel|> final<|message|>Hi<|return|>",
-     {"assistant/final \"Hi\" return"}},
-    {"no channel", "<|message|>Hi<|return|>", {"assistant \"Hi\" return"}},
-    {"no role", "<|start|><|channel|>final<|message|>Hi<|end|>", {"assistant/final \"Hi\" end"}},
-    {"no role before a recipient",
-     "<|start|> to=functions.f<|channel|>commentary json<|message|>{}<|call|>",
-     {"assistant@functions.f/commentary:json \"{}\" call"}},
-    {"no start marker",
-     "<|channel|>analysis<|message|>a<|end|>assistant<|channel|>final<|message|>b<|return|>",
-     {"assistant/analysis \"a\" end", "assistant/final \"b\" return"}},
-    {"neither end nor start",
-     "<|channel|>analysis<|message|>a<|channel|>final<|message|>b<|return|>",
-     {"assistant/analysis \"a\" none", "assistant/final \"b\" return"}},
-    {"no end",
-     "<|channel|>analysis<|message|>a<|start|>assistant<|channel|>final<|message|>b<|return|>",
-     {"assistant/analysis \"a\" none", "assistant/final \"b\" return"}},
-    {"channel without content",
-     "<|channel|>analysis<|end|><|start|>assistant<|channel|>final<|message|>b<|return|>",
-     {"assistant/analysis \"\" end", "assistant/final \"b\" return"}},
-    {"header of a role alone", "<|start|>assistant<|end|>", {}},
-    // Channels.
-    {"unknown channel", "<|channel|>thoughts<|message|>a<|end|>", {"assistant/thoughts \"a\" end"}},
-    {"channel that begins with a known one",
-     "<|channel|>finally<|message|>a<|end|>",
-     {"assistant/finally \"a\" end"}},
-    // Text before any header.
-    {"plain text", "Hello there.<|return|>", {"assistant/final \"Hello there.\" return"}},
-    {"plain text, never ended", "Hello", {"assistant/final \"Hello\" none"}},
-    {"plain text, then a header",
-     "Okay<|channel|>final<|message|>Hi<|return|>",
-     {"assistant/final \"Okay\" none", "assistant/final \"Hi\" return"}},
-    {"plain text with a leading space", " 42<|return|>", {"assistant/final \" 42\" return"}},
-    {"plain text like a channel", "final<|return|>", {"assistant/final \"final\" return"}},
-    {"plain text like a channel, longer",
-     "final answer: 42<|return|>",
-     {"assistant/final \"final answer: 42\" return"}},
-    {"plain text like a tool",
-     "python is a language<|return|>",
-     {"assistant/final \"python is a language\" return"}},
-    {"plain text like a role",
-     "user names are long<|return|>",
-     {"assistant/final \"user names are long\" return"}},
-    {"plain text like a recipient", "to be or not<|return|>", {"assistant/final \"to be or not\" return"}},
-    {"text between messages",
-     "<|channel|>analysis<|message|>a<|end|>So: 42<|return|>",
-     {"assistant/analysis \"a\" end", "assistant/final \"So: 42\" return"}},
-    // Cut.
-    {"cut before anything", "", {}},
-    {"cut in the channel", "<|channel|>ana", {}},
-    {"cut in the recipient", "<|channel|>commentary to=functions.f", {}},
-    {"cut in the type", "<|channel|>commentary to=functions.f <|constrain|>js", {}},
-    {"cut in the role",
-     "<|channel|>analysis<|message|>a<|end|><|start|>assis",
-     {"assistant/analysis \"a\" end"}},
-    {"cut in the content",
-     "<|channel|>commentary to=functions.f json<|message|>{\"a\":",
-     {"assistant@functions.f/commentary:json \"{\"a\":\" none"}},
-    {"cut before content", "<|channel|>final<|message|>", {"assistant/final \"\" none"}},
-    {"end of text", "<|channel|>final<|message|>Hi<|endoftext|>", {"assistant/final \"Hi\" endoftext"}},
-    // Markers in text.
-    {"constrain and a reserved token in content",
-     "<|channel|>final<|message|>a<|constrain|>b<|reserved_200000|>c<|end|>",
-     {"assistant/final \"abc\" end"}},
-    {"reserved token in the header",
-     "<|reserved_200000|><|channel|>final<|message|>a<|end|>",
-     {"assistant/final \"a\" end"}},
-    // Other authors.
-    {"tool result",
-     "<|start|>functions.f to=assistant<|channel|>commentary<|message|>{}<|end|>",
-     {"tool(functions.f)@assistant/commentary \"{}\" end"},
-     std::nullopt},
-    {"tool result without a recipient",
-     "<|start|>functions.f<|message|>{}<|end|>",
-     {"tool(functions.f) \"{}\" end"},
-     std::nullopt},
-    {"user with a name", "<|start|>user:bob<|message|>Hi<|end|>", {"user(bob) \"Hi\" end"}, std::nullopt},
-    {"runaway into the user's turn",
-     "<|channel|>final<|message|>a<|end|><|start|>user<|message|>b<|end|>",
-     {"assistant/final \"a\" end", "user \"b\" end"}},
-    {"stream without its start marker", "Hi<|end|>", {"assistant/final \"Hi\" end"}, std::nullopt},
-};
-
 TEST(StreamParser, NamedCases) {
   for (const TestVocabulary* v : AllVocabularies()) {
-    for (const Case& c : kCases) {
+    for (const ParserCase& c : kParserCases) {
       SCOPED_TRACE(c.name);
       EXPECT_EQ(Parse(*v, v->tokenizer.EncodeWithSpecials(c.stream), c.role).streamed, c.expected)
           << c.stream;
@@ -377,7 +196,7 @@ TEST(StreamParser, MutatedStreamsKeepTheInvariants) {
     std::string stream;
     const bool mutate = seed % 2;
     if (mutate) {
-      const Case& base = kCases[random.Below(std::size(kCases))];
+      const ParserCase& base = kParserCases[random.Below(std::size(kParserCases))];
       stream = base.stream;
       for (size_t edits = 1 + random.Below(3); edits > 0; --edits) {
         const size_t at = random.Below(stream.size() + 1);
@@ -431,7 +250,7 @@ TEST(StreamParser, RandomIdsKeepTheInvariants) {
 // and of the last one no letter changes.
 TEST(StreamParser, CutAnywhere) {
   const TestVocabulary& v = ByteVocabulary();
-  for (const Case& c : kCases) {
+  for (const ParserCase& c : kParserCases) {
     const auto ids = v.tokenizer.EncodeWithSpecials(c.stream);
     StreamParser parser(v.tokens, v.tokenizer, c.role);
     std::vector<std::string> ended;
