@@ -1,17 +1,23 @@
 // `--version`, and with --verbose what this build and machine are.
-#include <thread>
-
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "kernels/cpu/cpu_kernels.h"
+#include "parallel/cpu_topology.h"
 
 namespace oxidized::cli {
 
 int Run(const VersionOptions& o) {
   WriteAnswer("oxidized_gpt_oss " OXIDIZED_VERSION "\n");
-  if (o.verbose) {
-    WriteAnswer(fmt::format("compiler: {}\nprocessors: {}\nexecutors: reference\n", __VERSION__,
-                            std::thread::hardware_concurrency()));
+  if (!o.verbose) return 0;
+  const CpuTopology topology = DetectCpuTopology();
+  std::string tiers;
+  for (const CpuTier& tier : CpuTiers()) {
+    tiers += fmt::format(" {}{}", tier.kernels->name, tier.available ? "" : " (not on this machine)");
   }
+  WriteAnswer(fmt::format(
+      "compiler: {}\nprocessors: {} usable, {} threads by default\ncpu tiers:{}\ncpu tier used: {}\n"
+      "executors: cpu, reference\n",
+      __VERSION__, topology.UsableCpus(), topology.DefaultThreads(), tiers, SelectCpuKernels().name));
   return 0;
 }
 

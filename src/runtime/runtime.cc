@@ -4,23 +4,51 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "executor/cpu/cpu_executor.h"
 #include "executor/reference/reference_executor.h"
 
 namespace oxidized {
 namespace {
 
+// What "auto" means: the 16-bit type that the dense weights are stored in, so that nothing of them is lost.
+CpuPrecision CpuPrecisionOf(Precision precision, const Checkpoint& checkpoint) {
+  switch (precision) {
+    case Precision::kF32:
+      return CpuPrecision::kF32;
+    case Precision::kBf16:
+      return CpuPrecision::kBf16;
+    case Precision::kF16:
+      return CpuPrecision::kF16;
+    case Precision::kAuto:
+      break;
+  }
+  switch (checkpoint.weights.unembedding.dtype) {
+    case DType::kF32:
+      return CpuPrecision::kF32;
+    case DType::kF16:
+      return CpuPrecision::kF16;
+    default:
+      return CpuPrecision::kBf16;
+  }
+}
+
 std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Checkpoint& checkpoint) {
   ExecutorLimits limits;
   limits.max_context = options.context;
   limits.max_sequences = options.max_sequences;
-  if (options.executor == ExecutorKind::kCpu) {
-    Fail(ErrorKind::kUnsupported, "--executor cpu is not yet there; use --executor reference");
+  if (options.executor != ExecutorKind::kReference) {
+    return MakeCpuExecutor(checkpoint.config, checkpoint.weights,
+                           {.limits = limits,
+                            .precision = CpuPrecisionOf(options.precision, checkpoint),
+                            .threads = options.threads});
   }
   if (options.precision != Precision::kAuto && options.precision != Precision::kF32) {
-    Fail(ErrorKind::kUnsupported, "the reference executor computes in f32 only; use --precision f32 or auto");
+    Fail(ErrorKind::kUsage,
+         "the reference executor computes in f32 only; use --precision f32 or --executor cpu");
   }
   if (options.threads > 1) {
-    Fail(ErrorKind::kUnsupported, "the reference executor runs on one thread; leave out --threads");
+    Fail(ErrorKind::kUsage,
+         "the reference executor runs on one thread; leave out --threads or use --executor cpu");
   }
   return MakeReferenceExecutor(checkpoint.config, checkpoint.weights, limits);
 }
