@@ -123,7 +123,7 @@ void StreamParser::RecoverHeader(Terminator terminator, bool cut) {
   BrokenHeader broken = SplitHeader();
   bool says_something = !broken.content.empty();
   if (HeaderIsPlainText() && !broken.names_something) {
-    says_something = !IsOnlyRole(header_, *role_);
+    says_something = !IsOnlyRole(header_, role_.value_or(Role::kAssistant));
   } else if (cut) {
     const bool may_become_type =
         broken.header.recipient || std::string_view("to=").starts_with(broken.content);
