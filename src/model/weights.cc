@@ -20,7 +20,9 @@ float VectorView::operator[](int64_t i) const {
 
 void VectorView::Decode(float* out) const {
   switch (dtype) {
-    case DType::kF32: std::memcpy(out, data, static_cast<size_t>(size) * sizeof(float)); break;
+    case DType::kF32:
+      std::memcpy(out, data, static_cast<size_t>(size) * sizeof(float));
+      break;
     case DType::kF16:
       for (int64_t i = 0; i < size; ++i) out[i] = F16ToFloat(LoadUnaligned<uint16_t>(data + i * 2));
       break;
