@@ -158,11 +158,23 @@ tl::expected<RequestId, RequestError> Engine::Submit(Request request) {
   sequence->request = std::move(request);
   sequence->stats.prompt_tokens = prompt;
   sequence->stats.routing = RoutingStats(info().num_layers, info().num_experts);
+  sequence->variant = VariantOf(sequence->request);
   sequence->submitted = EngineClock::now();
   scheduler_.Add(sequence.get());
   const RequestId id = sequence->id;
   sequences_.emplace(id, std::move(sequence));
   return id;
+}
+
+// KV depends on the tokens and on how they were routed. With a capacity it also depends on the chunks, and
+// who wants to see every row must have every row computed: neither shares.
+int32_t Engine::VariantOf(const Request& request) {
+  const RoutingPolicy& routing = request.routing;
+  const bool capacity = routing.capacity_factor || routing.strategy == RoutingStrategy::kSwitch;
+  if (capacity || request.score_prompt || request.logits != nullptr || request.taps != nullptr) return -1;
+  auto known = std::find(variants_.begin(), variants_.end(), routing);
+  if (known == variants_.end()) known = variants_.insert(known, routing);
+  return static_cast<int32_t>(known - variants_.begin());
 }
 
 void Engine::Cancel(RequestId id) {
@@ -201,9 +213,13 @@ bool Engine::Step() {
 void Engine::RunPlan(const Scheduler::Plan& plan) {
   const auto now = EngineClock::now();
   for (Sequence* sequence : plan.admitted) {
-    executor_.ResetSlot(sequence->slot, {});
+    executor_.ResetSlot(sequence->slot,
+                        std::span(sequence->tokens).first(static_cast<size_t>(sequence->computed)));
+    if (sequence->stats.preemptions == 0) sequence->stats.reused_tokens = sequence->computed;
+    sequence->observed = std::max(sequence->observed, sequence->computed);
     if (sequence->started == EngineClock::time_point{}) sequence->started = now;
   }
+  if (!plan.copies.empty()) executor_.CopyBlocks(plan.copies);
   buffers_->Clear(info().kv_blocks.size());
   for (const ScheduledRows& rows : plan.rows) buffers_->Add(rows);
   const StepBatch batch = buffers_->Batch();
@@ -240,8 +256,10 @@ void Engine::Advance(const ScheduledRows& rows, size_t first_row, int32_t total_
   s.observed = std::max(s.observed, s.computed);
   if (before < s.prompt_tokens()) {
     s.events.push_back(PrefillProgress{std::min(s.computed, s.prompt_tokens()), s.prompt_tokens()});
-    if (s.computed >= s.prompt_tokens() && s.prompt_done == EngineClock::time_point{})
+    if (s.computed >= s.prompt_tokens() && s.prompt_done == EngineClock::time_point{}) {
       s.prompt_done = EngineClock::now();
+      scheduler_.KeepPrefix(s);
+    }
   }
   const bool whole = s.pending() == 0;
   SampledToken* sampled = whole && s.request.max_new_tokens > 0 ? &result_.samples[sample++] : nullptr;
@@ -295,6 +313,7 @@ bool Engine::AppendToken(Sequence& s, GeneratedToken token) {
 void Engine::Finish(Sequence& s, StopReason reason, std::optional<RequestError> error) {
   if (s.finished) return;
   s.finished = true;
+  if (reason != StopReason::kError) scheduler_.KeepPrefix(s);
   scheduler_.Remove(&s);
   const auto now = EngineClock::now();
   const bool started = s.started != EngineClock::time_point{};

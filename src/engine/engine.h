@@ -43,6 +43,8 @@ class Engine {
  private:
   struct BatchBuffers;
 
+  int32_t VariantOf(const Request& request);
+
   void RunPlan(const Scheduler::Plan& plan);
   void Advance(const ScheduledRows& rows, size_t first_row, int32_t total_rows, size_t& sample);
   void AppendSampled(Sequence& sequence, SampledToken& sampled);
@@ -53,6 +55,7 @@ class Engine {
   Scheduler scheduler_;
   std::map<RequestId, std::unique_ptr<Sequence>> sequences_;
   RequestId next_id_ = 1;
+  std::vector<RoutingPolicy> variants_;  // policies seen; KV is shared only under the same one
   Scheduler::Plan plan_;
   std::shared_ptr<BatchBuffers> buffers_;
   StepResult result_;

@@ -199,7 +199,97 @@ TEST(Engine, AloneAndOutOfMemoryIsContextFull) {
             17u);  // 96 positions hold 80 + 16; the 17th token needs none until it is fed
 }
 
-// Random arrivals, lengths, cancels and planted failures.
+// --- prefix reuse
+// ----------------------------------------------------------------------------------------------------
+
+FakeOptions ChatSized() {
+  return {.max_context = 16384,
+          .max_sequences = 2,
+          .max_step_tokens = 512,
+          .kv_windows = {0, 128},
+          .kv_blocks = {512, 120}};
+}
+
+int64_t PrefilledTokens(const Outcome& outcome) {
+  return outcome.finished->stats.prompt_tokens - outcome.finished->stats.reused_tokens;
+}
+
+// A chat as Harmony has it: each turn's prompt is the last prompt, then the last turn's final message without
+// its reasoning, then the new input.
+TEST(EnginePrefixReuse, AChatTurnPrefillsOnlyTheLastAnswerAndTheNewInput) {
+  FakeExecutor executor(ChatSized());
+  Engine engine(executor);
+  std::vector<int32_t> prompt = Prompt(300);
+  size_t new_tokens = prompt.size();
+  for (int32_t turn = 0; turn < 5; ++turn) {
+    const Outcome outcome =
+        RunAlone(engine, MakeRequest(prompt, 1000 + 40));  // 1,000 tokens of reasoning, 40 of answer
+    ASSERT_EQ(outcome.tokens, executor.Expected(prompt, 1040)) << turn;
+    EXPECT_LE(PrefilledTokens(outcome), static_cast<int64_t>(new_tokens)) << turn;
+    const auto final_message = std::vector<int32_t>(outcome.tokens.end() - 40, outcome.tokens.end());
+    const auto input = Prompt(static_cast<size_t>(25 + turn), turn);
+    prompt.insert(prompt.end(), final_message.begin(), final_message.end());
+    prompt.insert(prompt.end(), input.begin(), input.end());
+    new_tokens = final_message.size() + input.size();
+  }
+}
+
+TEST(EnginePrefixReuse, ARetryAndAContinuationResume) {
+  FakeExecutor executor(ChatSized());
+  Engine engine(executor);
+  const Outcome first = RunAlone(engine, MakeRequest(Prompt(200), 100));
+  const Outcome retry = RunAlone(engine, MakeRequest(Prompt(200), 100));
+  EXPECT_EQ(retry.tokens, first.tokens);
+  EXPECT_EQ(PrefilledTokens(retry), 1);  // its logits are needed
+  std::vector<int32_t> longer = Prompt(200);
+  longer.insert(longer.end(), first.tokens.begin(), first.tokens.end());
+  const Outcome more = RunAlone(engine, MakeRequest(longer, 30));
+  EXPECT_EQ(more.tokens, executor.Expected(longer, 30));
+  EXPECT_EQ(PrefilledTokens(more), 1);
+}
+
+TEST(EnginePrefixReuse, ARunningRequestsPromptCanBeShared) {
+  FakeExecutor executor(ChatSized());
+  Engine engine(executor);
+  const auto running = *engine.Submit(MakeRequest(Prompt(200), 500));
+  engine.Step();
+  engine.Step();
+  std::vector<int32_t> longer = Prompt(200);
+  longer.push_back(1);
+  const auto second = *engine.Submit(MakeRequest(longer, 50));
+  while (engine.Step()) ASSERT_TRUE(engine.Intact());
+  Outcome a, b;
+  Collect(engine, running, a);
+  Collect(engine, second, b);
+  EXPECT_EQ(a.tokens, executor.Expected(Prompt(200), 500));
+  EXPECT_EQ(b.tokens, executor.Expected(longer, 50));
+  EXPECT_EQ(b.finished->stats.reused_tokens, 200);
+}
+
+TEST(EnginePrefixReuse, OtherRoutingSharesNothing) {
+  FakeExecutor executor(ChatSized());
+  Engine engine(executor);
+  RunAlone(engine, MakeRequest(Prompt(200), 10));
+  Request other = MakeRequest(Prompt(200), 10);
+  other.routing.num_experts = 2;
+  EXPECT_EQ(PrefilledTokens(RunAlone(engine, other)), 200);
+  Request capacity = MakeRequest(Prompt(200), 10);
+  capacity.routing.capacity_factor = 1.0;
+  EXPECT_EQ(PrefilledTokens(RunAlone(engine, capacity)), 200);
+  EXPECT_EQ(PrefilledTokens(RunAlone(engine, capacity)), 200);
+}
+
+TEST(EnginePrefixReuse, KeptPrefixesGiveWayToRunningRequests) {
+  FakeExecutor executor({.kv_blocks = {16, 24}});
+  Engine engine(executor);
+  for (int32_t i = 0; i < 10; ++i) {
+    const Outcome outcome = RunAlone(engine, MakeRequest(Prompt(300, i), 100));
+    EXPECT_EQ(outcome.tokens, executor.Expected(Prompt(300, i), 100));
+    EXPECT_EQ(outcome.finished->stats.preemptions, 0);
+  }
+}
+
+// Random arrivals, lengths, shared beginnings, cancels and planted failures.
 TEST(EngineSimulation, RandomEventsKeepEverythingWhole) {
   for (uint32_t seed = 0; seed < 20; ++seed) {
     std::mt19937 random(seed);
@@ -220,9 +310,11 @@ TEST(EngineSimulation, RandomEventsKeepEverythingWhole) {
     };
     std::map<RequestId, Live> live;
     int32_t completed = 0, failed = 0, cancelled = 0;
+    int64_t reused = 0;
     for (int32_t round = 0; round < 600; ++round) {
       if (round < 500 && draw(0, 9) < 3) {
-        Live request{Prompt(static_cast<size_t>(draw(1, 200)), draw(0, 1000)), draw(0, 60), false, {}};
+        Live request{Prompt(static_cast<size_t>(draw(1, 200)), draw(0, 5)), draw(0, 60), false, {}};
+        if (draw(0, 1) == 0) request.prompt.push_back(draw(0, 96));
         Request submitted = MakeRequest(request.prompt, request.max_new);
         submitted.priority = draw(0, 1);
         live.emplace(*engine.Submit(submitted), request);
@@ -260,6 +352,7 @@ TEST(EngineSimulation, RandomEventsKeepEverythingWhole) {
           default:
             FAIL() << "unexpected stop " << Name(request.outcome.finished->reason);
         }
+        reused += request.outcome.finished->stats.reused_tokens;
         it = live.erase(it);
       }
     }
@@ -268,6 +361,7 @@ TEST(EngineSimulation, RandomEventsKeepEverythingWhole) {
     ASSERT_TRUE(engine.Intact());
     EXPECT_GT(completed, 0);
     EXPECT_GT(cancelled + failed, 0);
+    EXPECT_GT(reused, 0);
   }
 }
 

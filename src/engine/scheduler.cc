@@ -8,8 +8,9 @@ namespace oxidized {
 
 Scheduler::Scheduler(const ExecutorInfo& info, int32_t chunk_tokens)
     : info_(info),
-      chunk_tokens_(chunk_tokens > 0 ? std::min(chunk_tokens, info.max_step_tokens) : info.max_step_tokens) {
-  for (const int32_t blocks : info.kv_blocks) pools_.emplace_back(blocks);
+      chunk_tokens_(chunk_tokens > 0 ? std::min(chunk_tokens, info.max_step_tokens) : info.max_step_tokens),
+      pools_(info.kv_blocks.begin(), info.kv_blocks.end()),
+      prefixes_(info.kv_windows, pools_) {
   for (int32_t slot = info.max_sequences; slot-- > 0;) free_slots_.push_back(slot);  // lowest is taken first
 }
 
@@ -40,7 +41,13 @@ void Scheduler::Remove(Sequence* sequence) {
   std::erase(waiting_, sequence);
 }
 
-void Scheduler::Preempt(Sequence* sequence) {
+void Scheduler::Preempt(Sequence* sequence, Plan& plan) {
+  if (std::erase(plan.admitted, sequence) > 0) {  // its copies would go to blocks that are no longer its own
+    std::erase_if(plan.copies, [&](const BlockCopy& copy) {
+      const auto& blocks = sequence->tables[static_cast<size_t>(copy.group)].blocks;
+      return std::find(blocks.begin(), blocks.end(), copy.to) != blocks.end();
+    });
+  }
   GiveBack(*sequence);
   ++sequence->stats.preemptions;
   std::erase(running_, sequence);
@@ -60,7 +67,7 @@ bool Scheduler::CanEverHold(int64_t tokens) const {
 
 // All or nothing: blocks for the next `rows` tokens in every group, after letting go of what lies behind the
 // windows.
-bool Scheduler::TakeBlocks(Sequence& sequence, int64_t rows) {
+bool Scheduler::TryTakeBlocks(Sequence& sequence, int64_t rows) {
   const int64_t end = sequence.computed + rows;
   bool enough = true;
   for (size_t g = 0; g < pools_.size(); ++g) {
@@ -78,15 +85,32 @@ bool Scheduler::TakeBlocks(Sequence& sequence, int64_t rows) {
   return true;
 }
 
-void Scheduler::Schedule(Plan& plan) {
-  plan.rows.clear();
-  plan.admitted.clear();
-  plan.exhausted.clear();
+// The same, letting go of kept prefixes as far as that helps.
+bool Scheduler::TakeBlocks(Sequence& sequence, int64_t rows) {
+  do {
+    if (TryTakeBlocks(sequence, rows)) return true;
+  } while (prefixes_.EvictOldest());
+  return false;
+}
 
-  // Admission only reserves a slot; blocks are taken below like everybody's.
+void Scheduler::KeepPrefix(const Sequence& sequence) {
+  if (sequence.variant < 0) return;
+  prefixes_.Keep(sequence.variant, std::span(sequence.tokens).first(static_cast<size_t>(sequence.computed)),
+                 sequence.tables);
+}
+
+void Scheduler::Resume(Sequence& sequence, std::vector<BlockCopy>& copies) {
+  if (sequence.variant < 0) return;
+  // At least one token must be computed: its logits are wanted.
+  const auto limit = static_cast<int64_t>(sequence.tokens.size()) - 1;
+  sequence.computed = prefixes_.Resume(sequence.variant, sequence.tokens, limit, sequence.tables, copies);
+}
+
+// Gives slots; blocks are taken with the rows, like everybody's.
+void Scheduler::Admit(Plan& plan) {
   while (!waiting_.empty() && !free_slots_.empty()) {
     Sequence* sequence = waiting_.front();
-    // After a preemption the waiting one may only come back when its whole prefix fits beside the others.
+    // One that was preempted comes back only when its whole prefix fits beside the others.
     if (sequence->stats.preemptions > 0 && !running_.empty()) {
       bool fits = true;
       for (size_t g = 0; g < pools_.size(); ++g) {
@@ -98,8 +122,17 @@ void Scheduler::Schedule(Plan& plan) {
     sequence->slot = free_slots_.back();
     free_slots_.pop_back();
     Insert(running_, sequence);
+    Resume(*sequence, plan.copies);
     plan.admitted.push_back(sequence);
   }
+}
+
+void Scheduler::Schedule(Plan& plan) {
+  plan.rows.clear();
+  plan.admitted.clear();
+  plan.copies.clear();
+  plan.exhausted.clear();
+  Admit(plan);
 
   const auto decoding =
       std::count_if(running_.begin(), running_.end(), [](const Sequence* s) { return s->pending() == 1; });
@@ -117,8 +150,7 @@ void Scheduler::Schedule(Plan& plan) {
     while (!taken &&
            running_.size() > i + 1) {  // the last in the order gives way; it has no rows in this plan yet
       Sequence* victim = running_.back();
-      Preempt(victim);
-      std::erase(plan.admitted, victim);
+      Preempt(victim, plan);
       taken = TakeBlocks(*sequence, rows);
     }
     if (taken) {
@@ -132,7 +164,7 @@ void Scheduler::Schedule(Plan& plan) {
 
 bool Scheduler::Intact() const {
   std::vector<std::vector<int32_t>> holders;
-  for (const BlockPool& pool : pools_) holders.emplace_back(static_cast<size_t>(pool.num_blocks()), 0);
+  for (size_t g = 0; g < pools_.size(); ++g) holders.push_back(prefixes_.Holders(g));
   std::vector<int32_t> slots(free_slots_);
   for (const Sequence* sequence : running_) {
     slots.push_back(sequence->slot);

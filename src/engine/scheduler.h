@@ -12,6 +12,7 @@
 
 #include "engine/sequence.h"
 #include "executor/executor.h"
+#include "kv/prefix_cache.h"
 
 namespace oxidized {
 
@@ -24,13 +25,18 @@ class Scheduler {
  public:
   // `chunk_tokens`: most rows that one sequence's prefill adds to a step; 0: no limit but the step's.
   Scheduler(const ExecutorInfo& info, int32_t chunk_tokens);
+  Scheduler(const Scheduler&) = delete;  // prefixes_ refers to pools_
+  Scheduler& operator=(const Scheduler&) = delete;
 
   void Add(Sequence* sequence);     // to the waiting ones
   void Remove(Sequence* sequence);  // gives back its slot and blocks
+  // Keeps the KV of everything computed so far for requests that begin alike.
+  void KeepPrefix(const Sequence& sequence);
 
   struct Plan {
     std::vector<ScheduledRows> rows;
     std::vector<Sequence*> admitted;   // got a slot: the executor must be told
+    std::vector<BlockCopy> copies;     // to be carried out before the rows
     std::vector<Sequence*> exhausted;  // cannot go on even alone: no KV memory left
   };
   // Takes the blocks that the plan's rows need.
@@ -44,15 +50,19 @@ class Scheduler {
   bool Intact() const;
 
  private:
+  void Admit(Plan& plan);
+  void Resume(Sequence& sequence, std::vector<BlockCopy>& copies);
   bool TakeBlocks(Sequence& sequence, int64_t rows);
+  bool TryTakeBlocks(Sequence& sequence, int64_t rows);
   void GiveBack(Sequence& sequence);
-  void Preempt(Sequence* sequence);
+  void Preempt(Sequence* sequence, Plan& plan);
   static bool Before(const Sequence* a, const Sequence* b);
   static void Insert(std::vector<Sequence*>& list, Sequence* sequence);
 
   const ExecutorInfo& info_;
   int32_t chunk_tokens_;
   std::vector<BlockPool> pools_;
+  PrefixCache prefixes_;
   std::vector<int32_t> free_slots_;
   std::vector<Sequence*> running_;  // both in scheduling order
   std::vector<Sequence*> waiting_;

@@ -36,6 +36,7 @@ struct Sequence {
   int64_t computed = 0;            // tokens whose KV is in the tables
   int64_t observed = 0;            // tokens whose routing and scores were reported
   int32_t slot = -1;               // -1: waiting
+  int32_t variant = -1;            // what its KV depends on besides tokens; -1: not to be shared
   std::vector<BlockTable> tables;  // one for each KV group
   std::unique_ptr<OnceSink> logits;
   std::deque<Event> events;

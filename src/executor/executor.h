@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "executor/step_batch.h"
+#include "kv/block_pool.h"
 #include "kv/kv_layout.h"
 
 namespace oxidized {
@@ -31,12 +32,6 @@ struct ExecutorInfo {
 
 struct StepTicket {
   uint64_t id = 0;
-};
-
-struct BlockCopy {
-  int32_t group;
-  int32_t from;
-  int32_t to;
 };
 
 // Errors: Submit and Wait throw Error(kRequestFailed) when the step as a whole failed; the KV of its rows is

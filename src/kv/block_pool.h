@@ -29,6 +29,13 @@ class BlockPool {
   std::priority_queue<int32_t, std::vector<int32_t>, std::greater<>> free_;
 };
 
+// A whole block to be copied onto another of the same group.
+struct BlockCopy {
+  int32_t group;
+  int32_t from;
+  int32_t to;
+};
+
 // The blocks of one sequence in one group, in position order. A sliding group's table begins late.
 struct BlockTable {
   int64_t first_position = 0;  // absolute position of the first row of blocks[0]; a multiple of B
