@@ -30,8 +30,9 @@ int64_t KvHeadElements(int32_t head_dim) { return kKernelBlockTokens * (head_dim
 
 int64_t AttentionScratchFloats(int32_t head_dim) { return 8 * RoundUpTo(head_dim, 32); }
 
-// Decoded rows of one tile as f32, and their scales prepared as 32-bit words.
-int64_t ExpertScratchBytes(int64_t k) { return 4 * (k + kXPad) * 4 + 4 * (k / 32 + 1) * 4; }
+// Eight rows (the widest tile of any tier): their scales prepared as 32-bit words, and themselves decoded to
+// f32.
+int64_t ExpertScratchBytes(int64_t k) { return RoundUpTo(8 * k / 32 * 4, 64) + 8 * k * 4; }
 
 std::vector<CpuTier> CpuTiers() {
 #if defined(__x86_64__)
