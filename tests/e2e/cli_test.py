@@ -1,6 +1,6 @@
 """The command line from outside: answers, exit codes, and one clear line for everything that is wrong.
 
-Run by ctest with OXIDIZED_PROGRAM set to the program (an emulator may stand before it, separated by ';').
+Run by ctest with OXIDIZED_PROGRAM set to the program (an emulator may stand before it, separated by '|').
 """
 
 import array
@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import unittest
 
-PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split(";") if word]
+PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOKENIZER = ROOT / "tests/golden/tokenizer/tokenizer.json"
 DEMO = ROOT / "models/demo"
