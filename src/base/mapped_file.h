@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -26,6 +28,14 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
   bool mapped() const { return mapped_; }
+
+  // Share of the file that is in memory already, 0 to 1: what touching it will not have to read. 1 where
+  // unknown.
+  double ResidentShare() const;
+  // Reads the whole file into the page cache front to back, as disks like it, instead of page by page in the
+  // order of use. `progress` gets the bytes done; returning false stops. Does nothing for a file that was
+  // read.
+  void ReadAhead(const std::function<bool(int64_t done)>& progress) const;
 
  private:
   MappedFile() = default;

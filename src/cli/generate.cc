@@ -24,6 +24,12 @@ class Generation {
                              runtime_->executor().Info().device));
     }
     CheckRouting();
+    runtime_->ReadAhead([this](int64_t done, int64_t total) {
+      side_.Status(fmt::format("reading the model: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
+                               static_cast<double>(total) / 1e9));
+      return PendingSignal() == 0;
+    });
+    side_.Status("");
   }
 
   Runtime& runtime() { return *runtime_; }
@@ -79,6 +85,10 @@ class Generation {
       side_.Line(fmt::format("prompt {} tokens in {:.0f} ms, answer {} tokens in {:.0f} ms, seed {}",
                              s.prompt_tokens, s.prefill_us / 1e3, s.generated_tokens, s.decode_us / 1e3,
                              outcome.seed));
+      for (const auto& [title, totals] : {std::pair{"prefill", &runtime_->engine().prefill_totals()},
+                                          std::pair{"decode", &runtime_->engine().decode_totals()}}) {
+        if (totals->steps > 0) side_.Line(StageTable(title, *totals));
+      }
     }
   }
 

@@ -1,26 +1,17 @@
 #include "cli/report.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "base/memory_registry.h"
+#include "base/process.h"
 #include "tokenizer/utf8_stream.h"
 
 namespace oxidized::cli {
 namespace {
 
 constexpr double kMiB = 1024.0 * 1024.0;
-
-// A field of /proc/self/status in bytes; 0 where there is none.
-int64_t ProcessBytes(const std::string& field) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with(field + ":")) return std::stoll(line.substr(field.size() + 1)) * 1024;
-  }
-  return 0;
-}
 
 }  // namespace
 
@@ -68,6 +59,23 @@ std::string RoutingTable(const RoutingStats& routing) {
   return table;
 }
 
+std::string StageTable(const char* title, const StageTotals& totals) {
+  double all_us = 0.0;
+  for (const StageCost& stage : totals.stages) all_us += stage.microseconds;
+  const double steps = static_cast<double>(std::max<int64_t>(1, totals.steps));
+  std::string table = fmt::format(
+      "{}: {} steps, {} rows, {:.3f} ms a step\n{:<14} {:>10} {:>7} {:>8} {:>9}\n", title, totals.steps,
+      totals.rows, all_us / steps / 1e3, "stage", "ms a step", "share", "GB/s", "GFLOP/s");
+  for (const StageCost& stage : totals.stages) {
+    const double seconds = std::max(stage.microseconds, 1e-3) / 1e6;
+    table += fmt::format("{:<14} {:>10.3f} {:>5.1f} % {:>8.1f} {:>9.1f}\n", stage.stage,
+                         stage.microseconds / steps / 1e3, 100.0 * stage.microseconds / all_us,
+                         static_cast<double>(stage.bytes) / seconds / 1e9,
+                         static_cast<double>(stage.flops) / seconds / 1e9);
+  }
+  return table;
+}
+
 std::string MemoryTable() {
   std::string table = fmt::format("{:>12}  {:<12}{}\n", "MiB", "class", "owner");
   for (const MemoryEntry& entry : MemoryEntries()) {
@@ -75,10 +83,11 @@ std::string MemoryTable() {
                          Name(entry.memory_class), entry.owner);
   }
   table += "(reserved address space; pages never touched use no memory)\n";
-  table += fmt::format(
-      "process: resident {:.1f} MiB (anonymous {:.1f}, files {:.1f}), peak {:.1f}\n",
-      static_cast<double>(ProcessBytes("VmRSS")) / kMiB, static_cast<double>(ProcessBytes("RssAnon")) / kMiB,
-      static_cast<double>(ProcessBytes("RssFile")) / kMiB, static_cast<double>(ProcessBytes("VmHWM")) / kMiB);
+  const ProcessMemory process = ReadProcessMemory();
+  const auto mib = [](int64_t bytes) { return static_cast<double>(bytes) / kMiB; };
+  table += fmt::format("process: resident {:.1f} MiB (anonymous {:.1f}, files {:.1f}), peak {:.1f}\n",
+                       mib(process.resident_bytes), mib(process.anonymous_bytes), mib(process.file_bytes),
+                       mib(process.peak_bytes));
   return table;
 }
 

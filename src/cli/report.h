@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "engine/request.h"
+#include "engine/engine.h"
 #include "runtime/runtime.h"
 
 namespace oxidized::cli {
@@ -22,6 +22,8 @@ struct Outcome {
 std::string OutcomeJson(const Outcome& outcome);
 
 std::string RoutingTable(const RoutingStats& routing);
+// Where the time of a kind of step went, with the bytes and operations that its stages had to move and do.
+std::string StageTable(const char* title, const StageTotals& totals);
 std::string MemoryTable();
 
 }  // namespace oxidized::cli

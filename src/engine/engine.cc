@@ -125,6 +125,18 @@ struct Engine::BatchBuffers {
   }
 };
 
+void StageTotals::Add(int64_t step_rows, const std::vector<StageCost>& costs) {
+  ++steps;
+  rows += step_rows;
+  if (stages.size() < costs.size()) stages.resize(costs.size());
+  for (size_t i = 0; i < costs.size(); ++i) {
+    stages[i].stage = costs[i].stage;
+    stages[i].microseconds += costs[i].microseconds;
+    stages[i].bytes += costs[i].bytes;
+    stages[i].flops += costs[i].flops;
+  }
+}
+
 Engine::Engine(Executor& executor, const EngineOptions& options)
     : executor_(executor),
       scheduler_(executor.Info(), options.chunk_tokens),
@@ -224,6 +236,8 @@ void Engine::RunPlan(const Scheduler::Plan& plan) {
   for (const ScheduledRows& rows : plan.rows) buffers_->Add(rows);
   const StepBatch batch = buffers_->Batch();
   executor_.Wait(executor_.Submit(batch), result_);
+  const bool decode = batch.num_tokens() == batch.num_sequences();
+  (decode ? decode_totals_ : prefill_totals_).Add(batch.num_tokens(), result_.stages);
 
   size_t sample = 0;
   for (size_t i = 0; i < plan.rows.size(); ++i) {

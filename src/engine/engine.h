@@ -15,6 +15,15 @@
 
 namespace oxidized {
 
+// Sums over steps of one kind.
+struct StageTotals {
+  int64_t steps = 0;
+  int64_t rows = 0;
+  std::vector<StageCost> stages;
+
+  void Add(int64_t step_rows, const std::vector<StageCost>& costs);
+};
+
 struct EngineOptions {
   int32_t chunk_tokens = 0;  // most prompt tokens of one request in a step; 0: as many as a step holds
 };
@@ -37,7 +46,9 @@ class Engine {
   std::vector<Event> TakeEvents(RequestId id);
 
   const ExecutorInfo& info() const { return executor_.Info(); }
-  const std::vector<StageCost>& last_stages() const { return result_.stages; }
+  // Since the engine began: steps in which every sequence added one row, and all others.
+  const StageTotals& decode_totals() const { return decode_totals_; }
+  const StageTotals& prefill_totals() const { return prefill_totals_; }
   bool Intact() const { return scheduler_.Intact(); }  // for tests
 
  private:
@@ -59,6 +70,7 @@ class Engine {
   Scheduler::Plan plan_;
   std::shared_ptr<BatchBuffers> buffers_;
   StepResult result_;
+  StageTotals decode_totals_, prefill_totals_;
 };
 
 }  // namespace oxidized

@@ -81,7 +81,7 @@ struct RoutingObservation {
 
 // Time, bytes and operations of one stage, summed over the layers of a step.
 struct StageCost {
-  const char* stage;
+  const char* stage = "";
   double microseconds = 0.0;
   int64_t bytes = 0;  // weights and KV that had to be read
   int64_t flops = 0;

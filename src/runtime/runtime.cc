@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "executor/cpu/cpu_executor.h"
 #include "executor/reference/reference_executor.h"
 
@@ -96,6 +97,21 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   runtime->load_ms_ = elapsed.count();
   return runtime;
+}
+
+void Runtime::ReadAhead(const std::function<bool(int64_t done, int64_t total)>& progress) const {
+  constexpr double kWarm = 0.95;  // a few cold pages are not worth a pass over the file
+  int64_t total = 0;
+  for (const MappedFile& file : checkpoint_.files) total += static_cast<int64_t>(file.bytes().size());
+  if (total > AvailableMemoryBytes()) return;  // reading it all would only push out what was read first
+  int64_t before = 0;
+  bool go_on = true;
+  for (const MappedFile& file : checkpoint_.files) {
+    if (go_on && file.ResidentShare() < kWarm) {
+      file.ReadAhead([&](int64_t done) { return go_on = progress(before + done, total); });
+    }
+    before += static_cast<int64_t>(file.bytes().size());
+  }
 }
 
 const Tokenizer& Runtime::tokenizer() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,6 +44,10 @@ class Runtime {
   Executor& executor() { return *executor_; }
   Engine& engine() { return *engine_; }
   double load_ms() const { return load_ms_; }
+
+  // Brings a mapped model that is not in memory there, front to back, if it fits: the first step would
+  // otherwise fault it in page by page. `progress` (bytes done, bytes in all) returns false to stop.
+  void ReadAhead(const std::function<bool(int64_t done, int64_t total)>& progress) const;
 
   // Loaded when first asked for: `logits` needs none. Throws Error(kBadFile) if there is none or it does not
   // fit.
