@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shutil
 import signal
 import struct
@@ -287,6 +288,29 @@ class CommandLine(unittest.TestCase):
         self.assertEqual([json.loads(l) for l in back.stdout.splitlines()], lines)
         self.refused(USAGE, "line 1", "tokenize", "-t", TOKENIZER, "--jsonl", stdin="nonsense\n")
         self.refused(USAGE, "77777777", "detokenize", "-t", TOKENIZER, "77777777")
+
+    def test_logits_are_the_same_bits_for_every_chunk_and_thread_count(self):
+        tokens = self.folder / "tier_tokens"
+        tokens.write_text(" ".join(str((i * 53) % 1000) for i in range(100)))
+        verbose = run("--version", "--verbose").stdout.decode()
+        listed = next(line for line in verbose.splitlines() if line.startswith("cpu tiers:"))
+        tiers = re.sub(r"\w+ \(not on this machine\)", "", listed.split(":")[1]).split()
+        self.assertIn("scalar", tiers)
+        out = self.folder / "tier.npy"
+        by_tier = {}
+        for tier in tiers:
+            for precision in ["f32", "bf16", "f16"]:
+                seen = set()
+                for chunk, threads, more in [(1, 1, []), (7, 2, []), (512, 1, []), (512, 2, ["--use-mmap=false"]), (33, 3, [])]:
+                    result = run("logits", "-m", self.model, "--tokens", tokens, "--out", out, "--executor", "cpu",
+                                 "--precision", precision, "--chunk-tokens", chunk, "--threads", threads, *more,
+                                 environment={"OXIDIZED_CPU_TIER": tier})
+                    self.assertEqual(result.returncode, 0, result.stderr)
+                    seen.add(out.read_bytes())
+                self.assertEqual(len(seen), 1, f"{tier} {precision}: chunks or threads changed the logits")
+                by_tier[tier, precision] = seen.pop()
+        self.assertNotEqual(by_tier["scalar", "f32"], by_tier["scalar", "bf16"], "--precision does nothing")
+        self.refused(USAGE, "abacus", "-m", self.model, "-p", "x", environment={"OXIDIZED_CPU_TIER": "abacus"})
 
     def test_logits_and_perplexity_agree(self):
         ids = [(i * 37) % 1000 for i in range(60)]
