@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "executor/cpu/count_allocations.h"
 #include "executor/cpu/test_model.h"
 #include "executor/reference/reference_executor.h"
 #include "executor/taps.h"
@@ -284,6 +285,48 @@ TEST_P(CpuExecutorTest, StagesReportTimeBytesAndOperations) {
   const int64_t biases = 2 * (2 * c.expert_width + c.hidden_size);
   EXPECT_EQ(bytes, 2 * dense + c.num_layers * c.experts_per_token * (expert * 17 / 32 + biases) +
                        c.num_layers * 2 * c.kv_width() * 2);
+}
+
+// Passes on to an executor and counts what it allocates.
+class CountingExecutor final : public Executor {
+ public:
+  explicit CountingExecutor(Executor& executor) : executor_(executor) {}
+  const ExecutorInfo& Info() const override { return executor_.Info(); }
+  StepTicket Submit(const StepBatch& batch) override {
+    const int64_t before = test::Allocations();
+    const StepTicket ticket = executor_.Submit(batch);
+    in_steps += test::Allocations() - before;
+    return ticket;
+  }
+  void Wait(StepTicket ticket, StepResult& result) override {
+    const int64_t before = test::Allocations();
+    executor_.Wait(ticket, result);
+    in_steps += test::Allocations() - before;
+  }
+  void ResetSlot(int32_t slot, std::span<const int32_t> reused) override {
+    executor_.ResetSlot(slot, reused);
+  }
+  void CopyBlocks(std::span<const BlockCopy> copies) override { executor_.CopyBlocks(copies); }
+  int64_t in_steps = 0;
+
+ private:
+  Executor& executor_;
+};
+
+TEST_P(CpuExecutorTest, ADecodeStepAllocatesNothing) {
+  const TestModel& model = *Models()[0].model;
+  auto sequences = ThreeSequences(model.config.vocab_size);
+  const auto executor = Make(model, CpuPrecision::kBf16, 2);
+  CountingExecutor counting(*executor);
+  TestBatcher batcher(counting, sequences);
+  batcher.want_logits = false;  // collecting them allocates
+  batcher.Step({40, 30, 1});
+  batcher.Step({1, 1, 1});
+  batcher.Step({1, 1, 1});  // results swap buffers with the caller's: two steps have warmed both
+  EXPECT_GT(counting.in_steps, 0) << "the counter does not count";
+  counting.in_steps = 0;
+  for (int i = 0; i < 5; ++i) batcher.Step({1, 1, 1});
+  EXPECT_EQ(counting.in_steps, 0);
 }
 
 TEST_P(CpuExecutorTest, CopiedBlocksHoldTheSameKeysAndValues) {

@@ -188,7 +188,7 @@ class TestBatcher {
     batch.policies = policies;
     batch.kv = kv;
     batch.samples = samples;
-    batch.logits = sink_pointers;
+    if (want_logits) batch.logits = sink_pointers;
     batch.taps = taps;
     executor_.Wait(executor_.Submit(batch), result);
     for (size_t place = 0; place < order.size(); ++place) {
@@ -198,6 +198,7 @@ class TestBatcher {
   }
 
   StepResult result;
+  bool want_logits = true;
 
  private:
   struct Sink final : LogitsSink {

@@ -80,34 +80,37 @@ TEST_P(MatmulTest, AgreesWithDoublePrecisionOverTailsAndMisalignment) {
   }
 }
 
-// Long rows make cache-sized chunks of tokens; the bits must not show it, nor slices, nor gathered rows, nor
-// one by one.
+// Shapes that take every road: several chunks of tokens, K in several parts, a tail in K. The bits must not
+// show it, nor slices, nor gathered rows, nor one token at a time.
 TEST_P(MatmulTest, BitsDependOnTheRowAloneNotOnTilesSlicesOrChunks) {
   for (const Variant& variant : kVariants) {
     const Product product = kernels().*variant.product;
     if (product == nullptr) continue;
-    const int64_t tokens = 150, n = 45, k = 260;
-    const Case c(variant, tokens, n, k, 1);
-    std::vector<float> whole = c.Output();
-    product(c.Args(whole), 0, n);
-    std::vector<float> sliced = c.Output();
-    for (const auto& [n0, n1] : {std::pair<int64_t, int64_t>{0, 7}, {7, 8}, {8, 41}, {41, 45}}) {
-      product(c.Args(sliced), n0, n1);
-    }
-    std::vector<float> single = c.Output();
-    for (int32_t t = 0; t < tokens; ++t) {
-      DenseArgs args = c.Args(single);
-      const int32_t rows[] = {t};
-      args.x_rows = rows;
-      args.tokens = 1;
-      args.y += t * args.ldy;
-      product(args, 0, n);
-    }
-    for (int64_t t = 0; t < tokens; ++t) {
-      for (int64_t r = 0; r < n; ++r) {
-        const auto at = static_cast<size_t>(t * (n + 3) + r);
-        EXPECT_EQ(whole[at], sliced[at]) << variant.name;
-        EXPECT_EQ(whole[at], single[at]) << variant.name;
+    struct {
+      int64_t tokens, n, k;
+    } const shapes[] = {{150, 45, 260}, {41, 45, 3200}, {7, 9, 1472}};
+    for (const auto& [tokens, n, k] : shapes) {
+      const Case c(variant, tokens, n, k, 1);
+      std::vector<float> whole = c.Output();
+      product(c.Args(whole), 0, n);
+      std::vector<float> sliced = c.Output();
+      const int64_t cuts[] = {0, 7, 8, n - 1, n};
+      for (size_t i = 0; i + 1 < std::size(cuts); ++i) product(c.Args(sliced), cuts[i], cuts[i + 1]);
+      std::vector<float> single = c.Output();
+      for (int32_t t = 0; t < tokens; ++t) {
+        DenseArgs args = c.Args(single);
+        const int32_t rows[] = {t};
+        args.x_rows = rows;
+        args.tokens = 1;
+        args.y += t * args.ldy;
+        product(args, 0, n);
+      }
+      for (int64_t t = 0; t < tokens; ++t) {
+        for (int64_t r = 0; r < n; ++r) {
+          const auto at = static_cast<size_t>(t * (n + 3) + r);
+          EXPECT_EQ(whole[at], sliced[at]) << variant.name << " K " << k << " at " << t << ", " << r;
+          EXPECT_EQ(whole[at], single[at]) << variant.name << " K " << k << " at " << t << ", " << r;
+        }
       }
     }
   }
