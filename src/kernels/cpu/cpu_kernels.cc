@@ -46,7 +46,10 @@ std::vector<CpuTier> CpuTiers() {
           {&kCpuKernelsAvx512, avx512},
           {&kCpuKernelsAvx512Bf16, bf16}};
 #elif defined(__aarch64__)
-  return {{&kCpuKernelsScalar, true}, {&kCpuKernelsNeon, (getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0}};
+  const bool neon = (getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0;
+  return {{&kCpuKernelsScalar, true},
+          {&kCpuKernelsNeon, neon},
+          {&kCpuKernelsNeonBf16, neon && (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0}};
 #else
   return {{&kCpuKernelsScalar, true}};
 #endif

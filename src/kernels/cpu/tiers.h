@@ -10,5 +10,6 @@ extern const CpuKernels kCpuKernelsAvx2;
 extern const CpuKernels kCpuKernelsAvx512;
 extern const CpuKernels kCpuKernelsAvx512Bf16;
 extern const CpuKernels kCpuKernelsNeon;
+extern const CpuKernels kCpuKernelsNeonBf16;
 
 }  // namespace oxidized

@@ -1,0 +1,10 @@
+// The neonbf16 tier: the kernel bodies compiled with this tier's instructions. All is internal to this file but the
+// table, so that no function made for newer processors can be linked into code for older ones.
+#if defined(__aarch64__)
+#define OX_TIER_TABLE kCpuKernelsNeonBf16
+#define OX_TIER_NAME "neonbf16"
+#define OX_TIER_INSTRUCTIONS "NEON BF16"
+#define OX_TIER_VECTORS "kernels/cpu/body/vec_neon.inc"
+#define OX_TIER_BF16_DOT "kernels/cpu/body/dot_neonbf16.inc"
+#include "kernels/cpu/body/tier.inc"
+#endif
