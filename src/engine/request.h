@@ -39,7 +39,7 @@ struct Request {
   RoutingPolicy routing;
   std::shared_ptr<const TokenMask> mask;  // ids that may be sampled; null: all
   std::shared_ptr<TokenController> controller;
-  int32_t top_logprobs = 0;
+  int32_t top_logprobs = -1;     // 0: only each token's own log-probability; negative: none
   bool score_prompt = false;     // report the log-probability of prompt tokens 1, 2, ...
   int32_t priority = 0;          // higher runs first
   LogitsSink* logits = nullptr;  // gets every row once, in position order

@@ -29,8 +29,8 @@ struct SampleSpec {
   int32_t row = 0;                         // whose logits; several rows of one sequence are allowed
   const SamplingParams* params = nullptr;  // nullptr: draw nothing, only score
   const TokenMask* mask = nullptr;         // nullptr: every id is allowed
-  int32_t top_logprobs = 0;
-  int32_t score_token = -1;  // also report this token's log-probability
+  int32_t top_logprobs = -1;               // 0: only the token's own log-probability; negative: none
+  int32_t score_token = -1;                // also report this token's log-probability
 };
 
 // Receives whole rows of raw, unmasked logits as they are made; never T x V at once.

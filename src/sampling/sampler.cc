@@ -64,6 +64,7 @@ void Sampler::Sample(std::span<const float> logits, const SamplingParams& params
   OX_CHECK(!candidates_.empty());  // masks come from the tokenizer or a grammar and always allow something
   out.token = Draw(params, RandomUniform(params.seed, kSamplingStream, static_cast<uint64_t>(position)));
 
+  if (top_logprobs < 0 && score_token < 0) return;  // a pass of exponentials over the vocabulary saved
   const double normalizer = LogSumExp(logits, highest);
   const auto logprob = [&](int32_t token) {
     return static_cast<float>(logits[static_cast<size_t>(token)] - normalizer);

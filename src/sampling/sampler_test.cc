@@ -51,6 +51,11 @@ TEST(Sampler, LogprobsAreOfTheRawLogits) {
   EXPECT_EQ(out.top[1].token, 0);
 }
 
+TEST(Sampler, LogprobsAreComputedOnlyWhenWanted) {
+  EXPECT_EQ(Sample({0.0f, 1.0f}, Greedy(), 0, nullptr, nullptr, -1).logprob, 0.0f);
+  EXPECT_LT(Sample({0.0f, 1.0f}, Greedy(), 0, nullptr, nullptr, 0).logprob, 0.0f);
+}
+
 TEST(Sampler, DrawsFollowTheDistribution) {
   const std::vector<float> logits = {std::log(0.5f), std::log(0.3f), std::log(0.2f)};
   const auto shares = Frequencies(logits, SamplingParams{});
