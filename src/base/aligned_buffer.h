@@ -27,7 +27,7 @@ class AlignedBuffer {
   AlignedBuffer(std::string owner, MemoryClass memory_class, size_t size)
       : data_(static_cast<T*>(internal::MapPages(size * sizeof(T)))),
         size_(size),
-        registration_(std::move(owner), memory_class, static_cast<int64_t>(size * sizeof(T))) {}
+        registration_(std::move(owner), memory_class, static_cast<int64_t>(size * sizeof(T)), data_) {}
   AlignedBuffer(AlignedBuffer&& other) noexcept { *this = std::move(other); }
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
     std::swap(data_, other.data_);

@@ -3,6 +3,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "base/printable.h"
+
 namespace oxidized {
 namespace {
 
@@ -33,6 +35,8 @@ spdlog::level::level_enum Level(LogLevel level) {
 
 void SetLogLevel(LogLevel lowest) { Logger().set_level(Level(lowest)); }
 
-void LogMessage(LogLevel level, std::string_view message) { Logger().log(Level(level), message); }
+void LogMessage(LogLevel level, std::string_view message) {
+  Logger().log(Level(level), NeutralizeControls(message));
+}
 
 }  // namespace oxidized

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 
 namespace oxidized {
 namespace {
@@ -36,8 +37,11 @@ std::byte* MapAnonymous(const std::filesystem::path& path, size_t size) {
 
 void ReadAll(int fd, const std::filesystem::path& path, std::byte* data, size_t size) {
   size_t done = 0;
+  constexpr size_t kMostAtOnce = size_t{64} << 20;
   while (done < size) {
-    const ssize_t got = ::pread(fd, data + done, size - done, static_cast<off_t>(done));
+    ThrowIfInterrupted();
+    const ssize_t got =
+        ::pread(fd, data + done, std::min(size - done, kMostAtOnce), static_cast<off_t>(done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) Fail(ErrorKind::kBadFile, "{}: read failed: {}", path.string(), std::strerror(errno));
     if (got == 0) Fail(ErrorKind::kBadFile, "{}: became shorter while it was read", path.string());
@@ -75,7 +79,7 @@ MappedFile MappedFile::Open(const std::filesystem::path& path, Mode mode) {
   }
   result.registration_ = MemoryRegistration(path.filename().string(),
                                             mode == Mode::kMap ? MemoryClass::kMapped : MemoryClass::kWeights,
-                                            static_cast<int64_t>(size));
+                                            static_cast<int64_t>(size), result.data_);
   return result;
 }
 

@@ -11,7 +11,7 @@ namespace {
 struct Registry {
   std::mutex mutex;
   uint64_t next_id = 1;
-  std::map<uint64_t, MemoryEntry> live;
+  std::map<uint64_t, MemoryRange> live;
 };
 
 // Never destroyed: owners with static lifetime may outlive any order of destruction.
@@ -54,11 +54,20 @@ std::vector<MemoryEntry> MemoryEntries() {
   return entries;
 }
 
-MemoryRegistration::MemoryRegistration(std::string owner, MemoryClass memory_class, int64_t bytes) {
+std::vector<MemoryRange> MemoryRanges() {
+  Registry& registry = Global();
+  std::lock_guard lock(registry.mutex);
+  std::vector<MemoryRange> ranges;
+  for (const auto& [id, range] : registry.live) ranges.push_back(range);
+  return ranges;
+}
+
+MemoryRegistration::MemoryRegistration(std::string owner, MemoryClass memory_class, int64_t bytes,
+                                       const void* address) {
   Registry& registry = Global();
   std::lock_guard lock(registry.mutex);
   id_ = registry.next_id++;
-  registry.live.emplace(id_, MemoryEntry{std::move(owner), memory_class, bytes});
+  registry.live.emplace(id_, MemoryRange{{std::move(owner), memory_class, bytes}, address});
 }
 
 MemoryRegistration::~MemoryRegistration() {

@@ -22,11 +22,19 @@ struct MemoryEntry {
 // Live registrations, summed by (owner, class), largest first.
 std::vector<MemoryEntry> MemoryEntries();
 
+struct MemoryRange : MemoryEntry {
+  const void* address;  // of `bytes` whole pages of its own; nullptr: spread over the heap
+};
+// Each live registration by itself, in order of registration.
+std::vector<MemoryRange> MemoryRanges();
+
 // One registration; ends with the object. Movable, so that the owner of the bytes can be.
 class MemoryRegistration {
  public:
   MemoryRegistration() = default;
-  MemoryRegistration(std::string owner, MemoryClass memory_class, int64_t bytes);
+  // `address`: of memory that the owner mapped for itself.
+  MemoryRegistration(std::string owner, MemoryClass memory_class, int64_t bytes,
+                     const void* address = nullptr);
   ~MemoryRegistration();
   MemoryRegistration(MemoryRegistration&& other) noexcept : id_(other.id_) { other.id_ = 0; }
   MemoryRegistration& operator=(MemoryRegistration&& other) noexcept;

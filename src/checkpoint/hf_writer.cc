@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "checkpoint/model_files.h"
 
 namespace oxidized {
@@ -194,6 +195,7 @@ class ShardWriter {
 
  private:
   void WriteChunk(const Chunk& chunk, std::vector<std::byte>& buffer, const OutputFile& file) {
+    ThrowIfInterrupted();
     buffer.resize(static_cast<size_t>(chunk.bytes));
     request_.fill(*chunk.tensor, chunk.tensor_offset, buffer);
     file.WriteAt(chunk.file_offset, buffer);

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
@@ -24,6 +25,8 @@ int main(int argc, char** argv) {
   } catch (const Error& error) {
     Log(LogLevel::kError, "{}", error.what());
     return static_cast<int>(error.kind());
+  } catch (const Interrupted&) {
+    return 128 + cli::PendingSignal();
   } catch (const cli::OutputClosed&) {
     return kOutputClosed;
   } catch (const std::bad_alloc&) {

@@ -11,9 +11,25 @@
 
 namespace oxidized::cli {
 
+namespace {
+
+// The file that a rename will replace: the end of a link, and never a device, pipe or folder.
+std::filesystem::path Target(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) return path;
+  if (!std::filesystem::is_regular_file(status)) {
+    Fail(ErrorKind::kBadFile, "{}: not a regular file; the result is written beside its name and renamed",
+         path.string());
+  }
+  return std::filesystem::canonical(path, error);
+}
+
+}  // namespace
+
 NpyWriter::NpyWriter(const std::filesystem::path& path, int64_t rows, int64_t cols)
-    : path_(path),
-      partial_(path.string() + fmt::format(".{}.partial", getpid())),
+    : path_(Target(path)),
+      partial_(path_.string() + fmt::format(".{}.partial", getpid())),
       rows_left_(rows),
       cols_(cols) {
   file_ = std::fopen(partial_.c_str(), "wb");

@@ -15,6 +15,8 @@
 
 namespace oxidized::cli {
 
+enum class ReasoningView : uint8_t { kHidden, kDim, kPlain };
+
 struct GenerateOptions {
   RuntimeOptions runtime;
   bool interactive = false;
@@ -25,6 +27,8 @@ struct GenerateOptions {
   RoutingPolicy routing;
   bool show_moe_metrics = false;
   bool memory_stats = false;
+  bool benchmark_moe = false;
+  int32_t benchmark_runs = 3;
 
   std::string system;  // both give instructions to the model; they become one developer message
   std::string developer;
@@ -32,7 +36,7 @@ struct GenerateOptions {
   ReasoningEffort reasoning_effort = ReasoningEffort::kMedium;
   int64_t max_reasoning_tokens = -1;
   std::optional<std::string> date;  // nullopt: none
-  bool show_reasoning = false;
+  ReasoningView reasoning_view = ReasoningView::kHidden;
   bool raw = false;
 
   bool json = false;
@@ -95,9 +99,14 @@ struct VersionOptions {
   bool verbose = false;
 };
 
+// Text made of the option table itself: the man page, the completion of a shell.
+struct PrintOptions {
+  std::string text;
+};
+
 using Command = std::variant<GenerateOptions, InspectOptions, TokenizeOptions, DetokenizeOptions,
                              LogitsOptions, PerplexityOptions, SynthCommandOptions, HarmonyRenderOptions,
-                             HarmonyParseOptions, VersionOptions>;
+                             HarmonyParseOptions, VersionOptions, PrintOptions>;
 
 // nullopt: help was asked for and printed. Throws Error(kUsage, kUnsupported) with one line.
 std::optional<Command> ParseCommandLine(int argc, const char* const* argv);
@@ -113,5 +122,6 @@ int Run(const SynthCommandOptions& options);
 int Run(const HarmonyRenderOptions& options);
 int Run(const HarmonyParseOptions& options);
 int Run(const VersionOptions& options);
+int Run(const PrintOptions& options);
 
 }  // namespace oxidized::cli

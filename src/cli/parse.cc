@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <map>
 #include <random>
 
@@ -26,6 +27,13 @@ const std::map<std::string, RoutingStrategy> kStrategies = {{"topk", RoutingStra
                                                             {"expert1", RoutingStrategy::kExpert1}};
 const std::map<std::string, ReasoningEffort> kEfforts = {
     {"low", ReasoningEffort::kLow}, {"medium", ReasoningEffort::kMedium}, {"high", ReasoningEffort::kHigh}};
+
+// "true" and "false" are what CLI11 makes of other words for on and off.
+const std::map<std::string, ReasoningView> kReasoningViews = {{"hidden", ReasoningView::kHidden},
+                                                              {"false", ReasoningView::kHidden},
+                                                              {"dim", ReasoningView::kDim},
+                                                              {"true", ReasoningView::kDim},
+                                                              {"plain", ReasoningView::kPlain}};
 
 // A finite number in [low, high]; CLI11's own range check lets NaN through.
 CLI::Validator Within(double low, double high) {
@@ -69,9 +77,9 @@ CLI::Option* AddChoice(CLI::App& app, const std::string& name, T& value,
 }
 
 void AddModelOptions(CLI::App& app, RuntimeOptions& o) {
-  app.add_option(
-         "-m,--model-path", o.model_path,
-         "Model folder or file. Default: $OXIDIZED_MODEL, else the small model that comes with the program")
+  app.add_option("-m,--model-path", o.model_path,
+                 "Model folder or file. Default: $OXIDIZED_MODEL_PATH, $OXIDIZED_MODEL, else the small model "
+                 "that comes with the program")
       ->type_name("PATH");
   app.add_option("-t,--tokenizer-path", o.tokenizer_path,
                  "tokenizer.json or tiktoken rank file. Default: beside the model")
@@ -108,7 +116,10 @@ std::string Today() {
 bool IsDate(const std::string& text) {
   std::tm parsed{};
   const char* end = strptime(text.c_str(), "%Y-%m-%d", &parsed);
-  return text.size() == 10 && end != nullptr && *end == '\0';
+  if (text.size() != 10 || end == nullptr || *end != '\0') return false;
+  std::tm normal = parsed;  // timegm turns February 30 into March
+  timegm(&normal);
+  return normal.tm_mday == parsed.tm_mday;
 }
 
 // Environment names of all options: OXIDIZED_ and the long name. --model-path is $OXIDIZED_MODEL.
@@ -118,9 +129,39 @@ void NameEnvironment(CLI::App& app) {
     std::string name = option->get_lnames().front();
     std::transform(name.begin(), name.end(), name.begin(),
                    [](unsigned char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
-    option->envname(name == "MODEL_PATH" ? "OXIDIZED_MODEL" : "OXIDIZED_" + name);
+    option->envname("OXIDIZED_" + name);
+  }
+  for (CLI::App* command : app.get_subcommands({})) NameEnvironment(*command);
+}
+
+// CLI11 reads a config file to its end, whatever it is.
+std::string CheckConfigFile(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return path + ": no such file";
+  if (std::filesystem::file_size(path, error) > (1 << 20)) return path + ": too large for a file of options";
+  return "";
+}
+
+// Options written before a command belong to answering; the command would not see them.
+void RefuseOptionsBeforeCommand(const CLI::App& app, int argc, const char* const* argv) {
+  const auto parsed = app.get_subcommands();
+  if (parsed.empty()) return;
+  for (int i = 1; i < argc && argv[i] != parsed[0]->get_name(); ++i) {
+    if (argv[i][0] == '-') {
+      Fail(ErrorKind::kUsage, "{} before {} has no effect: options of a command come after it", argv[i],
+           parsed[0]->get_name());
+    }
   }
 }
+
+// What only the chat format can use.
+constexpr const char* kChatOnly[] = {"--system",
+                                     "--developer",
+                                     "--model-identity",
+                                     "--reasoning-effort",
+                                     "--show-reasoning",
+                                     "--max-reasoning-tokens",
+                                     "--date"};
 
 // Options whose effect this version does not have yet.
 struct Later {
@@ -129,8 +170,6 @@ struct Later {
   const char* help;
 };
 constexpr Later kNotYet[] = {
-    {"--benchmark-moe", nullptr, "Benchmark of routing, expert compute and end to end"},
-    {"--benchmark-runs", "N", "Runs of the benchmark"},
     {"--expert-memory", "BYTES", "Keep at most so many bytes of experts in memory"},
     {"--dry-run", nullptr, "Say what would fit, load nothing"},
     {"--moe-report", "FILE", "Routing report as a page"},
@@ -139,7 +178,7 @@ constexpr Later kNotYet[] = {
 
 struct GenerateFlags {
   bool enable_moe = true, use_metal = true, no_color = false, version = false;
-  std::string date = "today", device = "auto";
+  std::string date = "today", device = "auto", show_reasoning = "hidden";
   CLI::Option *enable_moe_option = nullptr, *use_metal_option = nullptr, *device_option = nullptr,
               *seed_option = nullptr, *num_experts_option = nullptr, *k_option = nullptr;
 };
@@ -184,7 +223,10 @@ void AddGenerateOptions(CLI::App& app, GenerateOptions& o, GenerateFlags& flags)
   option("--max-reasoning-tokens", o.max_reasoning_tokens, "Then the answer is forced to begin", "N")
       ->check(Within(0, 1 << 30));
   option("--date", flags.date, "Date in the system message: YYYY-MM-DD, none, or today [today]", "DATE");
-  app.add_flag("--show-reasoning", o.show_reasoning, "Show the reasoning, on stderr")->group("Generation");
+  app.add_flag("--show-reasoning{dim}", flags.show_reasoning,
+               "Show the reasoning, on stderr: dim (the default of the option), plain, or hidden")
+      ->type_name("dim|plain|hidden")
+      ->group("Generation");
   app.add_flag("--raw", o.raw, "Continue the prompt as it is, without the chat format")->group("Generation");
 
   flags.enable_moe_option = app.add_flag("--enable-moe", flags.enable_moe,
@@ -215,6 +257,14 @@ void AddGenerateOptions(CLI::App& app, GenerateOptions& o, GenerateFlags& flags)
   app.add_flag("--show-moe-metrics", o.show_moe_metrics, "Table of routing metrics at the end, on stderr")
       ->group("Experts");
 
+  app.add_flag("--benchmark-moe", o.benchmark_moe,
+               "Measure routing, expert compute and end to end instead of answering; the result is on stdout")
+      ->group("Experts");
+  app.add_option("--benchmark-runs", o.benchmark_runs, "Runs of the benchmark [3]")
+      ->check(Within(1, 1000))
+      ->type_name("N")
+      ->group("Experts");
+
   flags.use_metal_option = app.add_flag("--use-metal", flags.use_metal,
                                         "Use a GPU if this build and machine have one; =false: --device cpu")
                                ->type_name("BOOL")
@@ -230,9 +280,7 @@ void AddGenerateOptions(CLI::App& app, GenerateOptions& o, GenerateFlags& flags)
       ->group("Output");
   app.add_flag("-v,--verbose", o.verbose, "More about what happens; with --version: CPU and libraries")
       ->group("Output");
-  app.add_flag("--no-color", flags.no_color, "No colours (also: NO_COLOR)")
-
-      ->group("Output");
+  app.add_flag("--no-color", flags.no_color, "No colours (also: NO_COLOR)")->group("Output");
   app.add_flag("--version", flags.version, "Print the version")->group("Output");
   for (const Later& later : kNotYet) {
     CLI::Option* refused =
@@ -247,7 +295,10 @@ void AddGenerateOptions(CLI::App& app, GenerateOptions& o, GenerateFlags& flags)
                   ->type_name(later.type);
     refused->description(fmt::format("{} (not yet there)", later.help))->group("Later");
   }
-  app.set_config("--config", "", "Options from a file, one `name = value` a line")
+  const char* config = std::getenv("OXIDIZED_CONFIG");
+  app.set_config("--config", config != nullptr ? config : "",
+                 "Options from a file, one `name = value` a line", config != nullptr && *config != '\0')
+      ->check(CheckConfigFile)
       ->group("Output")
       ->type_name("FILE");
 }
@@ -279,11 +330,17 @@ void FinishGenerate(GenerateOptions& o, const GenerateFlags& flags) {
   }
   const char* no_color = std::getenv("NO_COLOR");  // no-color.org: any value but an empty one
   o.color = !flags.no_color && (no_color == nullptr || *no_color == '\0');
+  const auto view = kReasoningViews.find(flags.show_reasoning);
+  if (view == kReasoningViews.end())
+    Fail(ErrorKind::kUsage, "--show-reasoning: '{}' is none of dim, plain, hidden", flags.show_reasoning);
+  o.reasoning_view = view->second;
+  if (o.benchmark_moe && (o.prompt || o.interactive))
+    Fail(ErrorKind::kUsage, "--benchmark-moe runs its own prompts: leave out --prompt and --interactive");
   if (o.interactive && o.prompt) Fail(ErrorKind::kUsage, "--prompt and --interactive exclude each other");
   if (o.interactive && o.raw)
     Fail(ErrorKind::kUsage, "--raw and --interactive exclude each other: a chat needs the chat format");
   if (o.interactive && o.json) Fail(ErrorKind::kUsage, "--json and --interactive exclude each other");
-  if (!o.prompt && !o.interactive) {
+  if (!o.prompt && !o.interactive && !o.benchmark_moe) {
     Fail(ErrorKind::kUsage,
          "nothing to do: give --prompt TEXT, --interactive, or a command; --help lists them");
   }
@@ -324,8 +381,8 @@ std::optional<Command> ParseCommandLine(int argc, const char* const* argv) {
   CLI::App* tokenize_app = app.add_subcommand("tokenize", "Text to token ids");
   AddModelOptions(*tokenize_app, tokenize.runtime);
   tokenize_app->add_option("text", tokenize.input, "Text; - reads standard input")
-      ->type_name("TEXT")
-      ->expected(0, 1);
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("TEXT");
   tokenize_app->add_flag("--jsonl", tokenize.jsonl,
                          "Each line of standard input is a JSON string, each line out an array of ids");
   tokenize_app->add_flag("--specials", tokenize.specials, "The text of a special token becomes that token");
@@ -398,13 +455,20 @@ std::optional<Command> ParseCommandLine(int argc, const char* const* argv) {
   parse_app->add_option("file", parse.file, "Ids; - reads standard input")->required()->type_name("FILE");
   parse_app->add_flag("--stream", parse.stream, "One line of JSON for each event");
 
+  app.allow_config_extras(CLI::config_extras_mode::error);
   NameEnvironment(app);
 
   try {
     app.parse(argc, argv);
+    RefuseOptionsBeforeCommand(app, argc, argv);
   } catch (const CLI::CallForHelp& help) {
     app.exit(help);
     return std::nullopt;
+  } catch (const CLI::ConfigError& error) {
+    Fail(ErrorKind::kUsage, "the config file: {} (one `name = value` a line, names as in --help)",
+         error.what());
+  } catch (const CLI::FileError& error) {
+    Fail(ErrorKind::kBadFile, "{}", error.what());
   } catch (const CLI::ParseError& error) {
     std::string message = error.what();
     std::replace(message.begin(), message.end(), '\n', ' ');
@@ -420,6 +484,14 @@ std::optional<Command> ParseCommandLine(int argc, const char* const* argv) {
   if (render_app->parsed()) return render;
   if (parse_app->parsed()) return parse;
   if (flags.version) return VersionOptions{generate.verbose};
+  if (!generate.benchmark_moe && app.get_option("--benchmark-runs")->count() > 0) {
+    Fail(ErrorKind::kUsage, "--benchmark-runs needs --benchmark-moe");
+  }
+  for (const char* name : kChatOnly) {
+    if (generate.raw && app.get_option(name)->count() > 0) {
+      Fail(ErrorKind::kUsage, "{} has no effect with --raw: there is no chat format to carry it", name);
+    }
+  }
   FinishGenerate(generate, flags);
   return generate;
 }

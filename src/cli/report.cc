@@ -1,19 +1,65 @@
 #include "cli/report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "base/memory_registry.h"
-#include "base/process.h"
 #include "tokenizer/utf8_stream.h"
 
 namespace oxidized::cli {
 namespace {
 
-constexpr double kMiB = 1024.0 * 1024.0;
+struct Load {
+  int64_t total = 0, busiest_count = 0;
+  size_t busiest = 0;
+  int64_t idle = 0;
+  double max_over_mean = 0.0, variation = 0.0;
+};
+
+Load LoadOf(const std::vector<int64_t>& counts) {
+  Load load;
+  load.total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  if (counts.empty()) return load;
+  const auto busiest = std::max_element(counts.begin(), counts.end());
+  load.busiest = static_cast<size_t>(busiest - counts.begin());
+  load.busiest_count = *busiest;
+  load.idle = std::count(counts.begin(), counts.end(), 0);
+  if (load.total == 0) return load;
+  const double mean = static_cast<double>(load.total) / static_cast<double>(counts.size());
+  double squares = 0.0;
+  for (const int64_t count : counts)
+    squares += (static_cast<double>(count) - mean) * (static_cast<double>(count) - mean);
+  load.max_over_mean = static_cast<double>(load.busiest_count) / mean;
+  load.variation = std::sqrt(squares / static_cast<double>(counts.size())) / mean;
+  return load;
+}
+
+// A bar for each expert, full height for the busiest one; a space is an expert never used.
+std::string Strip(const std::vector<int64_t>& counts, int64_t most) {
+  std::string strip;
+  for (const int64_t count : counts) {
+    if (count == 0) {
+      strip += ' ';
+    } else {
+      const int64_t eighth = (count * 8 + most - 1) / most;  // 1..8
+      strip += {static_cast<char>(0xE2), static_cast<char>(0x96), static_cast<char>(0x80 + eighth)};
+    }
+  }
+  return strip;
+}
 
 }  // namespace
+
+StageSums Sum(const StageTotals& totals) {
+  StageSums sums{.steps = totals.steps};
+  for (const StageCost& stage : totals.stages) {
+    sums.bytes += stage.bytes;
+    sums.microseconds += stage.microseconds;
+  }
+  return sums;
+}
 
 std::string OutcomeJson(const Outcome& outcome) {
   using Json = nlohmann::ordered_json;
@@ -45,17 +91,28 @@ std::string OutcomeJson(const Outcome& outcome) {
 }
 
 std::string RoutingTable(const RoutingStats& routing) {
-  std::string table = "layer  choices  busiest expert  share   max/mean  unused  dropped  rerouted\n";
+  std::string table =
+      "layer   choices  busiest expert (share)  max/mean    CV  idle  dropped  rerouted  load of each "
+      "expert\n";
+  const auto row = [&table](const std::string& name, const LayerRouting& layer) {
+    const Load load = LoadOf(layer.counts);
+    const double share =
+        load.total > 0 ? static_cast<double>(load.busiest_count) / static_cast<double>(load.total) : 0.0;
+    table += fmt::format("{:>5}  {:8}  {:>6}: {:6} ({:5.1f} %)  {:8.2f}  {:4.2f}  {:4}  {:7}  {:8}  |{}|\n",
+                         name, load.total, load.busiest, load.busiest_count, 100.0 * share,
+                         load.max_over_mean, load.variation, load.idle, layer.dropped, layer.rerouted,
+                         Strip(layer.counts, std::max<int64_t>(1, load.busiest_count)));
+  };
+  LayerRouting all;
   for (size_t l = 0; l < routing.layers().size(); ++l) {
     const LayerRouting& layer = routing.layers()[l];
-    const int64_t total = std::accumulate(layer.counts.begin(), layer.counts.end(), int64_t{0});
-    const auto busiest = std::max_element(layer.counts.begin(), layer.counts.end());
-    const double share = total > 0 ? static_cast<double>(*busiest) / static_cast<double>(total) : 0.0;
-    table += fmt::format(
-        "{:5}  {:7}  {:14}  {:4.1f} %  {:8.2f}  {:6}  {:7}  {:8}\n", l, total, busiest - layer.counts.begin(),
-        100.0 * share, share * static_cast<double>(layer.counts.size()),
-        std::count(layer.counts.begin(), layer.counts.end(), 0), layer.dropped, layer.rerouted);
+    row(std::to_string(l), layer);
+    all.counts.resize(layer.counts.size());
+    for (size_t e = 0; e < layer.counts.size(); ++e) all.counts[e] += layer.counts[e];
+    all.dropped += layer.dropped;
+    all.rerouted += layer.rerouted;
   }
+  row("all", all);
   return table;
 }
 
@@ -76,19 +133,27 @@ std::string StageTable(const char* title, const StageTotals& totals) {
   return table;
 }
 
-std::string MemoryTable() {
-  std::string table = fmt::format("{:>12}  {:<12}{}\n", "MiB", "class", "owner");
-  for (const MemoryEntry& entry : MemoryEntries()) {
-    table += fmt::format("{:12.1f}  {:<12}{}\n", static_cast<double>(entry.bytes) / kMiB,
-                         Name(entry.memory_class), entry.owner);
-  }
-  table += "(reserved address space; pages never touched use no memory)\n";
-  const ProcessMemory process = ReadProcessMemory();
-  const auto mib = [](int64_t bytes) { return static_cast<double>(bytes) / kMiB; };
-  table += fmt::format("process: resident {:.1f} MiB (anonymous {:.1f}, files {:.1f}), peak {:.1f}\n",
-                       mib(process.resident_bytes), mib(process.anonymous_bytes), mib(process.file_bytes),
-                       mib(process.peak_bytes));
-  return table;
+std::string ClosingLine(const Outcome& outcome) {
+  const RequestStats& s = outcome.stats;
+  const auto rate = [](double tokens, double us) { return us > 0.0 ? tokens / (us / 1e6) : 0.0; };
+  std::string line = fmt::format("{} tokens", s.generated_tokens);
+  // The first token comes with the last step of the prompt.
+  if (s.generated_tokens > 1)
+    line += fmt::format(" at {:.1f}/s", rate(static_cast<double>(s.generated_tokens - 1), s.decode_us));
+  if (outcome.decode.bytes > 0 && outcome.decode.microseconds > 0.0)
+    line += fmt::format(" ({:.1f} GB/s)",
+                        static_cast<double>(outcome.decode.bytes) / outcome.decode.microseconds / 1e3);
+  if (s.first_token_us > 0.0) line += fmt::format(", first after {:.2f} s", s.first_token_us / 1e6);
+  return line + fmt::format("; prompt {} tokens, {} reused, others at {:.0f}/s", s.prompt_tokens,
+                            s.reused_tokens,
+                            rate(static_cast<double>(s.prompt_tokens - s.reused_tokens), s.prefill_us));
+}
+
+std::string CutInReasoning(const Outcome& outcome) {
+  return fmt::format(
+      "the {} tokens ended inside the reasoning, before an answer: allow more with --max-tokens, or "
+      "ask for less with --reasoning-effort low",
+      outcome.stats.generated_tokens);
 }
 
 }  // namespace oxidized::cli

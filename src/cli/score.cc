@@ -46,8 +46,8 @@ class FileSink final : public LogitsSink {
 }  // namespace
 
 int Run(const LogitsOptions& o) {
-  const std::vector<int32_t> ids = ParseIds(ReadInput(o.tokens_file), o.tokens_file);
-  if (ids.empty()) Fail(ErrorKind::kUsage, "{}: no token ids", o.tokens_file);
+  const std::vector<int32_t> ids = ParseIds(ReadInput(o.tokens_file), o.tokens_file, ErrorKind::kBadFile);
+  if (ids.empty()) Fail(ErrorKind::kBadFile, "{}: no token ids", o.tokens_file);
   const auto runtime = Runtime::Load(o.runtime);
   NpyWriter writer(o.out, static_cast<int64_t>(ids.size()), runtime->checkpoint().config.vocab_size);
   FileSink sink(writer);
@@ -64,9 +64,10 @@ int Run(const LogitsOptions& o) {
 int Run(const PerplexityOptions& o) {
   const auto runtime = Runtime::Load(o.runtime);
   const std::string text = ReadInput(o.file);
-  const std::vector<int32_t> ids = o.tokens ? ParseIds(text, o.file) : runtime->tokenizer().Encode(text);
+  const std::vector<int32_t> ids =
+      o.tokens ? ParseIds(text, o.file, ErrorKind::kBadFile) : runtime->tokenizer().Encode(text);
   if (ids.size() < 2)
-    Fail(ErrorKind::kUsage, "{}: {} tokens; a perplexity needs at least 2", o.file, ids.size());
+    Fail(ErrorKind::kBadFile, "{}: {} tokens; a perplexity needs at least 2", o.file, ids.size());
   const auto window = static_cast<size_t>(std::min(
       o.window > 0 ? o.window : runtime->engine().info().max_context, runtime->engine().info().max_context));
 

@@ -1,12 +1,16 @@
 // `synth`: a checkpoint of random weights, for measurements and tests without the published files.
 #include "checkpoint/synth.h"
 
+#include "base/error.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
 
 namespace oxidized::cli {
 
 int Run(const SynthCommandOptions& o) {
+  if (!o.tokenizer.empty() && !std::filesystem::is_regular_file(o.tokenizer)) {
+    Fail(ErrorKind::kBadFile, "{}: no such file", o.tokenizer);
+  }
   SideStream side(true);
   SynthOptions options;
   options.preset = o.preset;

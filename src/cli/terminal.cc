@@ -1,5 +1,8 @@
 #include "cli/terminal.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -7,86 +10,105 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/mapped_file.h"
 
 namespace oxidized::cli {
 namespace {
 
 volatile std::sig_atomic_t pending_signal = 0;
+volatile std::sig_atomic_t keep_running = 0;
 
 void OnSignal(int number) {
-  if (pending_signal != 0) _exit(128 + number);
-  pending_signal = number;
+  const bool may_repeat = keep_running != 0 && (number == SIGINT || pending_signal == SIGINT);
+  if (pending_signal != 0 && !may_repeat) _exit(128 + number);
+  if (pending_signal != SIGTERM) pending_signal = number;
 }
+
+// Far beyond any prompt: a context of 131,072 tokens is below 17 MiB of text. The bound is for /dev/zero.
+constexpr size_t kMaxInputBytes = size_t{256} << 20;
+
+termios loud_input;  // the mode to go back to while a QuietInput lives
 
 void WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = ::write(fd, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw OutputClosed{};
+    if (written < 0 && errno == EPIPE) throw OutputClosed{};
+    if (written < 0) Fail(ErrorKind::kBadFile, "standard output: {}", std::strerror(errno));
     text.remove_prefix(static_cast<size_t>(written));
   }
 }
 
 }  // namespace
 
-std::string NeutralizeControls(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
-    if (c == 0x7F) {
-      out += "\u2421";
-    } else if (c < 0x20 && c != '\n' && c != '\t') {  // U+2400.. are pictures of the controls
-      out += {static_cast<char>(0xE2), static_cast<char>(0x90), static_cast<char>(0x80 + c)};
-    } else if (c == 0xC2 && next >= 0x80 && next < 0xA0) {  // U+0080..U+009F: C1 controls
-      out += "\uFFFD";
-      ++i;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
+bool AnswerIsOnTerminal() {
+  static const bool terminal = isatty(STDOUT_FILENO) != 0;
+  return terminal;
 }
 
 void WriteAnswer(std::string_view text) {
-  static const bool terminal = isatty(STDOUT_FILENO) != 0;
-  WriteAll(STDOUT_FILENO, terminal ? NeutralizeControls(text) : std::string(text));
+  WriteAll(STDOUT_FILENO, AnswerIsOnTerminal() ? NeutralizeControls(text) : std::string(text));
 }
 
-SideStream::SideStream(bool color) : terminal_(isatty(STDERR_FILENO) != 0) {
+bool CapableTerminal() {
   const char* term = std::getenv("TERM");
-  dim_ = color && terminal_ && term != nullptr && std::strcmp(term, "dumb") != 0;
+  return term != nullptr && *term != '\0' && std::strcmp(term, "dumb") != 0;
 }
+
+SideStream::SideStream(bool color)
+    : terminal_(isatty(STDERR_FILENO) != 0),
+      capable_(terminal_ && CapableTerminal()),
+      color_(capable_ && color) {}
 
 void SideStream::ClearStatus() {
   if (status_shown_) std::fputs("\r\033[K", stderr);
   status_shown_ = false;
 }
 
-void SideStream::Write(std::string_view text) {
+void SideStream::Write(std::string_view text, bool dim) {
   ClearStatus();
   const std::string shown = terminal_ ? NeutralizeControls(text) : std::string(text);
   if (shown.empty()) return;
-  std::fprintf(stderr, dim_ ? "\033[2m%s\033[0m" : "%s", shown.c_str());
+  std::fprintf(stderr, dim && color_ ? "\033[2m%s\033[0m" : "%s", shown.c_str());
   std::fflush(stderr);
   line_open_ = shown.back() != '\n';
 }
 
-void SideStream::Line(std::string_view text) {
+void SideStream::EndLine() {
   ClearStatus();
-  std::fprintf(stderr, line_open_ ? "\n%.*s\n" : "%.*s\n", static_cast<int>(text.size()), text.data());
+  if (line_open_) std::fputc('\n', stderr);
   line_open_ = false;
 }
 
+void SideStream::Line(std::string_view text) {
+  EndLine();
+  std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
+}
+
+void SideStream::Remark(std::string_view text) {
+  EndLine();
+  std::fprintf(stderr, color_ ? "\033[2m%.*s\033[0m\n" : "%.*s\n", static_cast<int>(text.size()),
+               text.data());
+}
+
 void SideStream::Status(std::string_view text) {
-  const char* term = std::getenv("TERM");
-  if (!terminal_ || term == nullptr || std::strcmp(term, "dumb") == 0) return;
-  std::fprintf(stderr, "\r\033[K%.*s", static_cast<int>(text.size()), text.data());
+  if (!capable_ || line_open_) return;
+  ClearStatus();
+  if (text.empty()) {
+    std::fflush(stderr);
+    return;
+  }
+  std::fprintf(stderr, color_ ? "\033[2m%.*s\033[0m" : "%.*s", static_cast<int>(text.size()), text.data());
   std::fflush(stderr);
   status_shown_ = true;
+}
+
+void SideStream::AnswerWritten(std::string_view text) {
+  if (terminal_ && AnswerIsOnTerminal() && !text.empty()) line_open_ = text.back() != '\n';
 }
 
 void InstallSignalHandlers() {
@@ -94,10 +116,28 @@ void InstallSignalHandlers() {
   action.sa_handler = OnSignal;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  SetInterruptCheck([] { return pending_signal != 0; });
   std::signal(SIGPIPE, SIG_IGN);  // writes fail with EPIPE, which WriteAnswer reports
 }
 
 int PendingSignal() { return pending_signal; }
+
+void KeepRunningOnInterrupt() { keep_running = 1; }
+
+void ClearInterrupt() {
+  if (pending_signal == SIGINT) pending_signal = 0;
+}
+
+QuietInput::QuietInput(bool terminal) {
+  if (!terminal || tcgetattr(STDIN_FILENO, &loud_input) != 0) return;
+  termios quiet = loud_input;
+  quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  changed_ = tcsetattr(STDIN_FILENO, TCSANOW, &quiet) == 0;
+}
+
+QuietInput::~QuietInput() {
+  if (changed_) tcsetattr(STDIN_FILENO, TCSANOW, &loud_input);
+}
 
 std::string ReadInput(const std::string& path) {
   if (path != "-") {
@@ -107,12 +147,69 @@ std::string ReadInput(const std::string& path) {
   std::string text;
   char buffer[1 << 16];
   while (true) {
+    ThrowIfInterrupted();
     const ssize_t got = ::read(STDIN_FILENO, buffer, sizeof buffer);
-    if (got < 0 && errno == EINTR && pending_signal == 0) continue;
+    if (got < 0 && errno == EINTR) continue;
     if (got < 0) Fail(ErrorKind::kBadFile, "standard input: {}", std::strerror(errno));
     if (got == 0) return text;
     text.append(buffer, static_cast<size_t>(got));
+    if (text.size() > kMaxInputBytes) {
+      Fail(ErrorKind::kBadFile, "standard input: more than {} MiB", kMaxInputBytes >> 20);
+    }
   }
+}
+
+bool ReadLine(std::string& line) {
+  static std::string buffer;
+  size_t searched = 0;
+  while (true) {
+    if (const size_t end = buffer.find('\n', searched); end != std::string::npos) {
+      line.assign(buffer, 0, end);
+      buffer.erase(0, end + 1);
+      return true;
+    }
+    searched = buffer.size();
+    if (buffer.size() > kMaxInputBytes) {
+      Fail(ErrorKind::kBadFile, "standard input: a line of more than {} MiB", kMaxInputBytes >> 20);
+    }
+    ThrowIfInterrupted();
+    char block[1 << 16];
+    const ssize_t got = ::read(STDIN_FILENO, block, sizeof block);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) Fail(ErrorKind::kBadFile, "standard input: {}", std::strerror(errno));
+    if (got > 0) {
+      buffer.append(block, static_cast<size_t>(got));
+      continue;
+    }
+    if (buffer.empty()) return false;
+    line = std::exchange(buffer, {});
+    return true;
+  }
+}
+
+void ReplaceFile(const std::string& path, std::string_view text) {
+  const auto fail = [&path] { Fail(ErrorKind::kBadFile, "{}: {}", path, std::strerror(errno)); };
+  std::string temporary = path + ".XXXXXX";
+  const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
+  if (fd < 0) fail();
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  bool good = ::fchmod(fd, 0666 & ~mask) == 0;
+  while (good && !text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    good = written >= 0;
+    if (good) text.remove_prefix(static_cast<size_t>(written));
+  }
+  good = good && ::fsync(fd) == 0;
+  const int error = errno;
+  ::close(fd);
+  if (good && ::rename(temporary.c_str(), path.c_str()) == 0) return;
+  if (!good) errno = error;
+  const int reason = errno;
+  ::unlink(temporary.c_str());
+  errno = reason;
+  fail();
 }
 
 }  // namespace oxidized::cli

@@ -5,36 +5,66 @@
 #include <string>
 #include <string_view>
 
+#include "base/printable.h"
+
 namespace oxidized::cli {
 
-// Control characters (but newline and tab) as visible symbols, so that text cannot send escape sequences.
-std::string NeutralizeControls(std::string_view text);
-
 // Writes to stdout and flushes, neutralised if it is a terminal. Throws OutputClosed when nobody reads any
-// more.
+// more, Error(kBadFile) when it cannot be written.
 struct OutputClosed {};
 void WriteAnswer(std::string_view text);
+bool AnswerIsOnTerminal();
 
-// Reasoning and calls on stderr; dimmed when `color` and stderr is a terminal.
+// A terminal that can move its cursor and show colours: $TERM is set and not "dumb".
+bool CapableTerminal();
+
+// Reasoning, calls and remarks on stderr; dimmed when `color` and stderr is a capable terminal.
 class SideStream {
  public:
   explicit SideStream(bool color);
-  void Write(std::string_view text);   // dim
-  void Line(std::string_view text);    // one plain line, on a line of its own
-  void Status(std::string_view text);  // transient, terminals only: replaced by the next output
+  void Write(std::string_view text, bool dim);  // as it comes
+  void Line(std::string_view text);             // plain, on a line of its own
+  void Remark(std::string_view text);           // the same, dim: about the answer, not part of it
+  void EndLine();                               // if one is open
+  void Status(std::string_view text);           // transient, terminals only: replaced by the next output
+  // The answer shares the screen with this stream: tells where it left the cursor.
+  void AnswerWritten(std::string_view text);
+  bool terminal() const { return terminal_; }
 
  private:
   void ClearStatus();
-  bool terminal_, dim_;
+  bool terminal_, capable_, color_;
   bool line_open_ = false, status_shown_ = false;
 };
 
-// SIGINT, SIGTERM and SIGPIPE handled orderly: the first interrupt asks the loop to end, the second ends the
+// SIGINT, SIGTERM and SIGPIPE handled orderly: the first one asks the loop to end, the second ends the
 // process.
 void InstallSignalHandlers();
 int PendingSignal();  // 0, SIGINT or SIGTERM
+// For a chat in a terminal: SIGINT only ever asks, however often it comes, and can be taken back.
+void KeepRunningOnInterrupt();
+void ClearInterrupt();  // SIGTERM stays
 
-// The whole of a file, or of standard input for "-". Throws Error(kBadFile).
+// While it lives, what is typed does not show in the middle of an answer; it waits for the next line.
+class QuietInput {
+ public:
+  explicit QuietInput(bool terminal);
+  ~QuietInput();
+  QuietInput(const QuietInput&) = delete;
+  QuietInput& operator=(const QuietInput&) = delete;
+
+ private:
+  bool changed_ = false;
+};
+
+// The whole of a file, or of standard input for "-". Throws Error(kBadFile), Interrupted.
 std::string ReadInput(const std::string& path);
+// The next line of standard input, without its end; false: there is none. Throws Error(kBadFile),
+// Interrupted.
+bool ReadLine(std::string& line);
+
+// Puts `text` under this name when all of it is on disk: a reader sees the old file or the new one. Throws
+// Error(kBadFile).
+void ReplaceFile(const std::string& path, std::string_view text);
 
 }  // namespace oxidized::cli

@@ -6,7 +6,7 @@
 
 namespace oxidized::cli {
 
-std::vector<int32_t> ParseIds(std::string_view text, const std::string& source) {
+std::vector<int32_t> ParseIds(std::string_view text, const std::string& source, ErrorKind kind) {
   constexpr std::string_view kSpace = " \t\r\n\f\v";
   std::vector<int32_t> ids;
   while (true) {
@@ -17,8 +17,8 @@ std::vector<int32_t> ParseIds(std::string_view text, const std::string& source) 
     int32_t id = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error != std::errc() || end != word.data() + word.size() || id < 0) {
-      Fail(ErrorKind::kUsage, "{}: '{}' is no token id (expected decimal numbers separated by white space)",
-           source, word.substr(0, 40));
+      Fail(kind, "{}: '{}' is no token id (expected decimal numbers separated by white space)", source,
+           word.substr(0, 40));
     }
     ids.push_back(id);
     text.remove_prefix(word.size());

@@ -1,5 +1,5 @@
 // `tokenize` and `detokenize`: text to ids and back, one text or JSON lines.
-#include <iostream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -17,11 +17,11 @@ using Json = nlohmann::json;
 template <typename Convert>
 void EachJsonLine(Convert convert) {
   std::string line, out;
-  for (int64_t number = 1; std::getline(std::cin, line); ++number) {
+  for (int64_t number = 1; ReadLine(line); ++number) {
     try {
       out = convert(Json::parse(line)).dump(-1, ' ', false, Json::error_handler_t::replace);
     } catch (const Json::exception& error) {
-      Fail(ErrorKind::kUsage, "standard input, line {}: {}", number, error.what());
+      Fail(ErrorKind::kBadFile, "standard input, line {}: {}", number, error.what());
     }
     WriteAnswer(out + "\n");
   }
@@ -38,6 +38,21 @@ std::string Decode(const Tokenizer& tokenizer, std::span<const int32_t> ids) {
   return RepairUtf8(bytes);
 }
 
+// nlohmann would round a fraction and wrap a large number around.
+std::vector<int32_t> Ids(const Json& line) {
+  if (!line.is_array())
+    Fail(ErrorKind::kBadFile, "standard input: expected an array of ids, found {}", line.type_name());
+  std::vector<int32_t> ids;
+  for (const Json& id : line) {
+    if (!id.is_number_integer() || id.get<int64_t>() < 0 ||
+        id.get<int64_t>() > std::numeric_limits<int32_t>::max()) {
+      Fail(ErrorKind::kBadFile, "standard input: {} is no token id", id.dump());
+    }
+    ids.push_back(id.get<int32_t>());
+  }
+  return ids;
+}
+
 std::string OneInput(const std::vector<std::string>& words) {
   if (words.empty() || (words.size() == 1 && words[0] == "-")) return ReadInput("-");
   std::string text = words[0];
@@ -52,6 +67,8 @@ int Run(const TokenizeOptions& o) {
   const auto encode = [&](const std::string& text) {
     return o.specials ? tokenizer->EncodeWithSpecials(text) : tokenizer->Encode(text);
   };
+  if (o.jsonl && !o.input.empty())
+    Fail(ErrorKind::kUsage, "--jsonl reads standard input; leave out {}", o.input[0]);
   if (o.jsonl) {
     EachJsonLine([&](const Json& line) { return Json(encode(line.get<std::string>())); });
     return 0;
@@ -64,13 +81,14 @@ int Run(const TokenizeOptions& o) {
 
 int Run(const DetokenizeOptions& o) {
   const auto tokenizer = OpenTokenizer(o.runtime);
+  if (o.jsonl && !o.input.empty())
+    Fail(ErrorKind::kUsage, "--jsonl reads standard input; leave out {}", o.input[0]);
   if (o.jsonl) {
-    EachJsonLine(
-        [&](const Json& line) { return Json(Decode(*tokenizer, line.get<std::vector<int32_t>>())); });
+    EachJsonLine([&](const Json& line) { return Json(Decode(*tokenizer, Ids(line))); });
     return 0;
   }
   // Nothing is added: the text is exactly that of the ids.
-  WriteAnswer(Decode(*tokenizer, ParseIds(OneInput(o.input), "ids")));
+  WriteAnswer(Decode(*tokenizer, ParseIds(OneInput(o.input), "ids", ErrorKind::kUsage)));
   return 0;
 }
 

@@ -16,4 +16,18 @@ void RoutingStats::Add(int32_t layer, const RoutedRows& rows) {
   for (const uint8_t rerouted : rows.rerouted) into.rerouted += rerouted;
 }
 
+void RoutingStats::Add(const RoutingStats& other) {
+  if (layers_.empty()) {
+    layers_ = other.layers_;
+    return;
+  }
+  for (size_t l = 0; l < other.layers_.size(); ++l) {
+    LayerRouting& into = layers_[l];
+    const LayerRouting& from = other.layers_[l];
+    for (size_t e = 0; e < from.counts.size(); ++e) into.counts[e] += from.counts[e];
+    into.dropped += from.dropped;
+    into.rerouted += from.rerouted;
+  }
+}
+
 }  // namespace oxidized

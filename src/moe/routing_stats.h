@@ -20,6 +20,7 @@ class RoutingStats {
   RoutingStats(int32_t num_layers, int32_t num_experts);
 
   void Add(int32_t layer, const RoutedRows& rows);
+  void Add(const RoutingStats& other);  // of the same model; an empty one takes its shape
   const std::vector<LayerRouting>& layers() const { return layers_; }
 
  private:

@@ -1,5 +1,5 @@
 // Token ids against the packages `tokenizers` and `tiktoken` on 24,000 strings in many scripts (tools/
-// tokenizer_golden.py), with the small vocabulary of the repository and, where OXIDIZED_O200K_RANKS names the
+// tokenizer_golden.py), with the small vocabulary of the repository and, where OXIDIZED_O200K names the
 // rank file o200k_base.tiktoken, with o200k_harmony itself.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -56,7 +56,7 @@ void CompareWithHashes(const Tokenizer& tokenizer, const std::string& hashes_fil
 }
 
 std::unique_ptr<Tokenizer> LoadO200k() {
-  const char* path = std::getenv("OXIDIZED_O200K_RANKS");
+  const char* path = std::getenv("OXIDIZED_O200K");
   return path == nullptr ? nullptr : Tokenizer::Load(path);
 }
 
@@ -79,14 +79,14 @@ TEST(TokenizerGolden, SmallRankFileGivesTheIdsOfTiktoken) {
 
 TEST(TokenizerGolden, O200kGivesTheIdsOfTiktoken) {
   const auto tokenizer = LoadO200k();
-  if (!tokenizer) GTEST_SKIP() << "OXIDIZED_O200K_RANKS does not name o200k_base.tiktoken";
+  if (!tokenizer) GTEST_SKIP() << "OXIDIZED_O200K does not name o200k_base.tiktoken";
   CompareWithHashes(*tokenizer, "o200k.hashes.json");
 }
 
 TEST(TokenizerGolden, O200kGivesTheVectorsOfTheSpecification) {
   const auto tokenizer = LoadO200k();
   const std::string path = "../shared/spec/tokenizer-vectors.json";
-  if (!tokenizer || !std::filesystem::exists(path)) GTEST_SKIP() << "needs OXIDIZED_O200K_RANKS and " << path;
+  if (!tokenizer || !std::filesystem::exists(path)) GTEST_SKIP() << "needs OXIDIZED_O200K and " << path;
   simdjson::dom::parser parser;
   const std::string text = test::ReadFile(path);
   const simdjson::dom::array vectors = parser.parse(text)["vectors"];
@@ -101,7 +101,7 @@ TEST(TokenizerGolden, O200kGivesTheVectorsOfTheSpecification) {
 
 TEST(TokenizerGolden, O200kHasTheIdsOfHarmony) {
   const auto tokenizer = LoadO200k();
-  if (!tokenizer) GTEST_SKIP() << "OXIDIZED_O200K_RANKS does not name o200k_base.tiktoken";
+  if (!tokenizer) GTEST_SKIP() << "OXIDIZED_O200K does not name o200k_base.tiktoken";
   EXPECT_EQ(tokenizer->vocab_size(), 201'088);
   const std::pair<const char*, int32_t> specials[] = {
       {"<|startoftext|>", 199998}, {"<|endoftext|>", 199999},       {"<|return|>", 200002},

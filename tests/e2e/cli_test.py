@@ -14,6 +14,7 @@ import signal
 import struct
 import subprocess
 import tempfile
+import time
 import unittest
 
 PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
@@ -111,14 +112,18 @@ class CommandLine(unittest.TestCase):
             (("synth", "--preset", "tiny"), "--out"),
             (("logits", "--out", "x.npy"), "--tokens"),
             (("frobnicate",), "frobnicate"),
+            (("-p", "x", "--benchmark-runs", "5"), "--benchmark-moe"),
+            (("-p", "x", "--config", "/dev/zero"), "/dev/zero"),
+            (("-p", "x", "--date", "2024-02-30"), "2024-02-30"),
+            (("-p", "x", "--raw", "--system", "y"), "--system"),
+            (("--json", "inspect"), "--json"),
+            (("tokenize", "--jsonl", "text"), "text"),
         ]:
             with self.subTest(arguments=arguments):
                 self.refused(USAGE, says, *arguments)
 
     def test_options_of_later_versions_are_refused_by_name(self):
         for arguments in [
-            ("--benchmark-moe",),
-            ("--benchmark-runs", "5"),
             ("--expert-memory", "4GiB"),
             ("--dry-run",),
             ("--moe-trace", "t"),
@@ -168,6 +173,31 @@ class CommandLine(unittest.TestCase):
         misfit.write_text('{"model": {"type": "Unigram"}}')
         self.refused(BAD_FILE, "misfit.json", "-m", self.model, "-t", misfit, "-p", "x")
 
+    def test_config_files_are_understood_or_refused(self):
+        config = self.folder / "odd.conf"
+        for text in ["max-tokns = 2\n", "max-tokens : 2\n", "\x00\x01garbage\n"]:
+            config.write_text(text)
+            self.refused(USAGE, "config", "-p", "x", "--config", config)
+        self.refused(USAGE, "no such file", "-p", "x", environment={"OXIDIZED_CONFIG": "/nonexistent"})
+
+    def test_results_go_to_regular_files_only(self):
+        tokens = self.folder / "some_tokens"
+        tokens.write_text("1 2 3")
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        for target in [pipe, self.folder]:
+            self.refused(BAD_FILE, "not a regular file", "logits", "-m", self.model, "--tokens", tokens, "--out", target)
+        target, link = self.folder / "target.npy", self.folder / "link.npy"
+        target.write_text("old")
+        link.symlink_to(target)
+        self.assertEqual(run("logits", "-m", self.model, "--tokens", tokens, "--out", link).returncode, 0)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(read_npy(target)[0][0], 3)
+
+    def test_control_characters_in_names_do_not_reach_the_terminal(self):
+        self.refused(BAD_FILE, "nope", "-m", "/tmp/\x1b[31mnope", "-p", "x")
+        self.assertNotIn(b"\x1b", run("-m", "/tmp/\x1b[31mnope", "-p", "x").stderr)
+
     def test_bad_token_files(self):
         ids = self.folder / "ids"
         out = self.folder / "out.npy"
@@ -175,7 +205,7 @@ class CommandLine(unittest.TestCase):
                            ("5000000", "vocabulary")]:
             with self.subTest(text=text):
                 ids.write_text(text)
-                self.refused(USAGE, says, "logits", "-m", self.model, "--tokens", ids, "--out", out)
+                self.refused(USAGE if text == "5000000" else BAD_FILE, says, "logits", "-m", self.model, "--tokens", ids, "--out", out)
                 self.assertFalse(out.exists())
         self.assertEqual([p.name for p in self.folder.glob("*.partial")], [])
 
@@ -286,7 +316,7 @@ class CommandLine(unittest.TestCase):
         self.assertEqual([list(map(str, json.loads(l))) for l in jsonl.stdout.splitlines()][0], ids)
         back = run("detokenize", "-t", TOKENIZER, "--jsonl", stdin=jsonl.stdout.decode())
         self.assertEqual([json.loads(l) for l in back.stdout.splitlines()], lines)
-        self.refused(USAGE, "line 1", "tokenize", "-t", TOKENIZER, "--jsonl", stdin="nonsense\n")
+        self.refused(BAD_FILE, "line 1", "tokenize", "-t", TOKENIZER, "--jsonl", stdin="nonsense\n")
         self.refused(USAGE, "77777777", "detokenize", "-t", TOKENIZER, "77777777")
 
     def test_logits_are_the_same_bits_for_every_chunk_and_thread_count(self):
@@ -359,6 +389,18 @@ class CommandLine(unittest.TestCase):
             process.send_signal(number)
             process.communicate(timeout=60)
             self.assertEqual(process.returncode, code)
+
+    def test_interrupts_while_reading_and_writing(self):
+        for arguments in [("--raw", "-p", "-"), ("tokenize", "-"), ("tokenize", "--jsonl"),
+                          ("synth", "--preset", "gpt-oss-20b", "--layers", "1", "--out", self.folder / "unfinished")]:
+            with self.subTest(arguments=arguments):
+                process = subprocess.Popen(PROGRAM + [str(a) for a in arguments], stdin=subprocess.PIPE,
+                                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(0.5)
+                process.send_signal(signal.SIGINT)
+                self.assertEqual(process.wait(timeout=60), 130)
+                process.stdin.close()
+        self.assertEqual(list(self.folder.glob("unfinished*")), [])
 
     def test_closed_stdout(self):
         process = self.start_long_answer()

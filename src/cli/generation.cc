@@ -1,0 +1,175 @@
+#include "cli/generation.h"
+
+#include "base/log.h"
+#include "cli/memory_report.h"
+#include "harmony/render.h"
+
+namespace oxidized::cli {
+
+Generation::Generation(const GenerateOptions& options) : options_(options), side_(options.color) {
+  side_.Status("opening the model");
+  runtime_ = Runtime::Load(options.runtime);
+  side_.Status("");
+  if (options.runtime.model_path.empty() || options.verbose) {
+    side_.Line(fmt::format("model: {} ({}), executor: {}", runtime_->checkpoint().path.string(),
+                           runtime_->checkpoint().format, runtime_->executor().Info().device));
+  }
+  CheckRouting();
+  runtime_->ReadAhead([this](int64_t done, int64_t total) {
+    side_.Status(fmt::format("reading the model: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
+                             static_cast<double>(total) / 1e9));
+    return PendingSignal() == 0;
+  });
+  if (options.benchmark_moe) return;  // no text: a model without a tokenizer will do
+  side_.Status("opening the tokenizer");
+  // Its tables are many small pieces of the heap: what the heap grew by is what they take.
+  const int64_t heap_before = HeapBytes();
+  runtime_->tokenizer();
+  tokenizer_memory_ =
+      std::make_unique<MemoryRegistration>("tokenizer", MemoryClass::kTokenizer, HeapBytes() - heap_before);
+  side_.Status("");
+}
+
+std::shared_ptr<ChatTurn> Generation::NewTurn() {
+  return std::make_shared<ChatTurn>(runtime_->tokenizer(), runtime_->harmony(),
+                                    ChatTurnOptions{options_.stop, options_.max_reasoning_tokens});
+}
+
+std::vector<int32_t> Generation::Render(const Conversation& conversation) {
+  return RenderForCompletion(conversation, Role::kAssistant, runtime_->tokenizer(), runtime_->harmony());
+}
+
+Outcome Generation::Run(std::vector<int32_t> prompt, const std::shared_ptr<Turn>& turn,
+                        std::vector<int32_t> stop_tokens) {
+  Request request;
+  request.prompt = std::move(prompt);
+  request.max_new_tokens = options_.max_tokens;
+  request.sampling = options_.sampling;
+  request.stop_tokens = std::move(stop_tokens);
+  request.routing = options_.routing;
+  request.mask = runtime_->sampling_mask();
+  request.controller = turn;
+  Engine& engine = runtime_->engine();
+  const StageSums decode_before = Sum(engine.decode_totals());
+  const auto id = engine.Submit(std::move(request));
+  if (!id) throw Error(id.error().kind, id.error().message);
+
+  last_shown_.reset();
+  std::optional<Finished> finished;
+  while (!finished) {
+    engine.Step();
+    if (PendingSignal() != 0) engine.Cancel(*id);
+    for (Event& event : engine.TakeEvents(*id)) {
+      if (const auto* progress = std::get_if<PrefillProgress>(&event);
+          progress && progress->done < progress->total) {
+        side_.Status(fmt::format("reading the prompt: {} of {} tokens", progress->done, progress->total));
+      }
+      if (auto* end = std::get_if<Finished>(&event)) finished = std::move(*end);
+    }
+    if (finished) turn->Finish();
+    Show(*turn);
+  }
+  side_.Status("");
+  if (finished->error) throw Error(finished->error->kind, finished->error->message);
+
+  Outcome outcome;
+  outcome.text = turn->answer();
+  outcome.reasoning = turn->reasoning();
+  outcome.stop_reason = Name(finished->reason);
+  if (finished->reason == StopReason::kController)
+    outcome.stop_reason = turn->stop_string_matched() ? "stop_string" : "stop";
+  outcome.seed = options_.sampling.seed;
+  outcome.load_ms = runtime_->load_ms();
+  outcome.stats = std::move(finished->stats);
+  outcome.decode = Sum(engine.decode_totals()) - decode_before;
+  return outcome;
+}
+
+// Needs the model: how many experts it has.
+void Generation::CheckRouting() const {
+  const ModelConfig& config = runtime_->checkpoint().config;
+  const RoutingPolicy& routing = options_.routing;
+  if (routing.num_experts > config.num_experts) {
+    Fail(ErrorKind::kUsage, "--num-experts {}: the model has {} experts", routing.num_experts,
+         config.num_experts);
+  }
+  const int32_t usable = routing.num_experts > 0 ? routing.num_experts : config.num_experts;
+  const int32_t k = ExpertsPerToken(routing, config.experts_per_token);
+  if (k > usable) {
+    Fail(ErrorKind::kUsage,
+         "a token uses {} experts, but only {} may be chosen (--experts-per-token, --num-experts)", k,
+         usable);
+  }
+  if (routing != RoutingPolicy{}) {
+    Log(LogLevel::kWarning, "the routing options change the model's answers; its own rule is plain topk");
+  }
+}
+
+void Generation::Show(Turn& turn) {
+  for (const Delta& delta : turn.TakeDeltas()) {
+    const bool shown = delta.kind == Delta::Kind::kAnswer ? !options_.json
+                       : delta.kind == Delta::Kind::kReasoning
+                           ? options_.reasoning_view != ReasoningView::kHidden
+                           : true;
+    if (!shown) {
+      if (delta.kind == Delta::Kind::kReasoning)
+        side_.Status(fmt::format("reasoning: {} tokens", turn.reasoning_tokens()));
+      continue;
+    }
+    if (last_shown_ && *last_shown_ != delta.kind && delta.kind != Delta::Kind::kCallArguments)
+      side_.EndLine();
+    last_shown_ = delta.kind;
+    switch (delta.kind) {
+      case Delta::Kind::kAnswer:
+        side_.Status("");
+        WriteAnswer(delta.text);
+        side_.AnswerWritten(delta.text);
+        break;
+      case Delta::Kind::kReasoning:
+        side_.Write(delta.text, options_.reasoning_view == ReasoningView::kDim);
+        break;
+      case Delta::Kind::kCallName:
+        side_.Line(fmt::format("tool call (not run): {}", NeutralizeControls(delta.text)));
+        break;
+      case Delta::Kind::kCallArguments:
+        side_.Write(delta.text, true);
+        break;
+    }
+  }
+}
+
+Conversation Opening(const GenerateOptions& o) {
+  SystemContent system;
+  if (o.model_identity) system.model_identity = o.model_identity;
+  system.reasoning_effort = o.reasoning_effort;
+  system.conversation_start_date = o.date;
+  Conversation conversation;
+  conversation.messages.emplace_back(Role::kSystem, std::move(system));
+  std::string instructions = o.system;
+  if (!o.system.empty() && !o.developer.empty()) instructions += "\n\n";
+  instructions += o.developer;
+  if (!instructions.empty()) {
+    DeveloperContent developer;
+    developer.instructions = std::move(instructions);
+    conversation.messages.emplace_back(Role::kDeveloper, std::move(developer));
+  }
+  return conversation;
+}
+
+void Report(const GenerateOptions& options, const Outcome& outcome, Generation& generation) {
+  SideStream& side = generation.side();
+  if (options.show_moe_metrics) side.Line(RoutingTable(outcome.stats.routing));
+  if (options.memory_stats) side.Line(MemoryTable());
+  if (options.verbose) {
+    for (const auto& [title, totals] :
+         {std::pair{"prefill", &generation.runtime().engine().prefill_totals()},
+          std::pair{"decode", &generation.runtime().engine().decode_totals()}}) {
+      if (totals->steps > 0) side.Line(StageTable(title, *totals));
+    }
+    side.Line(fmt::format("seed {}", outcome.seed));
+  }
+  if (options.verbose || (side.terminal() && AnswerIsOnTerminal() && !options.json))
+    side.Remark(ClosingLine(outcome));
+}
+
+}  // namespace oxidized::cli

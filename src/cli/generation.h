@@ -1,0 +1,52 @@
+// A loaded model that answers: one request at a time through the engine, its text shown as it comes. Shared
+// by
+// --prompt (generate.cc) and the chat (interactive.cc); what the text means to a conversation is theirs.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "chat/turn.h"
+#include "cli/options.h"
+#include "cli/report.h"
+#include "cli/terminal.h"
+
+namespace oxidized::cli {
+
+class Generation {
+ public:
+  // Loads the model, with progress on a terminal. Throws Error. `options` must outlive this and may change
+  // between requests.
+  explicit Generation(const GenerateOptions& options);
+
+  Runtime& runtime() { return *runtime_; }
+  SideStream& side() { return side_; }
+
+  // A turn in the chat format, with the options of this moment.
+  std::shared_ptr<ChatTurn> NewTurn();
+  std::vector<int32_t> Render(const Conversation& conversation);
+
+  // Runs one request to its end and streams what it says. A pending signal ends it. Throws Error.
+  Outcome Run(std::vector<int32_t> prompt, const std::shared_ptr<Turn>& turn,
+              std::vector<int32_t> stop_tokens);
+
+ private:
+  void CheckRouting() const;
+  void Show(Turn& turn);
+
+  const GenerateOptions& options_;
+  SideStream side_;
+  std::unique_ptr<Runtime> runtime_;
+  std::unique_ptr<MemoryRegistration> tokenizer_memory_;
+  std::optional<Delta::Kind> last_shown_;
+};
+
+// The system message and, if there are instructions, the developer message.
+Conversation Opening(const GenerateOptions& options);
+
+// The tables that --show-moe-metrics, --memory-stats and --verbose ask for, and the closing line.
+void Report(const GenerateOptions& options, const Outcome& outcome, Generation& generation);
+
+}  // namespace oxidized::cli

@@ -1,0 +1,365 @@
+// A conversation and the commands on it. Lines come from line_editor.h, answers from generation.h. Without a
+// terminal on both ends it prints answers on stdout and nothing else there, one line in, one answer out.
+#include "cli/interactive.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <optional>
+
+#include "base/error.h"
+#include "cli/generation.h"
+#include "cli/line_editor.h"
+#include "cli/memory_report.h"
+#include "harmony/conversation_json.h"
+#include "tokenizer/utf8_stream.h"
+
+namespace oxidized::cli {
+namespace {
+
+class Chat {
+ public:
+  explicit Chat(const GenerateOptions& options);
+  int Run();
+
+ private:
+  struct Command {
+    const char* name;
+    const char* argument;  // for the help
+    const char* help;
+    void (Chat::*run)(const std::string& argument);
+  };
+  static const Command kCommands[];
+
+  void RunCommand(const std::string& line);
+  void Help(const std::string&);
+  void Reset(const std::string&);
+  void System(const std::string& text);
+  void Reasoning(const std::string& effort);
+  void Moe(const std::string&);
+  void Stats(const std::string&);
+  void Memory(const std::string&);
+  void Save(const std::string& path);
+  void Load(const std::string& path);
+  void Retry(const std::string&);
+  void Edit(const std::string& text);
+  void Drop(const std::string&);
+  void Quit(const std::string&) { leaving_ = true; }
+
+  void Say(const std::string& text);  // a message of the user, then its answer
+  void Answer();                      // the conversation ends with a message of the user
+  // The place of the last message of the user; end() if there is none.
+  std::vector<Message>::iterator LastQuestion();
+
+  GenerateOptions options_;
+  const bool terminal_;
+  Generation generation_;
+  SideStream& side_;
+  std::unique_ptr<LineSource> lines_;
+  Conversation conversation_;
+  std::string prefill_;                   // what the next line begins with
+  std::optional<Conversation> unedited_;  // to come back to if the edit is given up
+  bool leaving_ = false;
+
+  // Since the program began.
+  int64_t answers_ = 0, generated_tokens_ = 0, prompt_tokens_ = 0, reused_tokens_ = 0;
+  int64_t context_tokens_ = 0;  // of the conversation after the last answer
+  RoutingStats routing_, last_routing_;
+};
+
+const Chat::Command Chat::kCommands[] = {
+    {"/help", "", "this list", &Chat::Help},
+    {"/reset", "", "begin a new conversation", &Chat::Reset},
+    {"/system", "[TEXT|-]", "show, set or (-) clear the instructions", &Chat::System},
+    {"/reasoning", "[low|medium|high]", "show or set how much the model reasons", &Chat::Reasoning},
+    {"/retry", "", "answer the last message again, differently", &Chat::Retry},
+    {"/edit", "[TEXT]", "change the last message and ask again", &Chat::Edit},
+    {"/drop", "", "forget the oldest message and its answer, to make room", &Chat::Drop},
+    {"/save", "FILE", "write the conversation as JSON", &Chat::Save},
+    {"/load", "FILE", "go on with a saved conversation", &Chat::Load},
+    {"/stats", "", "tokens and time of this chat", &Chat::Stats},
+    {"/moe", "", "which experts were used: the last answer, the whole chat", &Chat::Moe},
+    {"/memory", "", "where the memory is", &Chat::Memory},
+    {"/quit", "", "leave (also Ctrl-D)", &Chat::Quit},
+};
+
+bool OnTerminal() { return isatty(STDIN_FILENO) != 0 && AnswerIsOnTerminal(); }
+
+GenerateOptions ForChat(GenerateOptions options) {
+  options.color = options.color && OnTerminal();
+  return options;
+}
+
+std::string Trim(std::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t\n");
+  if (begin == std::string_view::npos) return {};
+  return std::string(text.substr(begin, text.find_last_not_of(" \t\n") - begin + 1));
+}
+
+std::string ExpandHome(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  return path.starts_with("~/") && home != nullptr ? home + path.substr(1) : path;
+}
+
+Chat::Chat(const GenerateOptions& options)
+    : options_(ForChat(options)),
+      terminal_(OnTerminal()),
+      generation_(options_),
+      side_(generation_.side()),
+      conversation_(Opening(options_)) {
+  LineSourceOptions source{
+      .terminal = terminal_, .edit = CapableTerminal(), .color = options_.color, .commands = {}};
+  for (const Command& command : kCommands) source.commands.emplace_back(command.name);
+  lines_ = OpenLineSource(std::move(source));
+}
+
+int Chat::Run() {
+  if (terminal_) {
+    KeepRunningOnInterrupt();
+    side_.Remark("Type a message. /help lists the commands; Ctrl-C ends an answer, Ctrl-D leaves.");
+  }
+  while (!leaving_) {
+    const InputLine line = lines_->Read(std::exchange(prefill_, {}));
+    if (line.kind == InputLine::Kind::kEnd) break;
+    if (line.kind == InputLine::Kind::kInterrupted) {
+      if (!terminal_ || PendingSignal() != SIGINT) break;
+      ClearInterrupt();
+      if (unedited_) conversation_ = *std::exchange(unedited_, std::nullopt);
+      continue;
+    }
+    const std::string text = Trim(line.text);
+    if (unedited_ && (text.empty() || text.front() == '/'))
+      conversation_ = *std::exchange(unedited_, std::nullopt);
+    unedited_.reset();
+    if (text.empty()) continue;
+    try {
+      if (text.front() == '/' && text.find('\n') == std::string::npos) {
+        RunCommand(text);
+      } else {
+        Say(line.text);
+      }
+    } catch (const Error& error) {
+      if (!terminal_ && error.kind() == ErrorKind::kRequestFailed) throw;
+      side_.Line(NeutralizeControls(error.what()));
+    }
+    if (PendingSignal() != 0) {
+      if (!terminal_ || PendingSignal() != SIGINT) break;
+      ClearInterrupt();
+    }
+  }
+  return PendingSignal() != 0 ? 128 + PendingSignal() : 0;
+}
+
+void Chat::RunCommand(const std::string& line) {
+  const std::string name = line.substr(0, line.find(' '));
+  for (const Command& command : kCommands) {
+    if (name != command.name) continue;
+    const Conversation before = conversation_;
+    try {
+      return (this->*command.run)(Trim(std::string_view(line).substr(name.size())));
+    } catch (const Error&) {  // what could not be done has not been begun
+      conversation_ = before;
+      throw;
+    }
+  }
+  side_.Line(fmt::format("{} is no command; /help lists them", NeutralizeControls(name)));
+}
+
+void Chat::Help(const std::string&) {
+  for (const Command& command : kCommands)
+    side_.Line(fmt::format("  {:<29}{}", fmt::format("{} {}", command.name, command.argument), command.help));
+  side_.Line(
+      lines_->CanEdit()
+          ? "Pasted lines stay together; Alt-Enter, or a backslash at the end of a line, begins a new one.\n"
+            "Arrow up brings back what was typed before, Ctrl-R searches it."
+          : "A line that ends with a backslash goes on in the next one.");
+}
+
+void Chat::Reset(const std::string&) {
+  conversation_ = Opening(options_);
+  context_tokens_ = 0;
+  if (terminal_) side_.Remark("a new conversation");
+}
+
+void Chat::System(const std::string& text) {
+  auto& messages = conversation_.messages;
+  const auto developer = std::find_if(messages.begin(), messages.end(),
+                                      [](const Message& m) { return m.role == Role::kDeveloper; });
+  if (text.empty()) {
+    std::string now;
+    if (developer != messages.end() && !developer->content.empty()) {
+      if (const auto* content = std::get_if<DeveloperContent>(&developer->content.front()))
+        now = content->instructions.value_or("");
+    }
+    side_.Line(now.empty() ? "no instructions; /system TEXT sets some" : NeutralizeControls(now));
+    return;
+  }
+  options_.system = text == "-" ? "" : RepairUtf8(text);
+  options_.developer.clear();
+  if (developer != messages.end()) messages.erase(developer);
+  const Conversation opening = Opening(options_);
+  if (opening.messages.size() > 1) {
+    const bool has_system = !messages.empty() && messages.front().role == Role::kSystem;
+    messages.insert(messages.begin() + (has_system ? 1 : 0), opening.messages.back());
+  }
+  if (terminal_)
+    side_.Remark(text == "-" ? "instructions cleared" : "instructions set, from the next answer on");
+}
+
+void Chat::Reasoning(const std::string& effort) {
+  if (!effort.empty()) {
+    const auto parsed = ParseReasoningEffort(effort);
+    if (!parsed) {
+      side_.Line(fmt::format("'{}' is none of low, medium, high", NeutralizeControls(effort)));
+      return;
+    }
+    options_.reasoning_effort = *parsed;
+    for (Message& message : conversation_.messages) {
+      for (Content& content : message.content) {
+        if (auto* system = std::get_if<SystemContent>(&content)) system->reasoning_effort = *parsed;
+      }
+    }
+  }
+  if (terminal_ || effort.empty())
+    side_.Remark(fmt::format("reasoning effort: {}", Name(options_.reasoning_effort)));
+}
+
+void Chat::Moe(const std::string&) {
+  if (answers_ == 0) return side_.Line("no answer yet");
+  side_.Line("last answer\n" + RoutingTable(last_routing_));
+  if (answers_ > 1) side_.Line(fmt::format("all {} answers\n", answers_) + RoutingTable(routing_));
+}
+
+void Chat::Stats(const std::string&) {
+  side_.Line(fmt::format("{} answers, {} tokens written; prompts of {} tokens, {} of them reused", answers_,
+                         generated_tokens_, prompt_tokens_, reused_tokens_));
+  side_.Line(fmt::format("context: {} of {} tokens", context_tokens_,
+                         generation_.runtime().engine().info().max_context));
+  for (const auto& [title, totals] : {std::pair{"prefill", &generation_.runtime().engine().prefill_totals()},
+                                      std::pair{"decode", &generation_.runtime().engine().decode_totals()}}) {
+    if (totals->steps > 0) side_.Line(StageTable(title, *totals));
+  }
+}
+
+void Chat::Memory(const std::string&) { side_.Line(MemoryTable()); }
+
+void Chat::Save(const std::string& path) {
+  if (path.empty()) return side_.Line("/save needs the name of a file");
+  ReplaceFile(ExpandHome(path), WriteConversationJson(conversation_, 2) + "\n");
+  side_.Remark(
+      fmt::format("saved {} messages to {}", conversation_.messages.size(), NeutralizeControls(path)));
+}
+
+void Chat::Load(const std::string& path) {
+  if (path.empty()) return side_.Line("/load needs the name of a file");
+  Conversation loaded = ParseConversationJson(ReadInput(ExpandHome(path)), path);
+  context_tokens_ =
+      static_cast<int64_t>(generation_.Render(loaded).size());  // throws if it is no conversation
+  conversation_ = std::move(loaded);
+  for (const Message& message : conversation_.messages) {
+    for (const Content& content : message.content) {
+      const auto* system = std::get_if<SystemContent>(&content);
+      if (system != nullptr && system->reasoning_effort)
+        options_.reasoning_effort = *system->reasoning_effort;
+    }
+  }
+  side_.Remark(fmt::format("loaded {} messages, {} tokens", conversation_.messages.size(), context_tokens_));
+}
+
+std::vector<Message>::iterator Chat::LastQuestion() {
+  auto& messages = conversation_.messages;
+  const auto last = std::find_if(messages.rbegin(), messages.rend(),
+                                 [](const Message& m) { return m.role == Role::kUser; });
+  return last == messages.rend() ? messages.end() : std::prev(last.base());
+}
+
+void Chat::Retry(const std::string&) {
+  const auto question = LastQuestion();
+  if (question == conversation_.messages.end()) return side_.Line("there is no message to answer again");
+  conversation_.messages.erase(std::next(question), conversation_.messages.end());
+  ++options_.sampling.seed;  // the same one would give the same answer
+  Answer();
+}
+
+void Chat::Edit(const std::string& text) {
+  const auto question = LastQuestion();
+  if (question == conversation_.messages.end()) return side_.Line("there is no message to edit");
+  if (text.empty() && !lines_->CanEdit()) return side_.Line("/edit needs the new text here: /edit TEXT");
+  if (text.empty()) {
+    unedited_ = conversation_;
+    prefill_ = question->Text();
+  }
+  conversation_.messages.erase(question, conversation_.messages.end());
+  if (!text.empty()) Say(text);
+}
+
+void Chat::Drop(const std::string&) {
+  auto& messages = conversation_.messages;
+  const auto is_question = [](const Message& m) { return m.role == Role::kUser; };
+  const auto first = std::find_if(messages.begin(), messages.end(), is_question);
+  if (first == messages.end()) return side_.Line("there is nothing to drop");
+  messages.erase(first, std::find_if(std::next(first), messages.end(), is_question));
+  context_tokens_ = static_cast<int64_t>(generation_.Render(conversation_).size());
+  if (terminal_) side_.Remark(fmt::format("dropped; {} tokens are left", context_tokens_));
+}
+
+void Chat::Say(const std::string& text) {
+  conversation_.messages.emplace_back(Role::kUser, RepairUtf8(text));
+  const size_t before = conversation_.messages.size();
+  try {
+    Answer();
+  } catch (const Error&) {  // no answer: as if it had not been said
+    conversation_.messages.resize(before - 1);
+    throw;
+  }
+}
+
+void Chat::Answer() {
+  const std::shared_ptr<ChatTurn> turn = generation_.NewTurn();
+  std::optional<Outcome> outcome;
+  try {
+    const QuietInput quiet(terminal_);
+    outcome = generation_.Run(generation_.Render(conversation_), turn,
+                              ChatStopTokens(generation_.runtime().harmony()));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kContextFull) throw;
+    throw Error(error.kind(),
+                fmt::format("{}: /drop forgets the oldest message, /reset begins anew", error.what()));
+  }
+  if (outcome->text.empty() || outcome->text.back() != '\n') {
+    if (!terminal_ || !outcome->text.empty()) WriteAnswer("\n");
+    side_.AnswerWritten("\n");
+  }
+  // What the model wrote is what was said, whole or cut.
+  for (const Message& message : turn->messages()) conversation_.messages.push_back(message);
+
+  const RequestStats& stats = outcome->stats;
+  ++answers_;
+  generated_tokens_ += stats.generated_tokens;
+  prompt_tokens_ += stats.prompt_tokens;
+  reused_tokens_ += stats.reused_tokens;
+  context_tokens_ = stats.prompt_tokens + stats.generated_tokens;
+  routing_.Add(stats.routing);
+  last_routing_ = stats.routing;
+
+  if (outcome->stop_reason == "cancelled") {
+    side_.Remark("stopped");
+  } else if (outcome->stop_reason == "length") {
+    side_.Line(turn->answer_began()
+                   ? fmt::format("cut after {} tokens (--max-tokens)", stats.generated_tokens)
+                   : CutInReasoning(*outcome));
+  } else if (outcome->stop_reason == "context_full") {
+    side_.Line(
+        fmt::format("the context of {} tokens is full: /drop forgets the oldest message, /reset begins anew",
+                    generation_.runtime().engine().info().max_context));
+  }
+  Report(options_, *outcome, generation_);
+}
+
+}  // namespace
+
+int RunInteractive(const GenerateOptions& options) { return Chat(options).Run(); }
+
+}  // namespace oxidized::cli
