@@ -8,20 +8,23 @@
 namespace oxidized::cli {
 namespace {
 
-int ExitCode(const Outcome& outcome, const Turn& turn, SideStream& side) {
+int ExitCode(const GenerateOptions& o, const Outcome& outcome, const Turn& turn, SideStream& side) {
   if (PendingSignal() != 0) return 128 + PendingSignal();
-  if (outcome.stop_reason == "context_full") side.Line("the context is full");
-  const bool cut = outcome.stop_reason == "length" || outcome.stop_reason == "context_full";
-  if (cut && !turn.answer_began() && outcome.stop_reason == "length" && outcome.stats.generated_tokens > 0) {
-    side.Line(CutInReasoning(outcome));
-    return static_cast<int>(ErrorKind::kCutBeforeAnswer);
-  }
-  if (cut && !turn.answer_began() && outcome.stop_reason == "context_full")
+  if (outcome.stop_reason == "context_full") {
+    side.Line(fmt::format(
+        "the context is full after {} tokens: a longer --context or a shorter prompt leaves more room",
+        outcome.stats.prompt_tokens + outcome.stats.generated_tokens));
     return static_cast<int>(ErrorKind::kContextFull);
-  if (outcome.stop_reason == "length" && turn.answer_began())
+  }
+  if (outcome.stop_reason != "length") return 0;
+  if (turn.answer_began()) {
     side.Line(
         fmt::format("the answer was cut after {} tokens (--max-tokens)", outcome.stats.generated_tokens));
-  return 0;
+    return 0;
+  }
+  if (o.raw) return 0;  // --max-tokens 0: only the prompt was to be run
+  side.Line(CutInReasoning(outcome));
+  return static_cast<int>(ErrorKind::kCutBeforeAnswer);
 }
 
 int RunPrompt(const GenerateOptions& o) {
@@ -55,7 +58,7 @@ int RunPrompt(const GenerateOptions& o) {
     generation.side().AnswerWritten("\n");
   }
   Report(o, outcome, generation);
-  return ExitCode(outcome, *turn, generation.side());
+  return ExitCode(o, outcome, *turn, generation.side());
 }
 
 }  // namespace

@@ -142,6 +142,17 @@ class CommandLine(unittest.TestCase):
     def test_prompt_longer_than_the_context(self):
         self.refused(CONTEXT_FULL, "context holds 16", "-m", self.model, "--raw", "-p", "a b c d " * 20, "--context", "16")
 
+    def test_answers_that_are_cut(self):
+        result = run("-m", self.model, "--raw", "-p", "Hi", "--context", "8", "--seed", "1")
+        self.assertEqual(result.returncode, CONTEXT_FULL)
+        self.assertIn(b"--context", result.stderr)
+        result = run("-m", self.model, "--raw", "-p", "Hi", "--max-tokens", "3", "--seed", "1")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn(b"cut after 3 tokens", result.stderr)
+        result = run("-m", self.model, "-p", "Hi", "--max-tokens", "0")
+        self.assertEqual((result.returncode, result.stdout), (6, b""))
+        self.assertIn(b"--reasoning-effort", result.stderr)
+
     def test_broken_models(self):
         self.refused(BAD_FILE, "nonexistent", "-m", "/nonexistent", "-p", "x")
         empty = self.folder / "empty"
