@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "cli/generation.h"
 #include "cli/line_editor.h"
 #include "cli/memory_report.h"
@@ -143,6 +144,7 @@ int Chat::Run() {
     } catch (const Error& error) {
       if (!terminal_ && error.kind() == ErrorKind::kRequestFailed) throw;
       side_.Line(NeutralizeControls(error.what()));
+    } catch (const Interrupted&) {  // while a file was read
     }
     if (PendingSignal() != 0) {
       if (!terminal_ || PendingSignal() != SIGINT) break;
@@ -254,7 +256,7 @@ void Chat::Save(const std::string& path) {
 
 void Chat::Load(const std::string& path) {
   if (path.empty()) return side_.Line("/load needs the name of a file");
-  Conversation loaded = ParseConversationJson(ReadInput(ExpandHome(path)), path);
+  Conversation loaded = ParseConversationJson(ReadInput(path == "-" ? "./-" : ExpandHome(path)), path);
   context_tokens_ =
       static_cast<int64_t>(generation_.Render(loaded).size());  // throws if it is no conversation
   conversation_ = std::move(loaded);

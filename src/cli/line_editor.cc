@@ -15,6 +15,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/interrupt.h"
 #include "cli/terminal.h"
 #include "tokenizer/utf8_stream.h"
 
@@ -44,7 +45,7 @@ class PlainLines final : public LineSource {
     while (true) {
       if (prompt_) WriteAnswer(message.empty() ? "> " : "| ");
       std::string line;
-      const InputLine::Kind kind = ReadLine(line);
+      const InputLine::Kind kind = ReadOne(line);
       if (kind == InputLine::Kind::kEnd && !message.empty()) return {InputLine::Kind::kText, message};
       if (kind != InputLine::Kind::kText) return {kind, {}};
       const bool more = Continues(line);
@@ -54,28 +55,17 @@ class PlainLines final : public LineSource {
   }
 
  private:
-  InputLine::Kind ReadLine(std::string& line) {
-    while (true) {
-      if (const size_t end = buffer_.find('\n'); end != std::string::npos) {
-        line = buffer_.substr(0, end);
-        buffer_.erase(0, end + 1);
-        if (!line.empty() && line.back() == '\r') line.pop_back();
-        return InputLine::Kind::kText;
-      }
-      if (PendingSignal() != 0) return InputLine::Kind::kInterrupted;
-      char block[1 << 12];
-      const ssize_t got = ::read(STDIN_FILENO, block, sizeof block);
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) {
-        line = std::exchange(buffer_, {});
-        return line.empty() ? InputLine::Kind::kEnd : InputLine::Kind::kText;
-      }
-      buffer_.append(block, static_cast<size_t>(got));
+  static InputLine::Kind ReadOne(std::string& line) {
+    try {
+      if (!ReadLine(line)) return InputLine::Kind::kEnd;
+    } catch (const Interrupted&) {
+      return InputLine::Kind::kInterrupted;
     }
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    return InputLine::Kind::kText;
   }
 
   const bool prompt_;
-  std::string buffer_;
 };
 
 std::string ToUtf8(std::wstring_view text) {

@@ -1,6 +1,7 @@
 #include "cli/memory_report.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <malloc.h>
 #include <unistd.h>
 
@@ -11,7 +12,6 @@
 
 #include "base/memory_registry.h"
 #include "base/process.h"
-#include "fmt/core.h"
 
 namespace oxidized::cli {
 namespace {

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "base/error.h"
@@ -187,7 +188,13 @@ bool ReadLine(std::string& line) {
   }
 }
 
-void ReplaceFile(const std::string& path, std::string_view text) {
+void ReplaceFile(const std::string& name, std::string_view text) {
+  std::error_code none;
+  const bool there = std::filesystem::exists(name, none);
+  // Through a link, as writing would go; a device or a folder is not to be replaced by a file.
+  const std::string path = there ? std::filesystem::canonical(name, none).string() : name;
+  if (there && !std::filesystem::is_regular_file(path, none))
+    Fail(ErrorKind::kBadFile, "{}: not a regular file", name);
   const auto fail = [&path] { Fail(ErrorKind::kBadFile, "{}: {}", path, std::strerror(errno)); };
   std::string temporary = path + ".XXXXXX";
   const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);

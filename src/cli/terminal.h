@@ -65,6 +65,6 @@ bool ReadLine(std::string& line);
 
 // Puts `text` under this name when all of it is on disk: a reader sees the old file or the new one. Throws
 // Error(kBadFile).
-void ReplaceFile(const std::string& path, std::string_view text);
+void ReplaceFile(const std::string& name, std::string_view text);
 
 }  // namespace oxidized::cli
