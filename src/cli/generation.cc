@@ -70,6 +70,7 @@ Outcome Generation::Run(std::vector<int32_t> prompt, const std::shared_ptr<Turn>
     Show(*turn);
   }
   side_.Status("");
+  if (last_shown_ && *last_shown_ != Delta::Kind::kAnswer) side_.EndLine();
   if (finished->error) throw Error(finished->error->kind, finished->error->message);
 
   Outcome outcome;

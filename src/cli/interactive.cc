@@ -322,7 +322,7 @@ void Chat::Answer() {
   const std::shared_ptr<ChatTurn> turn = generation_.NewTurn();
   std::optional<Outcome> outcome;
   try {
-    const QuietInput quiet(terminal_);
+    const QuietInput quiet(terminal_, lines_->CanEdit());
     outcome = generation_.Run(generation_.Render(conversation_), turn,
                               ChatStopTokens(generation_.runtime().harmony()));
   } catch (const Error& error) {

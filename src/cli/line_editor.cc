@@ -183,6 +183,7 @@ class EditedLines final : public LineSource {
   InputLine ReadOne() {
     constexpr std::string_view kPasteOn = "\033[?2004h", kPasteOff = "\033[?2004l";
     std::fwrite(kPasteOn.data(), 1, kPasteOn.size(), stdout);
+    el_wset(editor_, EL_PREP_TERM, 1);  // before the prompt: a key may come as soon as it shows
     int length = 0;
     const wchar_t* line = el_wgets(editor_, &length);
     std::fwrite(kPasteOff.data(), 1, kPasteOff.size(), stdout);

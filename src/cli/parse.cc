@@ -1,6 +1,5 @@
 // The command line as a table: every option, its bounds, its help text. Options that this version does not
 // fulfil yet are refused by name here, never ignored.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -12,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/options.h"
+#include "cli/parse_table.h"
 
 namespace oxidized::cli {
 namespace {
@@ -271,7 +271,7 @@ void AddGenerateOptions(CLI::App& app, GenerateOptions& o, GenerateFlags& flags)
                                ->group("Machine");
   flags.device_option = app.add_option("--device", flags.device, "auto|cpu [auto]")
                             ->check(CLI::IsMember({"auto", "cpu", "cuda", "metal"}))
-                            ->type_name("DEVICE")
+                            ->type_name("auto|cpu")
                             ->group("Machine");
   app.add_flag("--memory-stats", o.memory_stats, "Where the bytes are, at the end, on stderr")
       ->group("Machine");
@@ -422,10 +422,10 @@ std::optional<Command> ParseCommandLine(int argc, const char* const* argv) {
   SynthCommandOptions synth;
   CLI::App* synth_app =
       app.add_subcommand("synth", "Write a checkpoint of random weights in the published form");
-  synth_app->add_option("--preset", synth.preset, "gpt-oss-20b|gpt-oss-120b|small|tiny")
+  synth_app->add_option("--preset", synth.preset, "Shape of the model")
       ->required()
       ->check(CLI::IsMember({"gpt-oss-20b", "gpt-oss-120b", "small", "tiny"}))
-      ->type_name("NAME");
+      ->type_name("gpt-oss-20b|gpt-oss-120b|small|tiny");
   synth_app->add_option("--layers", synth.layers, "Layers [the preset's]")
       ->check(Within(1, 1024))
       ->type_name("N");
@@ -448,12 +448,21 @@ std::optional<Command> ParseCommandLine(int argc, const char* const* argv) {
                    "Which old reasoning leaves the prompt: library (openai-harmony's rule), turn (the "
                    "chat's), none [library]")
       ->check(CLI::IsMember({"library", "turn", "none"}))
-      ->type_name("RULE");
+      ->type_name("library|turn|none");
   HarmonyParseOptions parse;
   CLI::App* parse_app = harmony_app->add_subcommand("parse", "Token ids to messages as JSON");
   AddModelOptions(*parse_app, parse.runtime);
   parse_app->add_option("file", parse.file, "Ids; - reads standard input")->required()->type_name("FILE");
   parse_app->add_flag("--stream", parse.stream, "One line of JSON for each event");
+
+  CLI::App* completion_app =
+      app.add_subcommand("completion", "Completion script for a shell, to be loaded by it");
+  std::string shell;
+  completion_app->add_option("shell", shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->type_name("bash|zsh|fish");
+  CLI::App* man_app = app.add_subcommand("man", "The manual page: try `oxidized_gpt_oss man | man -l -`");
 
   app.allow_config_extras(CLI::config_extras_mode::error);
   NameEnvironment(app);
@@ -483,6 +492,8 @@ std::optional<Command> ParseCommandLine(int argc, const char* const* argv) {
   if (synth_app->parsed()) return synth;
   if (render_app->parsed()) return render;
   if (parse_app->parsed()) return parse;
+  if (completion_app->parsed()) return PrintOptions{Completion(MakeOptionTable(app), shell)};
+  if (man_app->parsed()) return PrintOptions{ManPage(MakeOptionTable(app))};
   if (flags.version) return VersionOptions{generate.verbose};
   if (!generate.benchmark_moe && app.get_option("--benchmark-runs")->count() > 0) {
     Fail(ErrorKind::kUsage, "--benchmark-runs needs --benchmark-moe");

@@ -129,10 +129,10 @@ void ClearInterrupt() {
   if (pending_signal == SIGINT) pending_signal = 0;
 }
 
-QuietInput::QuietInput(bool terminal) {
+QuietInput::QuietInput(bool terminal, bool raw) {
   if (!terminal || tcgetattr(STDIN_FILENO, &loud_input) != 0) return;
   termios quiet = loud_input;
-  quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  quiet.c_lflag &= ~static_cast<tcflag_t>(raw ? ECHO | ICANON : ECHO);
   changed_ = tcsetattr(STDIN_FILENO, TCSANOW, &quiet) == 0;
 }
 

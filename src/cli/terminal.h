@@ -48,7 +48,8 @@ void ClearInterrupt();  // SIGTERM stays
 // While it lives, what is typed does not show in the middle of an answer; it waits for the next line.
 class QuietInput {
  public:
-  explicit QuietInput(bool terminal);
+  // `raw`: the next line's reader edits by itself, so the kernel should not.
+  QuietInput(bool terminal, bool raw);
   ~QuietInput();
   QuietInput(const QuietInput&) = delete;
   QuietInput& operator=(const QuietInput&) = delete;

@@ -17,6 +17,8 @@ import tempfile
 import time
 import unittest
 
+import scripted_model
+
 PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOKENIZER = ROOT / "tests/golden/tokenizer/tokenizer.json"
@@ -382,6 +384,154 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertGreater(len(result.stdout), 1)
         self.assertIn(b"/bogus is no command", result.stderr)
+
+    # --- what a model may do: see scripted_model.py ----------------------------------------------------------------
+
+    def scripted(self, name, script, *arguments, loop_to=None):
+        folder = self.folder / name
+        if not folder.exists():
+            scripted_model.make(PROGRAM, folder, script, loop_to)
+        return run("-m", folder, "-p", "x", "--temperature", "0", *arguments)
+
+    def endless(self, *arguments):
+        return self.scripted("endless", ["<|channel|>analysis<|message|>", "Hm, so "], *arguments, loop_to="H")
+
+    def test_reasoning_is_hidden_or_shown_and_can_be_cut(self):
+        limits = ("--max-reasoning-tokens", 8, "--max-tokens", 30)
+        for view in ["--show-reasoning", "--show-reasoning=dim", "--show-reasoning=plain"]:
+            result = self.endless(view, *limits)
+            self.assertEqual((result.returncode, result.stdout), (0, b"Hm, so Hm, so Hm, so H\n"))
+            self.assertEqual(result.stderr.decode().splitlines()[0], "Hm, so ")
+            self.assertIn(b"the answer was cut after 30 tokens", result.stderr)
+        for view in [(), ("--show-reasoning=hidden",)]:
+            self.assertNotIn(b"Hm", self.endless(*view, *limits).stderr)
+        self.refused(USAGE, "loud", "-m", self.model, "-p", "x", "--show-reasoning=loud")
+
+    def test_a_limit_inside_the_reasoning_gives_no_answer(self):
+        result = self.endless("--max-tokens", 20)
+        self.assertEqual((result.returncode, result.stdout), (6, b""))
+        self.assertEqual(result.stderr.count(b"\n"), 1)
+        for remedy in [b"--max-tokens", b"--reasoning-effort"]:
+            self.assertIn(remedy, result.stderr)
+
+    def test_a_tool_call_is_shown_and_not_run(self):
+        script = ["<|channel|>commentary to=functions.f<|message|>{}<|call|>"]
+        result = self.scripted("tool", script)
+        self.assertEqual((result.returncode, result.stdout), (0, b""))
+        self.assertEqual(result.stderr, b"tool call (not run): functions.f\n{}\n")
+        record = json.loads(self.scripted("tool", script, "--json").stdout)
+        self.assertEqual((record["stop_reason"], record["text"]), ("tool_call", ""))
+
+    def test_a_runaway_stops_before_it_speaks_for_the_user(self):
+        result = self.scripted("runaway", ["Yes.", "<|end|><|start|>user<|message|>And"], "--max-tokens", 50)
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b"Yes.\n", b""))
+
+    # --- tables ----------------------------------------------------------------------------------------------------
+
+    def test_routing_table_agrees_with_the_record(self):
+        table = self.answer("-p", "Hello", "--show-moe-metrics").stderr.decode()
+        layers = json.loads(self.answer("-p", "Hello", "--json").stdout)["moe"]["layers"]
+        whole = {"counts": [sum(each) for each in zip(*(layer["counts"] for layer in layers))], "dropped": 0}
+        rows = re.findall(r"(?m)^ *(\d+|all) +(\d+) +(\d+): +(\d+) \( *([\d.]+) %\) +([\d.]+) +([\d.]+) +(\d+) +(\d+) +(\d+)  \|(.*)\|$", table)
+        self.assertEqual([row[0] for row in rows], [str(i) for i in range(len(layers))] + ["all"])
+        for row, layer in zip(rows, layers + [whole]):
+            counts = layer["counts"]
+            mean = sum(counts) / len(counts)
+            deviation = math.sqrt(sum((count - mean) ** 2 for count in counts) / len(counts))
+            self.assertEqual((int(row[1]), int(row[2]), int(row[3])), (sum(counts), counts.index(max(counts)), max(counts)))
+            self.assertAlmostEqual(float(row[4]), 100 * max(counts) / sum(counts), delta=0.06)
+            self.assertAlmostEqual(float(row[5]), max(counts) / mean, delta=0.006)
+            self.assertAlmostEqual(float(row[6]), deviation / mean, delta=0.006)
+            self.assertEqual((int(row[7]), int(row[8]), int(row[9])), (counts.count(0), 0, 0))
+            self.assertEqual(len(row[10]), len(counts))
+
+    @unittest.skipIf(len(PROGRAM) > 1 or os.environ.get("OXIDIZED_SANITIZED"), "an emulator or sanitizer has memory of its own")
+    def test_memory_classes_sum_to_what_the_process_has(self):
+        weights = sum(file.stat().st_size for file in self.model.glob("*.safetensors")) / 2**20
+        for mapping, kind in [("--use-mmap=true", "mapped"), ("--use-mmap=false", "weights")]:
+            text = self.answer("-p", "Hello " * 200, "--memory-stats", mapping).stderr.decode()
+            rows = re.findall(r"(?m)^ +([\d.]+) +([\d.]+)  (\w+) +(\S.*)$", text)
+            self.assertLessEqual({kind, "kv", "activations", "tokenizer", "heap", "program", "stack"}, {row[2] for row in rows}, text)
+            by_class = {row[2]: float(row[0]) for row in rows}
+            self.assertAlmostEqual(by_class[kind], weights, delta=0.1 + 0.1 * weights)
+            self.assertGreater(by_class["kv"], 0.3)
+            total = float(re.search(r"(?m)^ +([\d.]+) +sum$", text)[1])
+            process = float(re.search(r"(?m)^ +([\d.]+) +resident in the process", text)[1])
+            difference = float(re.search(r"(?m)^ +([-+][\d.]+) +difference", text)[1])
+            self.assertAlmostEqual(sum(float(row[0]) for row in rows), total, delta=0.05 * len(rows))
+            self.assertAlmostEqual(process - total, difference, delta=0.11)
+            self.assertLess(abs(difference), max(2, 0.05 * process), text)
+
+    def test_benchmark_moe(self):
+        result = run("-m", self.model, "--enable-moe", "--benchmark-moe", "--show-moe-metrics")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn(b"busiest expert", result.stderr)
+        text = result.stdout.decode()
+        self.assertRegex(text, r"run 1 +run 2 +run 3 +median +spread")
+        for row in ["prefill routing", "prefill expert compute", "prefill end to end", "decode routing",
+                    "decode expert compute", "decode expert weights", "decode end to end"]:
+            runs = [float(word) for word in re.search(rf"(?m)^{row} +\S+ (.*) %$", text)[1].split()]
+            self.assertEqual(runs[3], sorted(runs[:3])[1], row)
+            self.assertGreater(runs[3], 0 if "weights" not in row else -1, row)
+        record = json.loads(run("-m", self.model, "--benchmark-moe", "--benchmark-runs", "2", "--json").stdout)
+        self.assertEqual(len(record["metrics"]), 7)
+        for metric in record["metrics"]:
+            self.assertEqual(len(metric["runs"]), 2)
+            self.assertAlmostEqual(metric["median"], sum(metric["runs"]) / 2)
+        self.refused(USAGE, "--executor cpu", "-m", self.model, "--benchmark-moe", "--executor", "reference")
+        self.refused(USAGE, "--prompt", "-m", self.model, "--benchmark-moe", "-p", "x")
+        self.refused(USAGE, "--benchmark-runs", "-m", self.model, "--benchmark-moe", "--benchmark-runs", "0")
+
+    # --- made of the option table ----------------------------------------------------------------------------------
+
+    def long_options(self, *command):
+        return set(re.findall(r"(?m)^ +(?:-\w,)?(--[\w-]+)", run(*command, "--help").stdout.decode()))
+
+    def test_the_manual_page_has_every_option(self):
+        page = run("man").stdout.decode()
+        self.assertTrue(page.startswith(".TH OXIDIZED_GPT_OSS 1"))
+        plain = page.replace("\\-", "-")
+        expected = self.long_options() | self.long_options("harmony", "render") | self.long_options("synth")
+        self.assertGreater(len(expected), 30)
+        self.assertEqual({name for name in expected if f"\\fB{name}\\fR" not in plain}, set())
+        if shutil.which("groff"):
+            shown = subprocess.run(["groff", "-man", "-ww", "-Tutf8"], input=page.encode(), capture_output=True)
+            self.assertEqual((shown.returncode, shown.stderr), (0, b""))
+
+    def test_bash_completion(self):
+        script = self.folder / "completion.bash"
+        script.write_bytes(run("completion", "bash").stdout)
+
+        def complete(*words):
+            asked = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _oxidized_gpt_oss; echo "${COMPREPLY[*]}"'
+            done = subprocess.run(["bash", "-c", asked, "bash", script, "oxidized_gpt_oss", *words], capture_output=True)
+            self.assertEqual(done.stderr, b"")
+            return done.stdout.decode().split()
+
+        self.assertLessEqual(self.long_options(), set(complete("")))
+        self.assertLessEqual({"inspect", "synth", "harmony"}, set(complete("")))
+        self.assertEqual(complete("--prec"), ["--precision"])
+        self.assertEqual(complete("--precision", ""), ["auto", "bf16", "f16", "f32"])
+        self.assertEqual(complete("--routing-strategy", "s"), ["switch"])
+        self.assertEqual(complete("synth", "--preset", "t"), ["tiny"])
+        self.assertEqual(complete("harmony", "r"), ["render"])
+        self.assertEqual(complete("harmony", "render", "--dr"), ["--drop-rule"])
+        self.assertEqual(complete("--model-path", str(self.model)[:-1]), [str(self.model)])
+
+    def test_other_completions_are_valid_scripts(self):
+        for shell in ["zsh", "fish"]:
+            script = self.folder / f"completion.{shell}"
+            script.write_bytes(run("completion", shell).stdout)
+            for name in ["precision", "routing-strategy", "preset"]:
+                self.assertIn(name, script.read_text())
+            if shutil.which(shell):
+                checked = subprocess.run([shell, "-n", script], capture_output=True)
+                self.assertEqual((checked.returncode, checked.stderr), (0, b""))
+        if shutil.which("fish"):
+            asked = f"source {self.folder}/completion.fish; complete -C 'oxidized_gpt_oss harmony re'"
+            done = subprocess.run(["fish", "-c", asked], capture_output=True, env={**os.environ, "HOME": str(self.folder)})
+            self.assertEqual(done.stdout.decode().split("\t")[0], "render")
+        self.refused(USAGE, "tcsh", "completion", "tcsh")
 
     # --- ends that are not ours ------------------------------------------------------------------------------------
 

@@ -20,10 +20,12 @@ import time
 import unicodedata
 import unittest
 
+import scripted_model
+
 PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOKENIZER = ROOT / "tests/golden/tokenizer/tokenizer.json"
-PATIENCE = 20  # seconds; the machine may be busy
+PATIENCE = 30 if len(PROGRAM) == 1 else 200  # seconds; the machine may be busy, and emulation is slow
 
 
 class Screen:
@@ -210,6 +212,8 @@ class Chat(unittest.TestCase):
             PROGRAM + ["synth", "--preset", "tiny", "--seed", "7", "--out", str(cls.model), "--tokenizer", str(TOKENIZER)],
             check=True, capture_output=True,
         )
+        reasons = ["<|channel|>analysis<|message|>", "Hm, so "]
+        cls.endless = scripted_model.make(PROGRAM, cls.folder / "endless", reasons, loop_to="H")
 
     @classmethod
     def tearDownClass(cls):
@@ -217,7 +221,8 @@ class Chat(unittest.TestCase):
 
     def start(self, *arguments, **how):
         limit = [] if "--max-tokens" in arguments else ["--max-tokens", "4"]
-        terminal = Terminal(["-m", self.model, "-i", "--seed", "1", "--date", "none", *limit, *arguments], **how)
+        model = how.pop("model", self.model)
+        terminal = Terminal(["-m", model, "-i", "--seed", "1", "--date", "none", *limit, *arguments], **how)
         self.addCleanup(terminal.close)
         self.addCleanup(lambda: self.assertEqual(terminal.screen.unknown, []))
         terminal.wait("/help lists the commands")
@@ -323,34 +328,56 @@ class Chat(unittest.TestCase):
 
     # --- answers ---------------------------------------------------------------------------------------------------
 
+    ENDLESS = ("--temperature", "0", "--max-tokens", "100000")
+
     def test_ctrl_c_ends_the_answer_and_not_the_program(self):
-        terminal = self.start("--max-tokens", "100000", "--temperature", "3", "--top-p", "1", "--show-reasoning")
-        for attempt in range(8):  # an answer of random tokens may end by itself before the key comes
-            since = terminal.mark()
-            terminal.type("go on\r")
-            terminal.wait(r"go on\n+.*\S", since)
-            terminal.type("\x03\x03")
-            terminal.wait(r"^> ?\Z", since)
-            if "stopped" in terminal.screen.text()[since:]:
-                break
-        self.assertIn("stopped", terminal.screen.text()[since:])
+        terminal = self.start(*self.ENDLESS, "--max-reasoning-tokens", "6", model=self.endless)
+        since = terminal.mark()
+        terminal.type("go on\r")
+        terminal.wait(r"Hm, so Hm, so Hm", since)
+        terminal.type("\x03\x03\x03")
+        terminal.wait(r"^stopped\n\d+ tokens.*\n(> .*\n)*> ?\Z", since)
         since = terminal.mark()
         terminal.type("half a line")
         terminal.wait("half a line", since)
         terminal.type("\x03")  # at the prompt it drops the line
         terminal.wait(r"half a line\^C\n> ?\Z", since)
-        self.assertEqual(self.questions(terminal), ["go on"] * (attempt + 1))
+        saved = self.saved(terminal)
+        self.assertEqual([m["role"] for m in saved], ["system", "user", "assistant", "assistant"])
+        self.assertIn("Hm, so Hm, so", json.dumps(saved[-1]))
         terminal.type("/quit\r")
         self.assertEqual(terminal.leave(), 0)
 
     def test_what_is_typed_during_an_answer_waits(self):
-        terminal = self.start("--max-tokens", "300", "--temperature", "3", "--top-p", "1")
+        terminal = self.start("--temperature", "0", "--max-reasoning-tokens", "6", "--max-tokens", "600", model=self.endless)
         since = terminal.mark()
         terminal.type("first\r")
-        terminal.wait(r"first\n", since)
+        terminal.wait(r"Hm, so Hm", since)
         terminal.type("/stats\r")
-        terminal.wait("answers?, ", since)
-        self.assertEqual(len(re.findall("/stats", terminal.screen.text()[since:])), 1, "echoed into the answer")
+        terminal.wait(r"^1 answers, 600 tokens written", since)
+        self.assertEqual(re.findall(r".*/stats", terminal.screen.text()[since:]), ["> /stats"], "echoed into the answer")
+
+    def test_reasoning_is_counted_or_dimmed_or_plain(self):
+        for view, dimmed, shown in [("hidden", False, False), ("dim", True, True), ("plain", False, True)]:
+            terminal = self.start("--temperature", "0", "--max-reasoning-tokens", "30", "--max-tokens", "60",
+                                  f"--show-reasoning={view}", model=self.endless)
+            since = terminal.mark()
+            self.ask(terminal, "x")
+            text = terminal.screen.text()[since:]
+            lines = text.splitlines()
+            self.assertEqual("Hm, so " in terminal.screen.dimmed, dimmed, view)
+            self.assertEqual(lines[1].startswith("Hm, so Hm, so Hm"), True)
+            self.assertEqual(lines[2].startswith("Hm, so"), shown, text)  # the answer, on a line of its own
+            if view == "hidden":
+                self.assertIn(b"reasoning: 29 tokens", terminal.raw)  # while it lasted
+                self.assertNotIn("reasoning:", text)
+
+    def test_what_a_model_writes_cannot_take_the_terminal_over(self):
+        rude = scripted_model.make(PROGRAM, self.folder / "rude", ["<|channel|>final<|message|>\x1b[31m\x07!<|return|>"])
+        terminal = self.start("--temperature", "0", "--no-color", "--max-tokens", "20", model=rude)
+        self.ask(terminal, "x")
+        self.assertIn("\n\u241b[31m\u2407!\n", terminal.screen.text())
+        self.assertNotIn(b"\x1b[31m", terminal.raw)
 
     def test_sigterm_leaves_the_terminal_as_it_was(self):
         terminal = self.start()
@@ -358,7 +385,7 @@ class Chat(unittest.TestCase):
         self.assertEqual(terminal.leave(), 143)
         self.assertTrue(terminal.raw.rstrip().endswith(b"\x1b[?2004l"), terminal.raw[-60:])
 
-    def test_reasoning_dimmed_and_colours_off(self):
+    def test_colours_on_and_off(self):
         terminal = self.start()
         self.ask(terminal, "Hello")
         self.assertIn("tokens", terminal.screen.dimmed)

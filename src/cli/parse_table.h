@@ -1,0 +1,13 @@
+// The one place where CLI11's types show: between parse.cc, which fills an App, and option_table.cc, which
+// reads it.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "cli/option_table.h"
+
+namespace oxidized::cli {
+
+OptionTable MakeOptionTable(const CLI::App& app);
+
+}  // namespace oxidized::cli

@@ -1,0 +1,92 @@
+"""The trained model of models/demo answers held-out questions, and token for token as transformers does in float32.
+
+demo_model.json holds prompts of which neither the template nor the values were trained, what is right, and what
+transformers decoded greedily from the same file; tools/demo_model/evaluate.py makes it and measures on many more.
+Run by ctest with OXIDIZED_PROGRAM set, as cli_test.py is.
+"""
+
+import collections
+import json
+import os
+import pathlib
+import subprocess
+import unittest
+
+PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DEMO = ROOT / "models/demo"
+RECORDS = json.loads((ROOT / "tests/e2e/demo_model.json").read_text())["prompts"]
+CALL = "<|call|>"
+
+
+def run(*arguments, stdin=""):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_")}
+    return subprocess.run(PROGRAM + list(arguments), input=stdin.encode(), capture_output=True, env=env, timeout=300)
+
+
+def continuation(prompt, tokens, precision):
+    """Text of at most `tokens` new tokens; what stopped it is left out."""
+    result = run("-m", str(DEMO), "--raw", "--temperature", "0", "--precision", precision, "--json", "--max-tokens", str(tokens),
+                 "--stop", CALL, "-p", "-", stdin=prompt)  # fmt: skip
+    assert result.returncode == 0, result.stderr.decode()
+    return json.loads(result.stdout)["text"]
+
+
+def without_stop(text):
+    for stop in (CALL, "<|return|>"):
+        text = text.removesuffix(stop)
+    return text
+
+
+def reasoning(reply):
+    return reply.partition("<|channel|>analysis<|message|>")[2].partition("<|end|>")[0]
+
+
+class DemoModel(unittest.TestCase):
+    def test_greedy_replies_are_those_of_transformers(self):
+        for record in RECORDS:
+            with self.subTest(task=record["task"], prompt=record["prompt"][-80:]):
+                got = continuation(record["prompt"], len(record["tokens"]), "f32")
+                self.assertEqual(without_stop(got), without_stop(record["reply"]))
+
+    def test_the_default_precision_answers_as_well(self):
+        records = RECORDS[::3]
+        same = sum(without_stop(continuation(r["prompt"], len(r["tokens"]), "auto")) == without_stop(r["reply"]) for r in records)
+        self.assertGreaterEqual(same, 0.9 * len(records))
+
+    def test_skills(self):
+        right, total = collections.Counter(), collections.Counter()
+        for record in RECORDS:
+            right[record["group"]] += record["right"]
+            total[record["group"]] += 1
+        self.assertGreaterEqual(sum(right.values()), 0.9 * sum(total.values()), right)
+        for group in total:
+            self.assertGreaterEqual(right[group], total[group] / 2, group)
+
+    def test_reasoning_grows_with_the_effort(self):
+        lengths = collections.defaultdict(list)
+        for record in RECORDS:
+            lengths[record["effort"]].append(len(reasoning(record["reply"])))
+        low, medium, high = (sum(lengths[e]) / len(lengths[e]) for e in ("low", "medium", "high"))
+        self.assertLess(low, medium)
+        self.assertLess(medium, high)
+
+    def test_it_chats(self):
+        result = run("-m", str(DEMO), "--temperature", "0", "--date", "2026-01-31", "--show-reasoning", "-p", "What is 37 + 58?")
+        self.assertEqual(result.stdout.decode(), "37 + 58 = 95.\n")
+        self.assertIn("37+58=95", result.stderr.decode())
+
+    def test_a_multi_turn_chat_remembers(self):
+        lines = "My name is Nora.\nWhat is 7 + 8?\nWhat is my name?\n"
+        result = run("-m", str(DEMO), "--temperature", "0", "--date", "2026-01-31", "-i", stdin=lines)
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        answers = [line for line in result.stdout.decode().splitlines() if line]
+        self.assertEqual(answers, ["Nice to meet you, Nora.", "7 + 8 = 15.", "Your name is Nora."])
+
+    def test_the_prompts_are_longer_than_the_window(self):
+        window = json.loads((DEMO / "config.json").read_text())["sliding_window"]
+        self.assertGreater(min(len(r["prompt"].split()) for r in RECORDS), window / 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
