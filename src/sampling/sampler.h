@@ -44,17 +44,23 @@ class Sampler {
               SampledToken& out);
 
  private:
+  // What may be drawn, in an order that depends on the row alone. `value`: after mask, penalties; `weight`:
+  // exp((value - highest) / temperature).
   struct Candidate {
-    float logit;
+    double weight;
+    float value;
     int32_t token;
   };
   static bool Before(const Candidate& a, const Candidate& b) {
-    return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
+    return a.value > b.value || (a.value == b.value && a.token < b.token);
   }
   int32_t Draw(const SamplingParams& params, double uniform);
+  void KeepTopK(size_t k);
+  void KeepTopP(double top_p, bool all_are_candidates);
 
+  std::vector<float> values_;    // [V] -infinity where masked
+  std::vector<double> weights_;  // [V]
   std::vector<Candidate> candidates_;
-  std::vector<double> weights_;
 };
 
 }  // namespace oxidized

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
+#include <tuple>
 
 namespace oxidized {
 namespace {
@@ -98,6 +100,43 @@ TEST(Sampler, TopPAgreesWithAFullSortOnALargeVocabulary) {
   for (int i = 0; i < 2000; ++i) {
     sampler.Sample(logits, params, nullptr, nullptr, i, 0, -1, out);
     EXPECT_GT(logits[static_cast<size_t>(out.token)], 4.30f);
+  }
+}
+
+// Every rule against its plain definition by a full sort, on rows with ties, over many draws.
+TEST(Sampler, TruncationAgreesWithItsDefinition) {
+  std::vector<float> logits(700);
+  for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>((i * 7919) % 350) * 0.03f;
+  for (const auto& [top_k, top_p, min_p] :
+       {std::tuple{0, 0.9, 0.0}, std::tuple{40, 1.0, 0.0}, std::tuple{60, 0.5, 0.0}, std::tuple{0, 1.0, 0.2},
+        std::tuple{100, 0.9, 0.5}, std::tuple{1, 0.1, 1.0}}) {
+    SamplingParams params;
+    params.top_k = top_k;
+    params.top_p = top_p;
+    params.min_p = min_p;
+    params.temperature = 0.8;
+    std::vector<std::pair<double, int32_t>> order;
+    for (size_t i = 0; i < logits.size(); ++i) {
+      order.emplace_back(-std::exp((static_cast<double>(logits[i]) - 349 * 0.03) / 0.8),
+                         static_cast<int32_t>(i));
+    }
+    std::sort(order.begin(), order.end());
+    if (top_k > 0) order.resize(static_cast<size_t>(top_k));
+    double mass = 0.0, reached = 0.0;
+    for (const auto& [weight, token] : order) mass -= weight;
+    std::map<int32_t, double> expected;
+    double kept = 0.0;
+    for (const auto& [weight, token] : order) {
+      if (reached >= top_p * mass) break;
+      reached -= weight;
+      if (-weight >= min_p * 0.9999) expected[token] = -weight;
+    }
+    for (const auto& [token, weight] : expected) kept += weight;
+    const auto shares = Frequencies(logits, params, 30000);
+    for (const auto& [token, share] : shares) {
+      ASSERT_TRUE(expected.count(token)) << token;
+      EXPECT_NEAR(share, expected[token] / kept, 0.015) << token;
+    }
   }
 }
 
