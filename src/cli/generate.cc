@@ -57,7 +57,7 @@ int RunPrompt(const GenerateOptions& o) {
     WriteAnswer("\n");
     generation.side().AnswerWritten("\n");
   }
-  Report(o, outcome, generation);
+  Report(o, outcome, generation, generation.side().terminal() && AnswerIsOnTerminal() && !o.json);
   return ExitCode(o, outcome, *turn, generation.side());
 }
 

@@ -157,7 +157,7 @@ Conversation Opening(const GenerateOptions& o) {
   return conversation;
 }
 
-void Report(const GenerateOptions& options, const Outcome& outcome, Generation& generation) {
+void Report(const GenerateOptions& options, const Outcome& outcome, Generation& generation, bool person) {
   SideStream& side = generation.side();
   if (options.show_moe_metrics) side.Line(RoutingTable(outcome.stats.routing));
   if (options.memory_stats) side.Line(MemoryTable());
@@ -169,8 +169,7 @@ void Report(const GenerateOptions& options, const Outcome& outcome, Generation& 
     }
     side.Line(fmt::format("seed {}", outcome.seed));
   }
-  if (options.verbose || (side.terminal() && AnswerIsOnTerminal() && !options.json))
-    side.Remark(ClosingLine(outcome));
+  if (options.verbose || person) side.Remark(ClosingLine(outcome));
 }
 
 }  // namespace oxidized::cli

@@ -46,7 +46,8 @@ class Generation {
 // The system message and, if there are instructions, the developer message.
 Conversation Opening(const GenerateOptions& options);
 
-// The tables that --show-moe-metrics, --memory-stats and --verbose ask for, and the closing line.
-void Report(const GenerateOptions& options, const Outcome& outcome, Generation& generation);
+// The tables that --show-moe-metrics, --memory-stats and --verbose ask for; the closing line for a person at
+// a terminal and with --verbose.
+void Report(const GenerateOptions& options, const Outcome& outcome, Generation& generation, bool person);
 
 }  // namespace oxidized::cli

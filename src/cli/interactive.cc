@@ -357,7 +357,7 @@ void Chat::Answer() {
         fmt::format("the context of {} tokens is full: /drop forgets the oldest message, /reset begins anew",
                     generation_.runtime().engine().info().max_context));
   }
-  Report(options_, *outcome, generation_);
+  Report(options_, *outcome, generation_, terminal_);
 }
 
 }  // namespace

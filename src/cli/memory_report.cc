@@ -137,11 +137,10 @@ std::string MemoryTable() {
   table += fmt::format("{:12.1f} {:>13}  sum\n", mib(account.sum_bytes), "");
   table += fmt::format("{:12.1f} {:>13}  resident in the process (peak {:.1f})\n", mib(account.process_bytes),
                        "", mib(account.peak_bytes));
-  table += fmt::format(
-      "{:+12.1f} {:>13}  difference, {:.1f} %: other threads' stacks, what the allocator keeps free",
-      mib(difference), "",
-      100.0 * static_cast<double>(difference) /
-          static_cast<double>(std::max<int64_t>(1, account.process_bytes)));
+  table +=
+      fmt::format("{:+12.1f} {:>13}  difference, {:.1f} %: threads' stacks, free heap", mib(difference), "",
+                  100.0 * static_cast<double>(difference) /
+                      static_cast<double>(std::max<int64_t>(1, account.process_bytes)));
   return table;
 }
 

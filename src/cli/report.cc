@@ -92,14 +92,13 @@ std::string OutcomeJson(const Outcome& outcome) {
 
 std::string RoutingTable(const RoutingStats& routing) {
   std::string table =
-      "layer   choices  busiest expert (share)  max/mean    CV  idle  dropped  rerouted  load of each "
-      "expert\n";
+      "layer choices   busiest  share max/mean   CV idle dropped rerouted  load of each expert";
   const auto row = [&table](const std::string& name, const LayerRouting& layer) {
     const Load load = LoadOf(layer.counts);
     const double share =
         load.total > 0 ? static_cast<double>(load.busiest_count) / static_cast<double>(load.total) : 0.0;
-    table += fmt::format("{:>5}  {:8}  {:>6}: {:6} ({:5.1f} %)  {:8.2f}  {:4.2f}  {:4}  {:7}  {:8}  |{}|\n",
-                         name, load.total, load.busiest, load.busiest_count, 100.0 * share,
+    table += fmt::format("\n{:>5}{:8}{:>10}{:5.1f} %{:9.2f}{:5.2f}{:5}{:8}{:9}  |{}|", name, load.total,
+                         fmt::format("{}:{}", load.busiest, load.busiest_count), 100.0 * share,
                          load.max_over_mean, load.variation, load.idle, layer.dropped, layer.rerouted,
                          Strip(layer.counts, std::max<int64_t>(1, load.busiest_count)));
   };
@@ -139,13 +138,12 @@ std::string ClosingLine(const Outcome& outcome) {
   std::string line = fmt::format("{} tokens", s.generated_tokens);
   // The first token comes with the last step of the prompt.
   if (s.generated_tokens > 1)
-    line += fmt::format(" at {:.1f}/s", rate(static_cast<double>(s.generated_tokens - 1), s.decode_us));
+    line += fmt::format(", {:.1f}/s", rate(static_cast<double>(s.generated_tokens - 1), s.decode_us));
   if (outcome.decode.bytes > 0 && outcome.decode.microseconds > 0.0)
-    line += fmt::format(" ({:.1f} GB/s)",
+    line += fmt::format(", {:.1f} GB/s",
                         static_cast<double>(outcome.decode.bytes) / outcome.decode.microseconds / 1e3);
-  if (s.first_token_us > 0.0) line += fmt::format(", first after {:.2f} s", s.first_token_us / 1e6);
-  return line + fmt::format("; prompt {} tokens, {} reused, others at {:.0f}/s", s.prompt_tokens,
-                            s.reused_tokens,
+  if (s.first_token_us > 0.0) line += fmt::format("; first in {:.2f} s", s.first_token_us / 1e6);
+  return line + fmt::format("; prompt {}, reused {}, {:.0f}/s", s.prompt_tokens, s.reused_tokens,
                             rate(static_cast<double>(s.prompt_tokens - s.reused_tokens), s.prefill_us));
 }
 

@@ -32,9 +32,9 @@ struct Outcome {
 // class, bytes}]}
 std::string OutcomeJson(const Outcome& outcome);
 
-// One row a layer: choices served, the busiest expert and its share, imbalance (max / mean and the
-// coefficient of variation, over all experts), idle experts, dropped and rerouted choices, and the load of
-// each expert as a strip of bars. The last row is the whole.
+// One row a layer: choices served, the busiest expert (id:choices) and its share, imbalance (max / mean and
+// the coefficient of variation, over all experts), idle experts, dropped and rerouted choices, and the load
+// of each expert as a strip of bars. The last row is the whole.
 std::string RoutingTable(const RoutingStats& routing);
 // Where the time of a kind of step went, with the bytes and operations that its stages had to move and do.
 std::string StageTable(const char* title, const StageTotals& totals);
