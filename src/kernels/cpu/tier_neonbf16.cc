@@ -1,5 +1,5 @@
-// The neonbf16 tier: the kernel bodies compiled with this tier's instructions. All is internal to this file but the
-// table, so that no function made for newer processors can be linked into code for older ones.
+// The neonbf16 tier: the kernel bodies compiled with this tier's instructions. All is internal to this file
+// but the table, so that no function made for newer processors can be linked into code for older ones.
 #if defined(__aarch64__)
 #define OX_TIER_TABLE kCpuKernelsNeonBf16
 #define OX_TIER_NAME "neonbf16"
