@@ -15,3 +15,6 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${OXIDIZED_ARM_ROOT})
 set(ENV{PKG_CONFIG_LIBDIR}
     ${OXIDIZED_ARM_ROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${OXIDIZED_ARM_ROOT}/usr/share/pkgconfig)
+# Where the linker finds what a library needs of its own (libedit needs libtinfo); the emulator finds it by itself.
+set(CMAKE_EXE_LINKER_FLAGS_INIT
+    "-Wl,-rpath-link,${OXIDIZED_ARM_ROOT}/usr/lib/aarch64-linux-gnu:${OXIDIZED_ARM_ROOT}/lib/aarch64-linux-gnu")
