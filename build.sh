@@ -18,7 +18,7 @@ usage() {
 usage: ./build.sh [command]
 
   (none)                   install what is missing, build a release: $PROGRAM
-  demo                     the same, then let the small model in models/demo answer a prompt
+  demo                     the same, then let the small model in models/demo answer a question
   test                     the same, then every unit, golden and corpus test, the layer check and the format check
   test --full              also under AddressSanitizer + UBSan, under ThreadSanitizer, on emulated ARM64, repeated in
                            random order, and a minute of each fuzz target
@@ -174,8 +174,8 @@ fuzz() {
 demo() {
   need "${BUILD_PACKAGES[@]}"
   build release oxidized_gpt_oss
-  say "the weights of models/demo are random until a trained model takes their place: expect noise, not language"
-  "$PROGRAM" --raw --prompt "Once upon a time" --max-tokens 64 --seed 1
+  say "models/demo, a very small gpt-oss trained for this project: What is 48 * 76? (reasoning on stderr, answer on stdout)"
+  "$PROGRAM" --prompt "What is 48 * 76?" --show-reasoning --temperature 0
 }
 
 case ${1:-} in

@@ -27,8 +27,8 @@ struct Preset {
   int32_t layers, hidden, heads, kv_heads, head_dim, experts, experts_per_token, expert_width, vocab, window;
 };
 
-// small keeps the published widths' property of being no multiple of 128; tiny is models/demo. Their
-// vocabulary is that of the demonstration tokenizer, rounded up to a multiple of 64.
+// small keeps the published widths' property of being no multiple of 128; tiny is for tests. Their vocabulary
+// is that of tests/golden/tokenizer, rounded up to a multiple of 64.
 constexpr Preset kPresets[] = {
     //  name        L   M     H   G  D   E    K  F     V       window
     {"gpt-oss-20b", 24, 2880, 64, 8, 64, 32, 4, 2880, 201088, 128},

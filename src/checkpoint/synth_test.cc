@@ -151,17 +151,6 @@ TEST(Synth, SpecialIdsComeFromTheTokenizer) {
   EXPECT_FALSE(fs::exists(options.out));
 }
 
-TEST(Synth, TheDemonstrationModelIsWhatItsReadmeSays) {
-  const TempFolder temp;
-  SynthOptions options = Tiny(temp.path() / "m");
-  options.seed = 1;
-  options.tokenizer_source = "models/demo/tokenizer.json";
-  Synthesize(options);
-  for (const char* name : {"config.json", "generation_config.json", "model.safetensors"}) {
-    EXPECT_TRUE(ReadFile(options.out / name) == ReadFile(fs::path("models/demo") / name)) << name;
-  }
-}
-
 TEST(HfWriter, AFailureLeavesNothingBehind) {
   const TempFolder temp;
   HfWriteRequest request = testing::MiniRequest(temp.path() / "m");

@@ -1,7 +1,7 @@
 """The trained model of models/demo answers held-out questions, and token for token as transformers does in float32.
 
-demo_model.json holds prompts of which neither the template nor the values were trained, what is right, and what
-transformers decoded greedily from the same file; tools/demo_model/evaluate.py makes it and measures on many more.
+demo_model.json holds prompts with a template or values that were not trained, what is right, and what transformers
+decoded greedily from the same file; tools/demo_model/evaluate.py makes it and measures on many more.
 Run by ctest with OXIDIZED_PROGRAM set, as cli_test.py is.
 """
 
@@ -16,6 +16,10 @@ PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEMO = ROOT / "models/demo"
 RECORDS = json.loads((ROOT / "tests/e2e/demo_model.json").read_text())["prompts"]
+if len(PROGRAM) > 1 or os.environ.get("OXIDIZED_SANITIZED"):
+    GREEDY = RECORDS[::7]  # emulated or instrumented, each answer takes seconds
+else:
+    GREEDY = RECORDS
 CALL = "<|call|>"
 
 
@@ -44,13 +48,13 @@ def reasoning(reply):
 
 class DemoModel(unittest.TestCase):
     def test_greedy_replies_are_those_of_transformers(self):
-        for record in RECORDS:
+        for record in GREEDY:
             with self.subTest(task=record["task"], prompt=record["prompt"][-80:]):
                 got = continuation(record["prompt"], len(record["tokens"]), "f32")
                 self.assertEqual(without_stop(got), without_stop(record["reply"]))
 
     def test_the_default_precision_answers_as_well(self):
-        records = RECORDS[::3]
+        records = GREEDY[::3]
         same = sum(without_stop(continuation(r["prompt"], len(r["tokens"]), "auto")) == without_stop(r["reply"]) for r in records)
         self.assertGreaterEqual(same, 0.9 * len(records))
 
@@ -85,7 +89,9 @@ class DemoModel(unittest.TestCase):
 
     def test_the_prompts_are_longer_than_the_window(self):
         window = json.loads((DEMO / "config.json").read_text())["sliding_window"]
-        self.assertGreater(min(len(r["prompt"].split()) for r in RECORDS), window / 2)
+        shortest = min(RECORDS, key=lambda record: len(record["prompt"]))["prompt"]
+        ids = run("tokenize", "-m", str(DEMO), "--specials", shortest).stdout.split()
+        self.assertGreater(len(ids), window)
 
 
 if __name__ == "__main__":

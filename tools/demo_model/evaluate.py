@@ -1,0 +1,227 @@
+"""Evaluates the shipped model on held-out conversations, greedily, with the engine; makes the committed goldens.
+
+  python evaluate.py run ENGINE [--count N] [--model models/demo] [--jobs J]    table of skills, from the engine's answers
+  python evaluate.py golden [--model models/demo]                                tests/e2e/demo_model.json, by transformers in f32
+  python evaluate.py render ENGINE                                               rendering against openai-harmony and the engine
+
+A held-out conversation has a template, values, or both that no trained reply has (split.py says which). `golden` needs
+torch, transformers and openai-harmony; `run` needs openai-harmony for the strict parse and leaves that out without it.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import conversation as C
+import model as M
+import split
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests/e2e/demo_model.json"
+SEED = 4242
+MAX_TOKENS = 300
+GROUPS = {
+    "arithmetic": ["add", "subtract", "multiply", "divide", "story"], "sorting": ["sort", "sort_down", "sort_words"],
+    "comparing": ["compare", "extreme"], "strings": ["spell", "reverse", "count", "first", "last", "occur", "upper"],
+    "dates and units": ["unit", "weekday", "before", "next", "length", "number", "today"], "facts": ["facts"],
+    "small talk": ["talk"], "beyond its knowledge": ["unknown"], "developer instructions": ["language", "style", "mark"],
+    "memory over turns": ["memory", "told", "not_told"], "function calls": ["call"], "results of functions": ["result"],
+    "no function fits": ["refuse"], "JSON schema": ["schema"],
+}  # fmt: skip
+GROUP_OF = {task: group for group, tasks in GROUPS.items() for task in tasks}
+
+
+def group_of(task):
+    return GROUP_OF[task.rstrip("0123456789")]
+
+
+def spread(count):
+    """`count` held-out samples, as many of each group as of any other, efforts in turn."""
+    draw, taken, out = split.samples(SEED, held_out=True), collections.Counter(), []
+    each = count / (len(GROUPS) * 3)
+    while len(out) < count:
+        s = next(draw)
+        key = group_of(s.task), s.effort
+        if taken[key] < each:
+            taken[key] += 1
+            out.append(s)
+    return out
+
+
+def record(s):
+    answer = s.answer()
+    expected = {"call": answer.recipient, "arguments": json.loads(answer.content)} if answer.recipient else {"final": answer.content}
+    return {"task": s.task, "group": group_of(s.task), "effort": s.effort, "prompt": C.render_prompt(s), "expected": expected}
+
+
+def read(text):
+    """(reasoning, final text or None, (recipient, body) or None) of a reply's text."""
+    reasoning, final, call = "", None, None
+    for part in ("<|start|>assistant" + text).split("<|start|>assistant")[1:]:
+        header, _, body = part.partition("<|message|>")
+        for end in ("<|end|>", "<|return|>", "<|call|>"):
+            body = body.removesuffix(end)
+        if " to=" in header:
+            call = header.split(" to=")[1].split("<|")[0].split()[0], body
+        elif "<|channel|>analysis" in header:
+            reasoning += body
+        elif "<|channel|>final" in header:
+            final = body
+    return reasoning, final, call
+
+
+def fits(expected, text):
+    _, final, call = read(text)
+    if "final" in expected:
+        return call is None and final == expected["final"]
+    try:
+        return call is not None and call[0] == expected["call"] and json.loads(call[1]) == expected["arguments"]
+    except ValueError:
+        return False
+
+
+def ask(engine, folder, prompt):
+    command = [engine, "-m", folder, "--raw", "--temperature", "0", "--json", "--threads", "1", "--max-tokens", str(MAX_TOKENS),
+               "--stop", "<|call|>", "-p", "-"]
+    done = subprocess.run(command, input=prompt.encode(), capture_output=True, check=True)
+    answer = json.loads(done.stdout)
+    return answer["text"] + ("<|call|>" if answer["stop_reason"] == "stop_string" else ""), answer
+
+
+class Strict:
+    """openai-harmony's strict parser. Its own vocabulary has other ids, so the text is encoded anew."""
+
+    def __init__(self):
+        import openai_harmony as h
+
+        self.h, self.encoding = h, h.load_harmony_encoding(h.HarmonyEncodingName.HARMONY_GPT_OSS)
+
+    def accepts(self, text):
+        try:
+            ids = self.encoding.encode(text, allowed_special="all")
+            return bool(self.encoding.parse_messages_from_completion_tokens(ids, self.h.Role.ASSISTANT, strict=True))
+        except Exception:  # any refusal counts, whatever its type
+            return False
+
+
+def run(o):
+    records = [record(s) for s in spread(o.count)]
+    with concurrent.futures.ThreadPoolExecutor(o.jobs) as pool:
+        answers = list(pool.map(lambda r: ask(o.engine, o.model, r["prompt"]), records))
+    try:
+        strict = Strict()
+    except Exception as reason:
+        strict = None
+        print(f"strict parse left out: {reason}", file=sys.stderr)
+    right, total, length, accepted = collections.Counter(), collections.Counter(), collections.defaultdict(list), 0
+    experts = None
+    for r, (text, answer) in zip(records, answers):
+        good = fits(r["expected"], text)
+        ended = text if text.endswith("<|call|>") or answer["stop_reason"] != "stop" else text.removesuffix("<|return|>") + "<|return|>"
+        accepted += bool(strict and strict.accepts(ended))
+        for key in (r["group"], f"effort {r['effort']}", "all"):
+            total[key] += 1
+            right[key] += good
+        length[r["effort"]].append(len(read(text)[0]))
+        counts = [layer["counts"] for layer in answer["moe"]["layers"]]
+        experts = counts if experts is None else [[a + b for a, b in zip(x, y)] for x, y in zip(experts, counts)]
+        if not good and o.verbose:
+            print(json.dumps({**r, "prompt": r["prompt"].split("<|message|>")[-1], "got": text}, ensure_ascii=False), file=sys.stderr)
+    for key in total:
+        print(f"| {key} | {right[key]} of {total[key]} | {100 * right[key] / total[key]:.1f} % |")
+    for effort, lengths in length.items():
+        print(f"mean reasoning, {effort}: {sum(lengths) / len(lengths):.1f} characters")
+    if strict:
+        print(f"accepted by strict openai-harmony: {accepted} of {len(records)}")
+    shares = [[c / sum(layer) for c in layer] for layer in experts]
+    print(f"smallest and largest share of an expert in a layer: {min(map(min, shares)):.3f}, {max(map(max, shares)):.3f}")
+
+
+def golden(o):
+    import torch
+    import transformers
+    from tokenizers import Tokenizer
+
+    torch.set_num_threads(2)
+    tokenizer = Tokenizer.from_file(str(Path(o.model) / "tokenizer.json"))
+    model = transformers.GptOssForCausalLM.from_pretrained(
+        o.model, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager",
+        quantization_config=transformers.Mxfp4Config(dequantize=True),
+    ).eval()  # fmt: skip
+    records = []
+    for s in spread(o.count):
+        r = record(s)
+        ids = tokenizer.encode(r["prompt"], add_special_tokens=False).ids
+        with torch.no_grad():
+            out = model.generate(torch.tensor([ids]), max_new_tokens=MAX_TOKENS, do_sample=False, eos_token_id=[M.RETURN, M.CALL, M.END_OF_TEXT])
+        r["tokens"] = out[0, len(ids) :].tolist()
+        r["reply"] = tokenizer.decode(r["tokens"], skip_special_tokens=False)
+        r["right"] = fits(r["expected"], r["reply"])
+        records.append(r)
+    head = {"made_by": "tools/demo_model/evaluate.py golden", "torch": torch.__version__, "transformers": transformers.__version__}
+    lines = ",\n".join(json.dumps(r, ensure_ascii=False) for r in records)
+    GOLDEN.write_text(json.dumps(head)[:-1] + f', "prompts": [\n{lines}\n]}}\n')
+    print(f"{sum(r['right'] for r in records)} of {len(records)} right")
+
+
+def as_harmony(h, s):
+    """The sample as openai-harmony's own conversation, up to the reply."""
+    system = h.SystemContent.new().with_model_identity(s.identity).with_reasoning_effort(h.ReasoningEffort(s.effort.capitalize()))
+    if s.date:
+        system = system.with_conversation_start_date(s.date)
+    messages = [h.Message.from_role_and_content(h.Role.SYSTEM, system)]
+    if s.instructions or s.functions:
+        developer = h.DeveloperContent.new()
+        if s.instructions:
+            developer = developer.with_instructions(s.instructions)
+        if s.functions:
+            tools = [h.ToolDescription.new(f.name, f.description, {"type": "object", "properties": f.properties, "required": f.required}) for f in s.functions]
+            developer = developer.with_function_tools(tools)
+        messages.append(h.Message.from_role_and_content(h.Role.DEVELOPER, developer))
+    for m in s.context:
+        author = h.Author.new(h.Role.TOOL, m.name) if m.role == "tool" else h.Author(role=h.Role(m.role))
+        message = h.Message.from_author_and_content(author, m.content)
+        if m.channel:
+            message = message.with_channel(m.channel)
+        if m.recipient:
+            message = message.with_recipient(m.recipient)
+        if m.role == "assistant" and m.recipient:
+            message = message.with_content_type("<|constrain|>json")
+        messages.append(message)
+    return h.Conversation.from_messages(messages)
+
+
+def render(o):
+    import openai_harmony as h
+    from tokenizers import Tokenizer
+
+    encoding = h.load_harmony_encoding(h.HarmonyEncodingName.HARMONY_GPT_OSS)
+    draw = split.samples(77)
+    tokenizer = Tokenizer.from_file(str(Path(o.model) / "tokenizer.json"))
+    for i in range(o.count):
+        s = next(draw)
+        document = as_harmony(h, s)
+        expected = encoding.decode(encoding.render_conversation_for_completion(document, h.Role.ASSISTANT))
+        assert C.render_prompt(s) == expected, f"{C.render_prompt(s)}\n---\n{expected}"
+        if i < 40 and o.engine:
+            done = subprocess.run([o.engine, "harmony", "render", "-m", o.model, "-"], input=document.to_json().encode(), capture_output=True, check=True)
+            ours = [int(t) for t in done.stdout.decode().replace(",", " ").replace("[", " ").replace("]", " ").split()]
+            assert ours == tokenizer.encode(C.render_prompt(s), add_special_tokens=False).ids
+    print(f"{o.count} prompts rendered as openai-harmony renders them")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["run", "golden", "render"])
+    parser.add_argument("engine", nargs="?")
+    parser.add_argument("--model", default=str(ROOT / "models/demo"))
+    parser.add_argument("--count", type=int)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--verbose", action="store_true", help="wrong answers on stderr")
+    options = parser.parse_args()
+    options.count = options.count or {"run": 840, "golden": 42, "render": 2000}[options.what]
+    {"run": run, "golden": golden, "render": render}[options.what](options)
