@@ -25,8 +25,12 @@ namespace {
 constexpr size_t kMaxPaste = size_t{1} << 22;  // characters; a terminal that never ends a paste stops here
 
 volatile std::sig_atomic_t resized = 0, continued = 0;
-void OnResize(int) { resized = 1; }
-void OnContinue(int) { continued = 1; }
+void OnResize(int number) {
+  if (!ForwardSignal(number)) resized = 1;
+}
+void OnContinue(int number) {
+  if (!ForwardSignal(number)) continued = 1;
+}
 
 // A line whose last character is a backslash goes on in the next one.
 bool Continues(std::string& line) {

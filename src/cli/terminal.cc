@@ -1,6 +1,7 @@
 #include "cli/terminal.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
@@ -23,7 +24,10 @@ namespace {
 volatile std::sig_atomic_t pending_signal = 0;
 volatile std::sig_atomic_t keep_running = 0;
 
+pthread_t main_thread;
+
 void OnSignal(int number) {
+  if (ForwardSignal(number)) return;
   const bool may_repeat = keep_running != 0 && (number == SIGINT || pending_signal == SIGINT);
   if (pending_signal != 0 && !may_repeat) _exit(128 + number);
   if (pending_signal != SIGTERM) pending_signal = number;
@@ -112,7 +116,14 @@ void SideStream::AnswerWritten(std::string_view text) {
   if (terminal_ && AnswerIsOnTerminal() && !text.empty()) line_open_ = text.back() != '\n';
 }
 
+bool ForwardSignal(int number) {
+  if (pthread_equal(pthread_self(), main_thread) != 0) return false;
+  pthread_kill(main_thread, number);
+  return true;
+}
+
 void InstallSignalHandlers() {
+  main_thread = pthread_self();
   struct sigaction action{};
   action.sa_handler = OnSignal;
   sigaction(SIGINT, &action, nullptr);

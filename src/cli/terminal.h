@@ -40,6 +40,9 @@ class SideStream {
 // SIGINT, SIGTERM and SIGPIPE handled orderly: the first one asks the loop to end, the second ends the
 // process.
 void InstallSignalHandlers();
+// For handlers: the kernel may give a signal to any thread, but only the first one waits for input and must
+// be woken. True: it was passed on to that one, there is nothing more to do.
+bool ForwardSignal(int number);
 int PendingSignal();  // 0, SIGINT or SIGTERM
 // For a chat in a terminal: SIGINT only ever asks, however often it comes, and can be taken back.
 void KeepRunningOnInterrupt();
