@@ -55,7 +55,10 @@ class DemoModel(unittest.TestCase):
 
     def test_the_default_precision_answers_as_well(self):
         records = GREEDY[::3]
-        same = sum(without_stop(continuation(r["prompt"], len(r["tokens"]), "auto")) == without_stop(r["reply"]) for r in records)
+        same = sum(
+            without_stop(continuation(r["prompt"], len(r["tokens"]), "auto")) == without_stop(r["reply"])
+            for r in records
+        )
         self.assertGreaterEqual(same, 0.9 * len(records))
 
     def test_skills(self):
@@ -76,7 +79,9 @@ class DemoModel(unittest.TestCase):
         self.assertLess(medium, high)
 
     def test_it_chats(self):
-        result = run("-m", str(DEMO), "--temperature", "0", "--date", "2026-01-31", "--show-reasoning", "-p", "What is 37 + 58?")
+        result = run(
+            "-m", str(DEMO), "--temperature", "0", "--date", "2026-01-31", "--show-reasoning", "-p", "What is 37 + 58?"
+        )
         self.assertEqual(result.stdout.decode(), "37 + 58 = 95.\n")
         self.assertIn("37+58=95", result.stderr.decode())
 

@@ -54,8 +54,18 @@ def spread(count):
 
 def record(s):
     answer = s.answer()
-    expected = {"call": answer.recipient, "arguments": json.loads(answer.content)} if answer.recipient else {"final": answer.content}
-    return {"task": s.task, "group": group_of(s.task), "effort": s.effort, "prompt": C.render_prompt(s), "expected": expected}
+    expected = (
+        {"call": answer.recipient, "arguments": json.loads(answer.content)}
+        if answer.recipient
+        else {"final": answer.content}
+    )
+    return {
+        "task": s.task,
+        "group": group_of(s.task),
+        "effort": s.effort,
+        "prompt": C.render_prompt(s),
+        "expected": expected,
+    }
 
 
 def read(text):
@@ -85,8 +95,23 @@ def fits(expected, text):
 
 
 def ask(engine, folder, prompt):
-    command = [engine, "-m", folder, "--raw", "--temperature", "0", "--json", "--threads", "1", "--max-tokens", str(MAX_TOKENS),
-               "--stop", "<|call|>", "-p", "-"]
+    command = [
+        engine,
+        "-m",
+        folder,
+        "--raw",
+        "--temperature",
+        "0",
+        "--json",
+        "--threads",
+        "1",
+        "--max-tokens",
+        str(MAX_TOKENS),
+        "--stop",
+        "<|call|>",
+        "-p",
+        "-",
+    ]
     done = subprocess.run(command, input=prompt.encode(), capture_output=True, check=True)
     answer = json.loads(done.stdout)
     return answer["text"] + ("<|call|>" if answer["stop_reason"] == "stop_string" else ""), answer
@@ -121,7 +146,11 @@ def run(o):
     experts = None
     for r, (text, answer) in zip(records, answers):
         good = fits(r["expected"], text)
-        ended = text if text.endswith("<|call|>") or answer["stop_reason"] != "stop" else text.removesuffix("<|return|>") + "<|return|>"
+        ended = (
+            text
+            if text.endswith("<|call|>") or answer["stop_reason"] != "stop"
+            else text.removesuffix("<|return|>") + "<|return|>"
+        )
         accepted += bool(strict and strict.accepts(ended))
         for key in (r["group"], f"effort {r['effort']}", "all"):
             total[key] += 1
@@ -130,7 +159,10 @@ def run(o):
         counts = [layer["counts"] for layer in answer["moe"]["layers"]]
         experts = counts if experts is None else [[a + b for a, b in zip(x, y)] for x, y in zip(experts, counts)]
         if not good and o.verbose:
-            print(json.dumps({**r, "prompt": r["prompt"].split("<|message|>")[-1], "got": text}, ensure_ascii=False), file=sys.stderr)
+            print(
+                json.dumps({**r, "prompt": r["prompt"].split("<|message|>")[-1], "got": text}, ensure_ascii=False),
+                file=sys.stderr,
+            )
     for key in total:
         print(f"| {key} | {right[key]} of {total[key]} | {100 * right[key] / total[key]:.1f} % |")
     for effort, lengths in length.items():
@@ -138,7 +170,9 @@ def run(o):
     if strict:
         print(f"accepted by strict openai-harmony: {accepted} of {len(records)}")
     shares = [[c / sum(layer) for c in layer] for layer in experts]
-    print(f"smallest and largest share of an expert in a layer: {min(map(min, shares)):.3f}, {max(map(max, shares)):.3f}")
+    print(
+        f"smallest and largest share of an expert in a layer: {min(map(min, shares)):.3f}, {max(map(max, shares)):.3f}"
+    )
 
 
 def golden(o):
@@ -157,12 +191,21 @@ def golden(o):
         r = record(s)
         ids = tokenizer.encode(r["prompt"], add_special_tokens=False).ids
         with torch.no_grad():
-            out = model.generate(torch.tensor([ids]), max_new_tokens=MAX_TOKENS, do_sample=False, eos_token_id=[M.RETURN, M.CALL, M.END_OF_TEXT])
+            out = model.generate(
+                torch.tensor([ids]),
+                max_new_tokens=MAX_TOKENS,
+                do_sample=False,
+                eos_token_id=[M.RETURN, M.CALL, M.END_OF_TEXT],
+            )
         r["tokens"] = out[0, len(ids) :].tolist()
         r["reply"] = tokenizer.decode(r["tokens"], skip_special_tokens=False)
         r["right"] = fits(r["expected"], r["reply"])
         records.append(r)
-    head = {"made_by": "tools/demo_model/evaluate.py golden", "torch": torch.__version__, "transformers": transformers.__version__}
+    head = {
+        "made_by": "tools/demo_model/evaluate.py golden",
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
     lines = ",\n".join(json.dumps(r, ensure_ascii=False) for r in records)
     GOLDEN.write_text(json.dumps(head)[:-1] + f', "prompts": [\n{lines}\n]}}\n')
     print(f"{sum(r['right'] for r in records)} of {len(records)} right")
@@ -170,7 +213,11 @@ def golden(o):
 
 def as_harmony(h, s):
     """The sample as openai-harmony's own conversation, up to the reply."""
-    system = h.SystemContent.new().with_model_identity(s.identity).with_reasoning_effort(h.ReasoningEffort(s.effort.capitalize()))
+    system = (
+        h.SystemContent.new()
+        .with_model_identity(s.identity)
+        .with_reasoning_effort(h.ReasoningEffort(s.effort.capitalize()))
+    )
     if s.date:
         system = system.with_conversation_start_date(s.date)
     messages = [h.Message.from_role_and_content(h.Role.SYSTEM, system)]
@@ -179,7 +226,12 @@ def as_harmony(h, s):
         if s.instructions:
             developer = developer.with_instructions(s.instructions)
         if s.functions:
-            tools = [h.ToolDescription.new(f.name, f.description, {"type": "object", "properties": f.properties, "required": f.required}) for f in s.functions]
+            tools = [
+                h.ToolDescription.new(
+                    f.name, f.description, {"type": "object", "properties": f.properties, "required": f.required}
+                )
+                for f in s.functions
+            ]
             developer = developer.with_function_tools(tools)
         messages.append(h.Message.from_role_and_content(h.Role.DEVELOPER, developer))
     for m in s.context:
@@ -208,7 +260,12 @@ def render(o):
         expected = encoding.decode(encoding.render_conversation_for_completion(document, h.Role.ASSISTANT))
         assert C.render_prompt(s) == expected, f"{C.render_prompt(s)}\n---\n{expected}"
         if i < 40 and o.engine:
-            done = subprocess.run([o.engine, "harmony", "render", "-m", o.model, "-"], input=document.to_json().encode(), capture_output=True, check=True)
+            done = subprocess.run(
+                [o.engine, "harmony", "render", "-m", o.model, "-"],
+                input=document.to_json().encode(),
+                capture_output=True,
+                check=True,
+            )
             ours = [int(t) for t in done.stdout.decode().replace(",", " ").replace("[", " ").replace("]", " ").split()]
             assert ours == tokenizer.encode(C.render_prompt(s), add_special_tokens=False).ids
     print(f"{o.count} prompts rendered as openai-harmony renders them")

@@ -39,7 +39,9 @@ GENERATION_CONFIG = {"bos_token_id": START_OF_TEXT, "do_sample": True, "eos_toke
 def transformers_model():
     from transformers import GptOssConfig, GptOssForCausalLM
 
-    fields = {k: v for k, v in CONFIG.items() if k not in ("quantization_config", "transformers_version", "architectures")}
+    fields = {
+        k: v for k, v in CONFIG.items() if k not in ("quantization_config", "transformers_version", "architectures")
+    }
     return GptOssForCausalLM(GptOssConfig(**fields, attn_implementation="eager", experts_implementation="eager"))
 
 
@@ -120,7 +122,11 @@ def forward(p, tokens, positions, rope_table, masks, attention, low):
         top, index = z.topk(ACTIVE, -1)
         w = torch.zeros_like(z).scatter(1, index, top.softmax(-1))
         chosen = torch.zeros_like(z).scatter(1, index, 1.0)
-        balance = balance + EXPERTS * ((chosen * valid).sum(0) / (valid.sum() * ACTIVE) * (z.softmax(-1) * valid).sum(0) / valid.sum()).sum()
+        balance = (
+            balance
+            + EXPERTS
+            * ((chosen * valid).sum(0) / (valid.sum() * ACTIVE) * (z.softmax(-1) * valid).sum(0) / valid.sum()).sum()
+        )
         ex = at + "mlp.experts."
         up = p[ex + "gate_up_proj"].permute(1, 0, 2).reshape(HIDDEN, -1).to(low)  # [in, E * 2F]
         g = (h.to(low) @ up + p[ex + "gate_up_proj_bias"].reshape(-1).to(low)).float().view(B * T, EXPERTS, WIDTH, 2)
@@ -146,10 +152,19 @@ def check():
     tokens = torch.randint(0, VOCABULARY, (2, 150))
     positions = torch.arange(150).expand(2, -1)
     expected = model(tokens).logits
-    got, _ = forward(dict(model.named_parameters()), tokens, positions, rope_table(model, 256, "cpu"),
-                     dense_masks(torch.zeros_like(tokens)), dense_attention, torch.float32)
+    got, _ = forward(
+        dict(model.named_parameters()),
+        tokens,
+        positions,
+        rope_table(model, 256, "cpu"),
+        dense_masks(torch.zeros_like(tokens)),
+        dense_attention,
+        torch.float32,
+    )
     error = (got - expected).abs().max() / (expected.max() - expected.min())
-    print(f"{sum(p.numel() for p in model.parameters())} parameters; differs from transformers by {error:.1e} of the logits' range")
+    print(
+        f"{sum(p.numel() for p in model.parameters())} parameters; differs from transformers by {error:.1e} of the logits' range"
+    )
     assert error < 1e-5
 
 

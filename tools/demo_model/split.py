@@ -8,7 +8,10 @@ a conversation are not trained as replies, so they are not filtered.
 import random
 import zlib
 
-import tasks as T
+from phrasing import EFFORTS
+from tasks import TASKS
+from tasks_dialogue import turn
+from tasks_functions import declare_others
 
 
 def held(key):
@@ -21,17 +24,21 @@ def opening(r, s):
         s.date = f"{r.randrange(2024, 2031)}-{r.randrange(1, 13):02}-{r.randrange(1, 29):02}"
     if s.task in ("memory", "told", "not_told", "today"):
         return s
-    if not s.functions and s.task not in ("divide", "add", "subtract", "multiply", "unit", "unknown") and r.random() < 0.06:
-        s.functions = T.declare_others(r, [])  # declared, and of no use here
+    if (
+        not s.functions
+        and s.task not in ("divide", "add", "subtract", "multiply", "unit", "unknown")
+        and r.random() < 0.06
+    ):
+        s.functions = declare_others(r, [])  # declared, and of no use here
     if r.random() < 0.14:
-        s.context = [m for _ in range(r.choice([1, 1, 2])) for m in T.turn(r, s.effort)] + s.context
+        s.context = [m for _ in range(r.choice([1, 1, 2])) for m in turn(r, s.effort)] + s.context
     return s
 
 
 def draw(r, held_out):
     while True:
-        task = r.choices([t for t, _ in T.TASKS], [w for _, w in T.TASKS])[0]
-        s = task(r, r.choice(T.EFFORTS))
+        task = r.choices([t for t, _ in TASKS], [w for _, w in TASKS])[0]
+        s = task(r, r.choice(EFFORTS))
         if any(map(held, s.keys)) == held_out:
             return opening(r, s)
 

@@ -33,15 +33,30 @@ def corpus():
         parts = [m.content for m in s.context + s.reply] + [conversation.render_developer(s)]
         yield from (part for part in parts if part)
     for _ in range(2000):  # headers and the system message, which are always the same
-        yield from (conversation.render_system(s), "assistant", " to=", "commentary", "analysis", "final", "json", "developer", "system", "user")
+        yield from (
+            conversation.render_system(s),
+            "assistant",
+            " to=",
+            "commentary",
+            "analysis",
+            "final",
+            "json",
+            "developer",
+            "system",
+            "user",
+        )
 
 
 def train():
     tokenizer = Tokenizer(models.BPE(ignore_merges=True))
 
     def pieces(pattern):
-        return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(pattern), "isolated"),
-                                        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+        return pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(pattern), "isolated"),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
 
     tokenizer.pre_tokenizer = pieces(PATTERN.replace(r"\p{N}{1,3}", r"\p{N}"))
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

@@ -110,7 +110,7 @@ class Trainer:
                 p.data.copy_(saved)
         encode = data.encoder(o.tokenizer)
         held_out = [data.pack(split.samples(999 + i, held_out=True), encode, o.rows) for i in range(o.eval_batches)]
-        began = mark = time.time()
+        began = mark = at_100 = time.time()
         seen = 0
         for step, batch in enumerate(data.batches(o.tokenizer, SEED, o.rows, start, o.steps, o.workers), start):
             rate = o.rate * min((step + 1) / 300, (o.steps - step) / o.steps)
