@@ -91,8 +91,7 @@ std::string OutcomeJson(const Outcome& outcome) {
 }
 
 std::string RoutingTable(const RoutingStats& routing) {
-  std::string table =
-      "layer choices   busiest  share max/mean   CV idle dropped rerouted  load";
+  std::string table = "layer choices   busiest  share max/mean   CV idle dropped rerouted  load";
   const auto row = [&table](const std::string& name, const LayerRouting& layer) {
     const Load load = LoadOf(layer.counts);
     const double share =
