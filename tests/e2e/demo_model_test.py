@@ -10,7 +10,10 @@ import json
 import os
 import pathlib
 import subprocess
+import tempfile
 import unittest
+
+from cli_test import read_npy
 
 PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -52,6 +55,22 @@ class DemoModel(unittest.TestCase):
             with self.subTest(task=record["task"], prompt=record["prompt"][-80:]):
                 got = continuation(record["prompt"], len(record["tokens"]), "f32")
                 self.assertEqual(without_stop(got), without_stop(record["reply"]))
+
+    def test_every_token_is_the_one_transformers_chose(self):
+        """The same replies as ids: fed with transformers' tokens, the highest logit is its next one, every time."""
+        with tempfile.TemporaryDirectory() as folder:
+            file, out = pathlib.Path(folder) / "ids", pathlib.Path(folder) / "logits.npy"
+            for record in GREEDY:
+                prompt = run("tokenize", "-m", str(DEMO), "--specials", "-", stdin=record["prompt"]).stdout.decode().split()
+                file.write_text(" ".join(prompt + [str(token) for token in record["tokens"][:-1]]))
+                result = run("logits", "-m", str(DEMO), "--precision", "f32", "--tokens", str(file), "--out", str(out))
+                self.assertEqual(result.returncode, 0, result.stderr.decode())
+                (rows, width), values = read_npy(out)
+                chosen = []
+                for row in range(len(prompt) - 1, rows):
+                    logits = values[row * width : (row + 1) * width]
+                    chosen.append(logits.index(max(logits)))
+                self.assertEqual(chosen, record["tokens"], record["prompt"][-80:])
 
     def test_the_default_precision_answers_as_well(self):
         records = GREEDY[::3]
