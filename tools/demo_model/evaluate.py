@@ -17,7 +17,6 @@ import sys
 from pathlib import Path
 
 import conversation as C
-import model as M
 import split
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -178,6 +177,8 @@ def run(o):
 def golden(o):
     import torch
     import transformers
+
+    import model as M  # needs torch, which `run` does without
     from tokenizers import Tokenizer
 
     torch.set_num_threads(2)
