@@ -179,8 +179,8 @@ constexpr Later kNotYet[] = {
 struct GenerateFlags {
   bool enable_moe = true, use_metal = true, no_color = false, version = false;
   std::string date = "today", device = "auto", show_reasoning = "hidden";
-  CLI::Option *enable_moe_option = nullptr, *use_metal_option = nullptr, *device_option = nullptr,
-              *seed_option = nullptr, *num_experts_option = nullptr, *k_option = nullptr;
+  CLI::Option *use_metal_option = nullptr, *device_option = nullptr, *seed_option = nullptr,
+              *num_experts_option = nullptr, *k_option = nullptr;
 };
 
 void AddGenerateOptions(CLI::App& app, GenerateOptions& o, GenerateFlags& flags) {
@@ -229,10 +229,9 @@ void AddGenerateOptions(CLI::App& app, GenerateOptions& o, GenerateFlags& flags)
       ->group("Generation");
   app.add_flag("--raw", o.raw, "Continue the prompt as it is, without the chat format")->group("Generation");
 
-  flags.enable_moe_option = app.add_flag("--enable-moe", flags.enable_moe,
-                                         "On by itself: every gpt-oss model is a mixture of experts")
-                                ->type_name("BOOL")
-                                ->group("Experts");
+  app.add_flag("--enable-moe", flags.enable_moe, "On by itself: every gpt-oss model is a mixture of experts")
+      ->type_name("BOOL")
+      ->group("Experts");
   flags.num_experts_option = app.add_option("--num-experts", o.routing.num_experts,
                                             "Only the first N experts may be chosen: an ablation")
                                  ->check(Within(1, 1 << 20))
