@@ -4,6 +4,7 @@
 
 #include "tensor/float16.h"
 #include "tensor/mxfp4.h"
+#include "tensor/stored.h"
 
 namespace oxidized {
 
@@ -33,24 +34,72 @@ void VectorView::Decode(float* out) const {
 
 VectorView MatrixView::row(int64_t r) const { return {data + r * cols * (Bits(dtype) / 8), dtype, cols}; }
 
+int64_t MatrixView::row_bytes() const { return StoredBytes(dtype, cols); }
+
+void MatrixView::DecodeRow(int64_t r, float* out) const {
+  DecodeStored(dtype, data + r * row_bytes(), cols, out);
+}
+
+namespace {
+
+// Where a row lies, once gate and up may be stored apart.
+struct RowPlace {
+  const std::byte* values;
+  int64_t row;
+};
+RowPlace PlaceOf(const ExpertView& e, int64_t r) {
+  if (e.up_values == nullptr) return {e.values, r};
+  return {r % 2 == 0 ? e.values : e.up_values, r / 2};
+}
+
+int64_t RowBytes(const ExpertView& e) {
+  const int64_t groups = e.cols / kMxfp4BlockElements;
+  switch (e.layout) {
+    case ExpertLayout::kMxfp4:
+    case ExpertLayout::kGgmlMxfp4:
+    case ExpertLayout::kOllamaMxfp4:
+      return groups * (kMxfp4BlockBytes + 1);
+    default:
+      return StoredBytes(e.dtype, e.cols);
+  }
+}
+
+}  // namespace
+
 void ExpertView::DecodeRow(int64_t r, float* out) const {
   if (layout == ExpertLayout::kTransposed) {
     const VectorView all{values, dtype, rows * cols};
     for (int64_t c = 0; c < cols; ++c) out[c] = all[c * rows + r];
     return;
   }
+  const RowPlace place = PlaceOf(*this, r);
+  if (layout == ExpertLayout::kRows) {
+    DecodeStored(dtype, place.values + place.row * RowBytes(*this), cols, out);
+    return;
+  }
   const int64_t groups = cols / kMxfp4BlockElements;
-  const auto* blocks = reinterpret_cast<const uint8_t*>(values) + r * groups * kMxfp4BlockBytes;
-  const auto* scale = reinterpret_cast<const uint8_t*>(scales) + r * groups;
+  const auto* bytes = reinterpret_cast<const uint8_t*>(place.values);
   for (int64_t g = 0; g < groups; ++g) {
-    DecodeMxfp4Block(blocks + g * kMxfp4BlockBytes, scale[g], out + g * kMxfp4BlockElements);
+    const int64_t block = place.row * groups + g;
+    float* values_out = out + g * kMxfp4BlockElements;
+    if (layout == ExpertLayout::kMxfp4) {
+      DecodeMxfp4Block(bytes + block * kMxfp4BlockBytes, reinterpret_cast<const uint8_t*>(scales)[block],
+                       values_out);
+    } else {
+      const uint8_t* stored = bytes + block * (kMxfp4BlockBytes + 1);
+      const auto decode = layout == ExpertLayout::kGgmlMxfp4 ? DecodeGgmlMxfp4Block : DecodeMxfp4Block;
+      decode(stored + 1, stored[0], values_out);
+    }
   }
 }
 
+float ExpertView::bias_at(int64_t r) const {
+  if (up_values == nullptr) return bias[r];
+  return r % 2 == 0 ? bias[r / 2] : up_bias[r / 2];
+}
+
 int64_t ExpertView::bytes() const {
-  const int64_t weights = layout == ExpertLayout::kMxfp4 ? rows * cols / 2 + rows * cols / kMxfp4BlockElements
-                                                         : rows * cols * Bits(dtype) / 8;
-  return weights + bias.size * Bits(bias.dtype) / 8;
+  return rows * RowBytes(*this) + bias.size * Bits(bias.dtype) / 8 + up_bias.size * Bits(up_bias.dtype) / 8;
 }
 
 }  // namespace oxidized

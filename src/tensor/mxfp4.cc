@@ -13,6 +13,28 @@ void DecodeMxfp4Block(const uint8_t* block, uint8_t scale, float* out) {
   }
 }
 
+void DecodeGgmlMxfp4Block(const uint8_t* block, uint8_t scale, float* out) {
+  const float factor = E8m0ToFloat(scale);
+  for (int b = 0; b < kMxfp4BlockBytes; ++b) {
+    out[b] = kMxfp4Values[block[b] & 15] * factor;
+    out[b + 16] = kMxfp4Values[block[b] >> 4] * factor;
+  }
+}
+
+void Mxfp4ToGgmlOrder(const uint8_t* from, uint8_t* to) {
+  for (int k = 0; k < 8; ++k) {
+    to[2 * k] = static_cast<uint8_t>((from[k] & 15) | (from[k + 8] & 15) << 4);
+    to[2 * k + 1] = static_cast<uint8_t>((from[k] >> 4) | (from[k + 8] >> 4) << 4);
+  }
+}
+
+void Mxfp4FromGgmlOrder(const uint8_t* from, uint8_t* to) {
+  for (int k = 0; k < 8; ++k) {
+    to[k] = static_cast<uint8_t>((from[2 * k] & 15) | (from[2 * k + 1] & 15) << 4);
+    to[k + 8] = static_cast<uint8_t>((from[2 * k] >> 4) | (from[2 * k + 1] >> 4) << 4);
+  }
+}
+
 uint8_t EncodeMxfp4Block(const float* values, uint8_t* block) {
   float largest = 0.0f;
   for (int i = 0; i < kMxfp4BlockElements; ++i) largest = std::max(largest, std::fabs(values[i]));

@@ -31,6 +31,14 @@ inline float Mxfp4Element(const uint8_t* block, uint8_t scale, int i) {
 // out[0..31] = the block's values.
 void DecodeMxfp4Block(const uint8_t* block, uint8_t scale, float* out);
 
+// The same of a block in ggml's nibble order: byte b holds element b in its low and element b + 16 in its
+// high nibble. (ggml reads code 8 as +0 and scale 255 as 2^128; here they mean the same as in safetensors.)
+void DecodeGgmlMxfp4Block(const uint8_t* block, uint8_t scale, float* out);
+
+// The 16 bytes of a block moved between the two nibble orders; `from` and `to` do not overlap.
+void Mxfp4ToGgmlOrder(const uint8_t* from, uint8_t* to);
+void Mxfp4FromGgmlOrder(const uint8_t* from, uint8_t* to);
+
 // Quantises 32 finite values: scale exponent floor(log2(max|x|)) - 2, nearest code by absolute error, ties to
 // the even code (OCP MX v1.0 §6.3). A block whose values already are MXFP4 is reproduced exactly. Returns the
 // scale byte.

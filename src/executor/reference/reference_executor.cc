@@ -39,7 +39,7 @@ Rows Linear(const Rows& x, const MatrixView& w, const VectorView* bias) {
   Rows y(x.rows, w.rows);
   std::vector<float> weights(static_cast<size_t>(w.cols));
   for (int64_t n = 0; n < w.rows; ++n) {
-    w.row(n).Decode(weights.data());
+    w.DecodeRow(n, weights.data());
     const float b = bias != nullptr ? (*bias)[n] : 0.0f;
     for (int64_t t = 0; t < x.rows; ++t) y.row(t)[n] = Dot(x.row(t), weights.data(), w.cols) + b;
   }
@@ -154,7 +154,7 @@ class ReferenceExecutor final : public Executor {
     std::vector<int32_t> ids(batch.token_ids.size());
     slots_.Feed(batch, ids);
     Rows x(batch.num_tokens(), config_.hidden_size);
-    for (int64_t t = 0; t < x.rows; ++t) weights_.embedding.row(ids[static_cast<size_t>(t)]).Decode(x.row(t));
+    for (int64_t t = 0; t < x.rows; ++t) weights_.embedding.DecodeRow(ids[static_cast<size_t>(t)], x.row(t));
     return x;
   }
 
@@ -265,7 +265,7 @@ class ReferenceExecutor final : public Executor {
         gate_up.DecodeRow(n, row.data());
         for (int64_t i = 0; i < count; ++i) {
           const float* x = h.row(places[static_cast<size_t>(i)] / stride);
-          gu.row(i)[n] = Dot(x, row.data(), gate_up.cols) + gate_up.bias[n];
+          gu.row(i)[n] = Dot(x, row.data(), gate_up.cols) + gate_up.bias_at(n);
         }
       }
       Rows y(count, config_.expert_width);
@@ -276,7 +276,7 @@ class ReferenceExecutor final : public Executor {
         down.DecodeRow(n, row.data());
         for (int64_t i = 0; i < count; ++i) {
           contributions.row(places[static_cast<size_t>(i)])[n] =
-              Dot(y.row(i), row.data(), down.cols) + down.bias[n];
+              Dot(y.row(i), row.data(), down.cols) + down.bias_at(n);
         }
       }
     }
