@@ -63,7 +63,7 @@ int RunPrompt(const GenerateOptions& o) {
 
 }  // namespace
 
-int Run(const GenerateOptions& options) {
+int Generate(const GenerateOptions& options) {
   if (options.benchmark_moe) return RunBenchmarkMoe(options);
   return options.interactive ? RunInteractive(options) : RunPrompt(options);
 }

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
-#include "cli/options.h"
+#include "cli/command.h"
 #include "cli/terminal.h"
 
 namespace {
@@ -19,9 +19,8 @@ int main(int argc, char** argv) {
   using namespace oxidized;
   try {
     cli::InstallSignalHandlers();
-    const auto command = cli::ParseCommandLine(argc, argv);
-    if (!command) return 0;
-    return std::visit([](const auto& options) { return cli::Run(options); }, *command);
+    const auto action = cli::ParseCommandLine(argc, argv);
+    return action ? (*action)() : 0;
   } catch (const Error& error) {
     Log(LogLevel::kError, "{}", error.what());
     return static_cast<int>(error.kind());

@@ -1,11 +1,10 @@
-// What each command can be asked, as plain data. parse.cc fills it from the command line, the environment and
-// a config file; the commands read it.
+// What answering can be asked, as plain data. generate_options.cc fills it from the command line, the
+// environment and a config file.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "harmony/conversation.h"
@@ -44,84 +43,7 @@ struct GenerateOptions {
   bool color = true;
 };
 
-struct InspectOptions {
-  std::string path;
-  bool json = false;
-};
-
-struct TokenizeOptions {
-  RuntimeOptions runtime;  // model and tokenizer paths only
-  std::vector<std::string> input;
-  bool jsonl = false;
-  bool specials = false;  // the text of special tokens becomes those tokens
-};
-struct DetokenizeOptions {
-  RuntimeOptions runtime;
-  std::vector<std::string> input;
-  bool jsonl = false;
-};
-
-struct LogitsOptions {
-  RuntimeOptions runtime;
-  std::string tokens_file;
-  std::string out;
-};
-
-struct PerplexityOptions {
-  RuntimeOptions runtime;
-  std::string file;
-  bool tokens = false;  // the file holds ids, not text
-  int64_t window = 0;   // tokens; 0: the model's context
-  bool json = false;
-};
-
-struct SynthCommandOptions {
-  std::string preset;
-  int32_t layers = 0;
-  uint64_t seed = 0;
-  std::string out;
-  std::string tokenizer;
-};
-
-struct HarmonyRenderOptions {
-  RuntimeOptions runtime;
-  std::string file;
-  bool text = false;
-  std::string drop_rule = "library";
-};
-struct HarmonyParseOptions {
-  RuntimeOptions runtime;
-  std::string file;
-  bool stream = false;
-};
-
-struct VersionOptions {
-  bool verbose = false;
-};
-
-// Text made of the option table itself: the man page, the completion of a shell.
-struct PrintOptions {
-  std::string text;
-};
-
-using Command = std::variant<GenerateOptions, InspectOptions, TokenizeOptions, DetokenizeOptions,
-                             LogitsOptions, PerplexityOptions, SynthCommandOptions, HarmonyRenderOptions,
-                             HarmonyParseOptions, VersionOptions, PrintOptions>;
-
-// nullopt: help was asked for and printed. Throws Error(kUsage, kUnsupported) with one line.
-std::optional<Command> ParseCommandLine(int argc, const char* const* argv);
-
-// One function a command, one file each. They return the exit code and throw Error.
-int Run(const GenerateOptions& options);
-int Run(const InspectOptions& options);
-int Run(const TokenizeOptions& options);
-int Run(const DetokenizeOptions& options);
-int Run(const LogitsOptions& options);
-int Run(const PerplexityOptions& options);
-int Run(const SynthCommandOptions& options);
-int Run(const HarmonyRenderOptions& options);
-int Run(const HarmonyParseOptions& options);
-int Run(const VersionOptions& options);
-int Run(const PrintOptions& options);
+int Generate(const GenerateOptions& options);
+int PrintVersion(bool verbose);
 
 }  // namespace oxidized::cli

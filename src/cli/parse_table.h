@@ -1,4 +1,4 @@
-// The one place where CLI11's types show: between parse.cc, which fills an App, and option_table.cc, which
+// The one place where CLI11's types show: between parse.cc and command.cc, which fill an App, and option_table.cc, which
 // reads it.
 #pragma once
 

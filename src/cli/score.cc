@@ -4,13 +4,27 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "cli/command.h"
 #include "cli/npy_writer.h"
-#include "cli/options.h"
 #include "cli/terminal.h"
 #include "cli/token_ids.h"
 
 namespace oxidized::cli {
 namespace {
+
+struct LogitsOptions {
+  RuntimeOptions runtime;
+  std::string tokens_file;
+  std::string out;
+};
+
+struct PerplexityOptions {
+  RuntimeOptions runtime;
+  std::string file;
+  bool tokens = false;  // the file holds ids, not text
+  int64_t window = 0;   // tokens; 0: the model's context
+  bool json = false;
+};
 
 // Runs a prompt-only request to its end; `on_event` sees every event.
 template <typename OnEvent>
@@ -43,9 +57,7 @@ class FileSink final : public LogitsSink {
   NpyWriter& writer_;
 };
 
-}  // namespace
-
-int Run(const LogitsOptions& o) {
+int Logits(const LogitsOptions& o) {
   const std::vector<int32_t> ids = ParseIds(ReadInput(o.tokens_file), o.tokens_file, ErrorKind::kBadFile);
   if (ids.empty()) Fail(ErrorKind::kBadFile, "{}: no token ids", o.tokens_file);
   const auto runtime = Runtime::Load(o.runtime);
@@ -61,7 +73,7 @@ int Run(const LogitsOptions& o) {
   return 0;
 }
 
-int Run(const PerplexityOptions& o) {
+int Perplexity(const PerplexityOptions& o) {
   const auto runtime = Runtime::Load(o.runtime);
   const std::string text = ReadInput(o.file);
   const std::vector<int32_t> ids =
@@ -106,6 +118,28 @@ int Run(const PerplexityOptions& o) {
                     perplexity, perplexity * deviation, scored, mean));
   }
   return 0;
+}
+
+}  // namespace
+
+Action AddLogits(Command& command) {
+  auto o = std::make_shared<LogitsOptions>();
+  AddModelOptions(command, o->runtime);
+  AddExecutorOptions(command, o->runtime);
+  command.Add("--tokens", Text(o->tokens_file, "FILE"), "File of ids separated by white space").Required();
+  command.Add("--out", Text(o->out, "FILE"), "File to write").Required();
+  return [o] { return Logits(*o); };
+}
+
+Action AddPerplexity(Command& command) {
+  auto o = std::make_shared<PerplexityOptions>();
+  AddModelOptions(command, o->runtime);
+  AddExecutorOptions(command, o->runtime);
+  command.AddPositional("file", Text(o->file, "FILE"), "Text file; - reads standard input").Required();
+  command.AddFlag("--tokens", o->tokens, "The file holds ids separated by white space");
+  command.Add("--window", Number(o->window, 2, 1 << 30), "Tokens scored together [the context]");
+  command.AddFlag("--json", o->json, "As JSON");
+  return [o] { return Perplexity(*o); };
 }
 
 }  // namespace oxidized::cli

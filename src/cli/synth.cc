@@ -2,12 +2,24 @@
 #include "checkpoint/synth.h"
 
 #include "base/error.h"
-#include "cli/options.h"
+#include "cli/command.h"
 #include "cli/terminal.h"
 
 namespace oxidized::cli {
+namespace {
 
-int Run(const SynthCommandOptions& o) {
+struct SynthCommandOptions {
+  std::string preset;
+  int32_t layers = 0;
+  uint64_t seed = 0;
+  std::string out;
+  std::string tokenizer;
+};
+
+const std::map<std::string, std::string> kPresets = {
+    {"gpt-oss-20b", "gpt-oss-20b"}, {"gpt-oss-120b", "gpt-oss-120b"}, {"small", "small"}, {"tiny", "tiny"}};
+
+int Synth(const SynthCommandOptions& o) {
   if (!o.tokenizer.empty() && !std::filesystem::is_regular_file(o.tokenizer)) {
     Fail(ErrorKind::kBadFile, "{}: no such file", o.tokenizer);
   }
@@ -25,6 +37,18 @@ int Run(const SynthCommandOptions& o) {
   const int64_t bytes = Synthesize(options);
   side.Line(fmt::format("{}: {} bytes of random weights ({}, seed {})", o.out, bytes, o.preset, o.seed));
   return 0;
+}
+
+}  // namespace
+
+Action AddSynth(Command& command) {
+  auto o = std::make_shared<SynthCommandOptions>();
+  command.Add("--preset", Choice(o->preset, kPresets), "Shape of the model").Required();
+  command.Add("--layers", Number(o->layers, 1, 1024), "Layers [the preset's]");
+  command.Add("--seed", Seed(o->seed), "Same seed, same bytes [0]");
+  command.Add("--out", Text(o->out, "DIR"), "Folder to make").Required();
+  command.Add("--tokenizer", Text(o->tokenizer, "FILE"), "tokenizer.json to put beside it");
+  return [o] { return Synth(*o); };
 }
 
 }  // namespace oxidized::cli

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "cli/options.h"
+#include "cli/command.h"
 #include "cli/terminal.h"
 #include "cli/token_ids.h"
 #include "tokenizer/utf8_stream.h"
@@ -12,6 +12,18 @@ namespace oxidized::cli {
 namespace {
 
 using Json = nlohmann::json;
+
+struct TokenizeOptions {
+  RuntimeOptions runtime;  // model and tokenizer paths only
+  std::vector<std::string> input;
+  bool jsonl = false;
+  bool specials = false;  // the text of special tokens becomes those tokens
+};
+struct DetokenizeOptions {
+  RuntimeOptions runtime;
+  std::vector<std::string> input;
+  bool jsonl = false;
+};
 
 // Calls `convert` with each line's JSON value; what it returns is printed as one line.
 template <typename Convert>
@@ -60,9 +72,7 @@ std::string OneInput(const std::vector<std::string>& words) {
   return text;
 }
 
-}  // namespace
-
-int Run(const TokenizeOptions& o) {
+int Tokenize(const TokenizeOptions& o) {
   const auto tokenizer = OpenTokenizer(o.runtime);
   const auto encode = [&](const std::string& text) {
     return o.specials ? tokenizer->EncodeWithSpecials(text) : tokenizer->Encode(text);
@@ -79,7 +89,7 @@ int Run(const TokenizeOptions& o) {
   return 0;
 }
 
-int Run(const DetokenizeOptions& o) {
+int Detokenize(const DetokenizeOptions& o) {
   const auto tokenizer = OpenTokenizer(o.runtime);
   if (o.jsonl && !o.input.empty())
     Fail(ErrorKind::kUsage, "--jsonl reads standard input; leave out {}", o.input[0]);
@@ -90,6 +100,27 @@ int Run(const DetokenizeOptions& o) {
   // Nothing is added: the text is exactly that of the ids.
   WriteAnswer(Decode(*tokenizer, ParseIds(OneInput(o.input), "ids", ErrorKind::kUsage)));
   return 0;
+}
+
+}  // namespace
+
+Action AddTokenize(Command& command) {
+  auto o = std::make_shared<TokenizeOptions>();
+  AddModelOptions(command, o->runtime);
+  command.AddPositional("text", Words(o->input, "TEXT"), "Text; - reads standard input");
+  command.AddFlag("--jsonl", o->jsonl,
+                  "Each line of standard input is a JSON string, each line out an array of ids");
+  command.AddFlag("--specials", o->specials, "The text of a special token becomes that token");
+  return [o] { return Tokenize(*o); };
+}
+
+Action AddDetokenize(Command& command) {
+  auto o = std::make_shared<DetokenizeOptions>();
+  AddModelOptions(command, o->runtime);
+  command.AddPositional("ids", Words(o->input, "IDS"), "Ids separated by spaces; - reads standard input");
+  command.AddFlag("--jsonl", o->jsonl,
+                  "Each line of standard input is an array of ids, each line out a JSON string");
+  return [o] { return Detokenize(*o); };
 }
 
 }  // namespace oxidized::cli

@@ -6,9 +6,9 @@
 
 namespace oxidized::cli {
 
-int Run(const VersionOptions& o) {
+int PrintVersion(bool verbose) {
   WriteAnswer("oxidized_gpt_oss " OXIDIZED_VERSION "\n");
-  if (!o.verbose) return 0;
+  if (!verbose) return 0;
   const CpuTopology topology = DetectCpuTopology();
   std::string tiers;
   for (const CpuTier& tier : CpuTiers()) {

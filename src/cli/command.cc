@@ -1,0 +1,164 @@
+#include "cli/command.h"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+
+#include "base/error.h"
+
+namespace oxidized::cli {
+namespace {
+
+template <typename T>
+bool ParseWhole(const std::string& text, T& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+// CLI11 prefixes the message with the option's name.
+template <typename Set>
+auto Checked(std::string name, Set set) {
+  return [name = std::move(name), set = std::move(set)](const std::string& text) {
+    try {
+      set(text);
+    } catch (const BadValue& bad) {
+      throw CLI::ValidationError(name, bad.message);
+    }
+  };
+}
+
+}  // namespace
+
+Value Text(std::string& value, std::string type) {
+  return {std::move(type), [&value](const std::string& text) { value = text; }};
+}
+Value Text(std::optional<std::string>& value, std::string type) {
+  return {std::move(type), [&value](const std::string& text) { value = text; }};
+}
+Value Path(std::filesystem::path& value, std::string type) {
+  return {std::move(type), [&value](const std::string& text) { value = text; }};
+}
+Value Words(std::vector<std::string>& values, std::string type) {
+  return {std::move(type), [&values](const std::string& text) { values.push_back(text); }, true};
+}
+
+Value Seed(uint64_t& value) {
+  return {"N", [&value](const std::string& text) {
+            if (!ParseWhole(text, value))
+              throw BadValue{fmt::format("'{}' is no number from 0 to 2^64 - 1", text)};
+          }};
+}
+
+namespace {
+double RealIn(const std::string& text, double low, double high) {
+  double number = 0.0;
+  if (!ParseWhole(text, number) || !(number >= low && number <= high))  // NaN is in no range
+    throw BadValue{fmt::format("'{}' is no number from {} to {}", text, low, high)};
+  return number;
+}
+}  // namespace
+
+Value Number(double& value, double low, double high, std::string type) {
+  return {std::move(type), [&value, low, high](const std::string& text) { value = RealIn(text, low, high); }};
+}
+Value Number(std::optional<double>& value, double low, double high, std::string type) {
+  return {std::move(type), [&value, low, high](const std::string& text) { value = RealIn(text, low, high); }};
+}
+
+Value NumberValue(double low, double high, std::string type, std::function<void(int64_t)> set) {
+  return {std::move(type), [=](const std::string& text) {
+            int64_t number = 0;
+            if (!ParseWhole(text, number) || static_cast<double>(number) < low ||
+                static_cast<double>(number) > high)
+              throw BadValue{fmt::format("'{}' is no whole number from {} to {}", text, low, high)};
+            set(number);
+          }};
+}
+
+void NoneOf(const std::string& text, const std::string& names) {
+  throw BadValue{fmt::format("'{}' is none of {}", text, names)};
+}
+
+Command::Option& Command::Option::Required() {
+  option_->required();
+  return *this;
+}
+
+bool Command::Option::given() const { return option_->count() > 0; }
+
+Command::Option Command::Add(const std::string& names, Value value, const std::string& help) {
+  CLI::Option* option;
+  if (value.many) {
+    option = app_.add_option_function<std::vector<std::string>>(
+        names,
+        [set = Checked(names, value.set)](const std::vector<std::string>& texts) {
+          for (const std::string& text : texts) set(text);
+        },
+        help);
+    option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
+  } else {
+    option = app_.add_option_function<std::string>(names, Checked(names, value.set), help);
+  }
+  option->type_name(value.type);
+  if (!group_.empty()) option->group(group_);
+  return Option(option);
+}
+
+Command::Option Command::AddPositional(const std::string& name, Value value, const std::string& help) {
+  const Option option = Add(name, value, help);
+  if (value.many) app_.get_option(name)->allow_extra_args(true)->expected(1, std::numeric_limits<int>::max());
+  return option;
+}
+
+Command::Option Command::AddFlag(const std::string& names, bool& value, const std::string& help,
+                                 const std::string& type) {
+  CLI::Option* option = app_.add_flag(names, value, help);
+  if (!type.empty()) option->type_name(type);
+  if (!group_.empty()) option->group(group_);
+  return Option(option);
+}
+
+Command::Option Command::AddFlag(const std::string& name, const std::string& standard, std::string& word,
+                                 const std::string& type, const std::string& help) {
+  CLI::Option* option = app_.add_flag(name + "{" + standard + "}", word, help);
+  option->type_name(type);
+  if (!group_.empty()) option->group(group_);
+  return Option(option);
+}
+
+namespace {
+
+const std::map<std::string, ExecutorKind> kExecutors = {
+    {"auto", ExecutorKind::kAuto}, {"reference", ExecutorKind::kReference}, {"cpu", ExecutorKind::kCpu}};
+const std::map<std::string, Precision> kPrecisions = {{"auto", Precision::kAuto},
+                                                      {"f32", Precision::kF32},
+                                                      {"bf16", Precision::kBf16},
+                                                      {"f16", Precision::kF16}};
+
+}  // namespace
+
+void AddModelOptions(Command& command, RuntimeOptions& o) {
+  command.Add("-m,--model-path", Path(o.model_path),
+              "Model folder or file. Default: $OXIDIZED_MODEL_PATH, $OXIDIZED_MODEL, else the small model "
+              "that comes with the program");
+  command.Add("-t,--tokenizer-path", Path(o.tokenizer_path),
+              "tokenizer.json or tiktoken rank file. Default: beside the model");
+}
+
+void AddExecutorOptions(Command& command, RuntimeOptions& o) {
+  command.Add("--executor", Choice(o.executor, kExecutors),
+              "What computes: reference is the scalar, exact, slow specification");
+  command.Add(
+      "--precision", Choice(o.precision, kPrecisions),
+      "Type of the KV cache and of the inputs of dot products; accumulation stays f32. auto: the best "
+      "the executor has");
+  command.Add("--threads", Number(o.threads, 1, 1024),
+              "Threads. Default: the processors this process may use");
+  command.Add("--context", Number(o.context, 1, 1 << 30),
+              "Tokens a conversation may have. Default: what the model allows");
+  command.Add("--chunk-tokens", Number(o.chunk_tokens, 1, 1 << 20),
+              "Most prompt tokens in one step; the result does not depend on it");
+  command.AddFlag("--use-mmap", o.use_mmap, "Map the weights (default); =false reads them into memory",
+                  "BOOL");
+}
+
+}  // namespace oxidized::cli

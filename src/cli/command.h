@@ -1,0 +1,124 @@
+// How a command of the program says what it can be asked: it adds its options to a Command and returns the
+// action that carries them out. One file a command; parse.cc lists them all. CLI11 stays behind this header
+// (it costs seconds in each file that sees it).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/runtime.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace oxidized::cli {
+
+// What a parsed command line does; returns the exit code (docs/errors.md) and throws Error.
+using Action = std::function<int()>;
+
+// Where the text of an option goes. `set` throws BadValue.
+struct Value {
+  std::string type;  // in help: "N", "FILE", "low|medium|high" (which the shells complete)
+  std::function<void(const std::string& text)> set;
+  bool many = false;  // keeps every occurrence (set is called for each), not the last one alone
+};
+struct BadValue {
+  std::string message;  // "'x' is no number from 1 to 5"
+};
+
+Value Text(std::string& value, std::string type = "TEXT");
+Value Text(std::optional<std::string>& value, std::string type = "TEXT");
+Value Path(std::filesystem::path& value, std::string type = "PATH");
+Value Words(std::vector<std::string>& values, std::string type);
+Value Seed(uint64_t& value);  // any 64-bit number
+Value Number(double& value, double low, double high, std::string type = "N");
+Value Number(std::optional<double>& value, double low, double high, std::string type = "N");
+// A whole number in [low, high].
+template <typename Integer>
+Value Number(Integer& value, int64_t low, int64_t high, std::string type = "N");
+template <typename T>
+Value Choice(T& value, const std::map<std::string, T>& choices);
+
+class Command {
+ public:
+  class Option {
+   public:
+    explicit Option(CLI::Option* option) : option_(option) {}
+    Option& Required();
+    bool given() const;
+
+   private:
+    CLI::Option* option_;
+  };
+
+  explicit Command(CLI::App& app) : app_(app) {}
+
+  // Options added from here on are listed under this heading.
+  void Group(std::string heading) { group_ = std::move(heading); }
+  // `names`: "-m,--model-path".
+  Option Add(const std::string& names, Value value, const std::string& help);
+  // A word without a dash; the last one may be `many`.
+  Option AddPositional(const std::string& name, Value value, const std::string& help);
+  // On or off; `type` "BOOL" shows in help that =false is meaningful.
+  Option AddFlag(const std::string& names, bool& value, const std::string& help,
+                 const std::string& type = "");
+  // A flag that may be given a word: --name is --name=standard. The word is for the action to check.
+  Option AddFlag(const std::string& name, const std::string& standard, std::string& word,
+                 const std::string& type, const std::string& help);
+
+ private:
+  CLI::App& app_;
+  std::string group_;
+};
+
+// Options that several commands have in common.
+void AddModelOptions(Command& command, RuntimeOptions& options);
+void AddExecutorOptions(Command& command, RuntimeOptions& options);
+
+// The commands: each adds its options and returns its action.
+Action AddGenerate(Command& command);  // the program itself, without a command
+Action AddInspect(Command& command);
+Action AddTokenize(Command& command);
+Action AddDetokenize(Command& command);
+Action AddLogits(Command& command);
+Action AddPerplexity(Command& command);
+Action AddSynth(Command& command);
+Action AddHarmonyRender(Command& command);
+Action AddHarmonyParse(Command& command);
+
+// The action that a command line asks for. nullopt: help was asked for and printed. Throws Error(kUsage,
+// kBadFile, kUnsupported) with one line.
+std::optional<Action> ParseCommandLine(int argc, const char* const* argv);
+
+// --- Implementation of the templates.
+
+Value NumberValue(double low, double high, std::string type, std::function<void(int64_t)> set);
+
+template <typename Integer>
+Value Number(Integer& value, int64_t low, int64_t high, std::string type) {
+  return NumberValue(static_cast<double>(low), static_cast<double>(high), std::move(type),
+                     [&value](int64_t number) { value = static_cast<Integer>(number); });
+}
+
+[[noreturn]] void NoneOf(const std::string& text, const std::string& names);
+
+template <typename T>
+Value Choice(T& value, const std::map<std::string, T>& choices) {
+  std::string names;
+  for (const auto& [key, unused] : choices) names += (names.empty() ? "" : "|") + key;
+  return {names, [&value, choices, names](const std::string& text) {
+            const auto found = choices.find(text);
+            if (found == choices.end()) NoneOf(text, names);
+            value = found->second;
+          }};
+}
+
+}  // namespace oxidized::cli

@@ -1,0 +1,230 @@
+// Options of answering (the program without a command), and what follows from several of them together.
+// Options that this version does not fulfil yet are refused by name, never ignored.
+#include <cstdlib>
+#include <ctime>
+#include <random>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "cli/options.h"
+
+namespace oxidized::cli {
+namespace {
+
+const std::map<std::string, RoutingStrategy> kStrategies = {{"topk", RoutingStrategy::kTopK},
+                                                            {"switch", RoutingStrategy::kSwitch},
+                                                            {"expert1", RoutingStrategy::kExpert1}};
+const std::map<std::string, ReasoningEffort> kEfforts = {
+    {"low", ReasoningEffort::kLow}, {"medium", ReasoningEffort::kMedium}, {"high", ReasoningEffort::kHigh}};
+
+// "true" and "false" are what CLI11 makes of other words for on and off.
+const std::map<std::string, ReasoningView> kReasoningViews = {{"hidden", ReasoningView::kHidden},
+                                                              {"false", ReasoningView::kHidden},
+                                                              {"dim", ReasoningView::kDim},
+                                                              {"true", ReasoningView::kDim},
+                                                              {"plain", ReasoningView::kPlain}};
+enum class Device : uint8_t { kAuto, kCpu, kCuda, kMetal };
+const std::map<std::string, Device> kDevices = {
+    {"auto", Device::kAuto}, {"cpu", Device::kCpu}, {"cuda", Device::kCuda}, {"metal", Device::kMetal}};
+
+std::string Today() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  return fmt::format("{:04}-{:02}-{:02}", local.tm_year + 1900, local.tm_mon + 1, local.tm_mday);
+}
+
+bool IsDate(const std::string& text) {
+  std::tm parsed{};
+  const char* end = strptime(text.c_str(), "%Y-%m-%d", &parsed);
+  if (text.size() != 10 || end == nullptr || *end != '\0') return false;
+  std::tm normal = parsed;  // timegm turns February 30 into March
+  timegm(&normal);
+  return normal.tm_mday == parsed.tm_mday;
+}
+
+// Options whose effect this version does not have yet.
+Value Later(const char* name, const char* type) {
+  return {type, [name](const std::string&) { Fail(ErrorKind::kUnsupported, "{} is not yet there", name); }};
+}
+
+struct GenerateFlags {
+  bool enable_moe = true, use_metal = true, no_color = false, version = false, dry_run = false;
+  std::string date = "today", show_reasoning = "hidden";
+  Device device = Device::kAuto;
+};
+
+// Options that need to know whether they were given.
+struct GivenOptions {
+  Command::Option use_metal, device, seed, experts_per_token, benchmark_runs;
+  std::vector<std::pair<const char*, Command::Option>> chat_only;  // what only the chat format can use
+};
+
+GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
+  AddModelOptions(c, o.runtime);
+  AddExecutorOptions(c, o.runtime);
+
+  c.Group("Generation");
+  c.Add("-p,--prompt", Text(o.prompt),
+        "Answer this and exit; - reads standard input. The answer alone goes to stdout");
+  c.AddFlag("-i,--interactive", o.interactive, "Chat in the terminal");
+  c.Add("--max-tokens", Number(o.max_tokens, 0, 1 << 30), "New tokens at most, reasoning included [512]");
+  c.Add("--temperature", Number(o.sampling.temperature, 0, 100, "T"),
+        "0 is greedy [0.7; OpenAI recommends 1.0 for gpt-oss]");
+  c.Add("--top-p", Number(o.sampling.top_p, 1e-6, 1, "P"), "Nucleus sampling [0.9; OpenAI recommends 1.0]");
+  c.Add("--top-k", Number(o.sampling.top_k, 0, 1 << 24, "K"), "Keep the K most likely tokens; 0: off");
+  c.Add("--min-p", Number(o.sampling.min_p, 0, 1, "P"),
+        "Drop tokens below this share of the most likely one; 0: off");
+  c.Add("--repetition-penalty", Number(o.sampling.repetition_penalty, 1e-3, 1e3, "F"), "1: off");
+  c.Add("--presence-penalty", Number(o.sampling.presence_penalty, -100, 100, "F"), "0: off");
+  c.Add("--frequency-penalty", Number(o.sampling.frequency_penalty, -100, 100, "F"), "0: off");
+  const auto seed = c.Add("--seed", Seed(o.sampling.seed),
+                          "Same seed, same text, whatever the threads and chunks [random]");
+  c.Add("--stop", Words(o.stop, "TEXT"), "End the answer before this text; may be given again");
+  const auto system =
+      c.Add("--system", Text(o.system), "Instructions for the model (Harmony's developer message)");
+  const auto developer = c.Add("--developer", Text(o.developer), "The same, after those of --system");
+  const auto identity = c.Add("--model-identity", Text(o.model_identity),
+                              "First line of the system message [the one gpt-oss was trained with]");
+  const auto effort = c.Add("--reasoning-effort", Choice(o.reasoning_effort, kEfforts),
+                            "How much the model reasons [medium]");
+  const auto reasoning_tokens = c.Add("--max-reasoning-tokens", Number(o.max_reasoning_tokens, 0, 1 << 30),
+                                      "Then the answer is forced to begin");
+  const auto date = c.Add("--date", Text(flags.date, "DATE"),
+                          "Date in the system message: YYYY-MM-DD, none, or today [today]");
+  const auto show =
+      c.AddFlag("--show-reasoning", "dim", flags.show_reasoning, "dim|plain|hidden",
+                "Show the reasoning, on stderr: dim (the default of the option), plain, or hidden");
+  c.AddFlag("--raw", o.raw, "Continue the prompt as it is, without the chat format");
+
+  c.Group("Experts");
+  c.AddFlag("--enable-moe", flags.enable_moe, "On by itself: every gpt-oss model is a mixture of experts",
+            "BOOL");
+  c.Add("--num-experts", Number(o.routing.num_experts, 1, 1 << 20),
+        "Only the first N experts may be chosen: an ablation");
+  const auto k = c.Add("--experts-per-token", Number(o.routing.experts_per_token, 1, 256, "K"),
+                       "Experts a token uses [the model's own]");
+  c.Add("--routing-strategy", Choice(o.routing.strategy, kStrategies),
+        "topk is the model's own rule; the others change its answers");
+  c.Add(
+      "--expert-capacity-factor", Number(o.routing.capacity_factor, 1e-9, 1e9, "F"),
+      "Limit of tokens an expert takes in one step, as a multiple of an even load [switch: 1.0, topk: none]; "
+      "results then depend on --chunk-tokens");
+  c.AddFlag("--show-moe-metrics", o.show_moe_metrics, "Table of routing metrics at the end, on stderr");
+  c.AddFlag("--benchmark-moe", o.benchmark_moe,
+            "Measure routing, expert compute and end to end instead of answering; the result is on stdout");
+  const auto runs = c.Add("--benchmark-runs", Number(o.benchmark_runs, 1, 1000), "Runs of the benchmark [3]");
+
+  c.Group("Machine");
+  const auto use_metal =
+      c.AddFlag("--use-metal", flags.use_metal,
+                "Use a GPU if this build and machine have one; =false: --device cpu", "BOOL");
+  const auto device =
+      c.Add("--device", Choice(flags.device, kDevices), "What computes [auto]; this build has the CPU");
+  c.AddFlag("--memory-stats", o.memory_stats, "Where the bytes are, at the end, on stderr");
+
+  c.Group("Output");
+  c.AddFlag("--json", o.json, "One JSON record of the answer, its timings, routing and memory on stdout");
+  c.AddFlag("-v,--verbose", o.verbose, "More about what happens; with --version: CPU and libraries");
+  c.AddFlag("--no-color", flags.no_color, "No colours (also: NO_COLOR)");
+  c.AddFlag("--version", flags.version, "Print the version");
+
+  c.Group("Later");
+  c.Add("--expert-memory", Later("--expert-memory", "BYTES"),
+        "Keep at most so many bytes of experts in memory");
+  c.Add("--moe-report", Later("--moe-report", "FILE"), "Routing report as a page");
+  c.Add("--moe-trace", Later("--moe-trace", "FILE"), "Routing trace");
+  c.AddFlag("--dry-run", flags.dry_run, "Say what would fit, load nothing");
+  return {use_metal,
+          device,
+          seed,
+          k,
+          runs,
+          {{"--system", system},
+           {"--developer", developer},
+           {"--model-identity", identity},
+           {"--reasoning-effort", effort},
+           {"--show-reasoning", show},
+           {"--max-reasoning-tokens", reasoning_tokens},
+           {"--date", date}}};
+}
+
+// Checks that need several options at once, and what follows from them.
+void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& given) {
+  if (!o.benchmark_moe && given.benchmark_runs.given())
+    Fail(ErrorKind::kUsage, "--benchmark-runs needs --benchmark-moe");
+  for (const auto& [name, option] : given.chat_only) {
+    if (o.raw && option.given())
+      Fail(ErrorKind::kUsage, "{} has no effect with --raw: there is no chat format to carry it", name);
+  }
+  if (flags.dry_run) Fail(ErrorKind::kUnsupported, "--dry-run is not yet there");
+  if (!flags.enable_moe) {
+    Fail(ErrorKind::kUsage,
+         "--enable-moe=false: gpt-oss is a mixture-of-experts model and cannot run without its experts");
+  }
+  if (flags.device == Device::kCuda || flags.device == Device::kMetal) {
+    Fail(ErrorKind::kUnsupported, "--device {} is not yet there; use --device cpu",
+         flags.device == Device::kCuda ? "cuda" : "metal");
+  }
+  if (given.use_metal.given() && flags.use_metal) {
+    if (given.device.given())
+      Fail(ErrorKind::kUsage, "--use-metal and --device say the same thing; give one of them");
+    Log(LogLevel::kWarning, "--use-metal: this build has no GPU support, the CPU is used instead");
+  }
+  if (flags.date == "today") {
+    o.date = Today();
+  } else if (flags.date != "none") {
+    if (!IsDate(flags.date))
+      Fail(ErrorKind::kUsage, "--date: '{}' is no date like 2026-01-31, nor none, nor today", flags.date);
+    o.date = flags.date;
+  }
+  if (!given.seed.given()) {
+    std::random_device device;
+    o.sampling.seed = (uint64_t{device()} << 32 | device()) >> 11;  // exact as a JSON number
+  }
+  const char* no_color = std::getenv("NO_COLOR");  // no-color.org: any value but an empty one
+  o.color = !flags.no_color && (no_color == nullptr || *no_color == '\0');
+  const auto view = kReasoningViews.find(flags.show_reasoning);
+  if (view == kReasoningViews.end())
+    Fail(ErrorKind::kUsage, "--show-reasoning: '{}' is none of dim, plain, hidden", flags.show_reasoning);
+  o.reasoning_view = view->second;
+  if (o.benchmark_moe && (o.prompt || o.interactive))
+    Fail(ErrorKind::kUsage, "--benchmark-moe runs its own prompts: leave out --prompt and --interactive");
+  if (o.interactive && o.prompt) Fail(ErrorKind::kUsage, "--prompt and --interactive exclude each other");
+  if (o.interactive && o.raw)
+    Fail(ErrorKind::kUsage, "--raw and --interactive exclude each other: a chat needs the chat format");
+  if (o.interactive && o.json) Fail(ErrorKind::kUsage, "--json and --interactive exclude each other");
+  if (!o.prompt && !o.interactive && !o.benchmark_moe) {
+    Fail(ErrorKind::kUsage,
+         "nothing to do: give --prompt TEXT, --interactive, or a command; --help lists them");
+  }
+  if (o.routing.strategy != RoutingStrategy::kTopK) {
+    if (given.experts_per_token.given() && o.routing.experts_per_token != 1) {
+      Log(LogLevel::kWarning,
+          "--routing-strategy {} uses 1 expert a token; --experts-per-token {} is ignored",
+          Name(o.routing.strategy), o.routing.experts_per_token);
+    }
+    o.routing.experts_per_token = 1;
+  }
+  if (o.routing.strategy == RoutingStrategy::kExpert1 && o.routing.capacity_factor) {
+    Log(LogLevel::kWarning,
+        "--routing-strategy expert1 has no capacity; --expert-capacity-factor is ignored");
+    o.routing.capacity_factor.reset();
+  }
+}
+
+}  // namespace
+
+Action AddGenerate(Command& command) {
+  auto options = std::make_shared<GenerateOptions>();
+  auto flags = std::make_shared<GenerateFlags>();
+  const GivenOptions given = AddOptions(command, *options, *flags);
+  return [options, flags, given] {
+    if (flags->version) return PrintVersion(options->verbose);
+    Finish(*options, *flags, given);
+    return Generate(*options);
+  };
+}
+
+}  // namespace oxidized::cli
