@@ -4,18 +4,10 @@
 
 #include "base/error.h"
 #include "tensor/float16.h"
-#include "tensor/mxfp4.h"
+#include "tensor/ggml_blocks.h"
 
 namespace oxidized {
 namespace {
-
-// Decoders of one block: `block` its bytes, `out` its values. Layouts: ggml's ggml-common.h (MIT).
-using BlockDecoder = void (*)(const uint8_t* block, float* out);
-
-void DecodeQ8_0(const uint8_t* block, float* out) {
-  const float d = F16ToFloat(LoadUnaligned<uint16_t>(block));
-  for (int i = 0; i < 32; ++i) out[i] = d * static_cast<float>(static_cast<int8_t>(block[2 + i]));
-}
 
 BlockDecoder DecoderOf(DType dtype) {
   switch (dtype) {
@@ -25,12 +17,8 @@ BlockDecoder DecoderOf(DType dtype) {
       return [](const uint8_t* p, float* out) { *out = F16ToFloat(LoadUnaligned<uint16_t>(p)); };
     case DType::kBF16:
       return [](const uint8_t* p, float* out) { *out = Bf16ToFloat(LoadUnaligned<uint16_t>(p)); };
-    case DType::kGgmlMxfp4:
-      return [](const uint8_t* p, float* out) { DecodeGgmlMxfp4Block(p + 1, p[0], out); };
-    case DType::kQ8_0:
-      return DecodeQ8_0;
     default:
-      return nullptr;
+      return IsBlockType(dtype) ? GgmlBlockDecoder(dtype) : nullptr;
   }
 }
 
