@@ -12,9 +12,11 @@
 namespace oxidized::cli {
 namespace {
 
-const std::map<std::string, RoutingStrategy> kStrategies = {{"topk", RoutingStrategy::kTopK},
-                                                            {"switch", RoutingStrategy::kSwitch},
-                                                            {"expert1", RoutingStrategy::kExpert1}};
+std::map<std::string, const RoutingStrategy*> Strategies() {
+  std::map<std::string, const RoutingStrategy*> strategies;
+  for (const RoutingStrategy* strategy : RoutingStrategies()) strategies[strategy->name()] = strategy;
+  return strategies;
+}
 const std::map<std::string, ReasoningEffort> kEfforts = {
     {"low", ReasoningEffort::kLow}, {"medium", ReasoningEffort::kMedium}, {"high", ReasoningEffort::kHigh}};
 
@@ -105,7 +107,7 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
         "Only the first N experts may be chosen: an ablation");
   const auto k = c.Add("--experts-per-token", Number(o.routing.experts_per_token, 1, 256, "K"),
                        "Experts a token uses [the model's own]");
-  c.Add("--routing-strategy", Choice(o.routing.strategy, kStrategies),
+  c.Add("--routing-strategy", Choice(o.routing.strategy, Strategies()),
         "topk is the model's own rule; the others change its answers");
   c.Add(
       "--expert-capacity-factor", Number(o.routing.capacity_factor, 1e-9, 1e9, "F"),
@@ -199,17 +201,16 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& 
     Fail(ErrorKind::kUsage,
          "nothing to do: give --prompt TEXT, --interactive, or a command; --help lists them");
   }
-  if (o.routing.strategy != RoutingStrategy::kTopK) {
-    if (given.experts_per_token.given() && o.routing.experts_per_token != 1) {
-      Log(LogLevel::kWarning,
-          "--routing-strategy {} uses 1 expert a token; --experts-per-token {} is ignored",
-          Name(o.routing.strategy), o.routing.experts_per_token);
-    }
-    o.routing.experts_per_token = 1;
+  const RoutingStrategy& strategy = *o.routing.strategy;
+  const int32_t k = strategy.ExpertsPerToken(o.routing.experts_per_token);
+  if (given.experts_per_token.given() && k != o.routing.experts_per_token) {
+    Log(LogLevel::kWarning, "--routing-strategy {} uses {} expert a token; --experts-per-token {} is ignored",
+        strategy.name(), k, o.routing.experts_per_token);
+    o.routing.experts_per_token = k;
   }
-  if (o.routing.strategy == RoutingStrategy::kExpert1 && o.routing.capacity_factor) {
-    Log(LogLevel::kWarning,
-        "--routing-strategy expert1 has no capacity; --expert-capacity-factor is ignored");
+  if (!strategy.uses_capacity() && o.routing.capacity_factor) {
+    Log(LogLevel::kWarning, "--routing-strategy {} has no capacity; --expert-capacity-factor is ignored",
+        strategy.name());
     o.routing.capacity_factor.reset();
   }
 }

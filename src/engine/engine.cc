@@ -182,8 +182,9 @@ tl::expected<RequestId, RequestError> Engine::Submit(Request request) {
 // who wants to see every row must have every row computed: neither shares.
 int32_t Engine::VariantOf(const Request& request) {
   const RoutingPolicy& routing = request.routing;
-  const bool capacity = routing.capacity_factor || routing.strategy == RoutingStrategy::kSwitch;
-  if (capacity || request.score_prompt || request.logits != nullptr || request.taps != nullptr) return -1;
+  if (routing.strategy->DependsOnStep(routing) || request.score_prompt || request.logits != nullptr ||
+      request.taps != nullptr)
+    return -1;
   auto known = std::find(variants_.begin(), variants_.end(), routing);
   if (known == variants_.end()) known = variants_.insert(known, routing);
   return static_cast<int32_t>(known - variants_.begin());

@@ -56,7 +56,7 @@ TEST(Routing, OnlyTheFirstExpertsMayBeChosen) {
 
 TEST(Routing, SwitchWeighsByTheFullSoftmaxAndDropsOverCapacity) {
   RoutingPolicy policy;
-  policy.strategy = RoutingStrategy::kSwitch;  // factor 1: ceil(1 * 3 / 2) = 2 tokens an expert
+  policy.strategy = FindRoutingStrategy("switch");  // factor 1: ceil(1 * 3 / 2) = 2 tokens an expert
   const float l3 = std::log(3.0f);
   const Routed r = RouteAll(policy, 4, {l3, 0.0f, l3, 0.0f, l3, 0.0f}, 2);
   EXPECT_EQ(r.experts, (std::vector<int32_t>{0, 0, -1}));
@@ -67,7 +67,7 @@ TEST(Routing, SwitchWeighsByTheFullSoftmaxAndDropsOverCapacity) {
 
 TEST(Routing, Expert1IgnoresCapacity) {
   RoutingPolicy policy;
-  policy.strategy = RoutingStrategy::kExpert1;
+  policy.strategy = FindRoutingStrategy("expert1");
   policy.capacity_factor = 0.01;
   const Routed r = RouteAll(policy, 4, {3.0f, 0.0f, 3.0f, 0.0f}, 2);
   EXPECT_EQ(r.experts, (std::vector<int32_t>{0, 0}));
@@ -99,10 +99,30 @@ TEST(Routing, StatsCountWhatWasServed) {
   EXPECT_EQ(stats.layers()[0].counts, (std::vector<int64_t>{0, 0, 0}));
 }
 
-TEST(Routing, StrategyNames) {
-  for (const char* name : {"topk", "switch", "expert1"})
-    EXPECT_STREQ(Name(*ParseRoutingStrategy(name)), name);
-  EXPECT_EQ(ParseRoutingStrategy("random"), std::nullopt);
+TEST(Routing, StrategiesAreFoundByName) {
+  EXPECT_EQ(RoutingStrategies().front(), RoutingPolicy{}.strategy);
+  for (const RoutingStrategy* strategy : RoutingStrategies())
+    EXPECT_EQ(FindRoutingStrategy(strategy->name()), strategy);
+  EXPECT_EQ(FindRoutingStrategy("random"), nullptr);
+}
+
+// What a rule says about itself, held against what it does: a row routed alone and among others that crowd
+// it.
+TEST(Routing, OnlyRulesThatSaySoDependOnTheirStep) {
+  std::vector<float> crowd;
+  for (int t = 0; t < 8; ++t) crowd.insert(crowd.end(), {4.0f, 3.0f, 2.0f, 1.0f});
+  const std::vector<float> alone(crowd.end() - 4, crowd.end());
+  for (const RoutingStrategy* strategy : RoutingStrategies()) {
+    for (const bool capacity : {false, true}) {
+      RoutingPolicy policy;
+      policy.strategy = strategy;
+      if (capacity) policy.capacity_factor = 1.0;
+      const Routed together = RouteAll(policy, 2, crowd, 4), single = RouteAll(policy, 2, alone, 4);
+      const std::vector<int32_t> last(together.experts.end() - together.stride, together.experts.end());
+      EXPECT_EQ(last != single.experts, strategy->DependsOnStep(policy)) << strategy->name() << capacity;
+      EXPECT_TRUE(strategy->uses_capacity() || !strategy->DependsOnStep(policy)) << strategy->name();
+    }
+  }
 }
 
 }  // namespace

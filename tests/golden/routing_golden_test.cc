@@ -50,7 +50,7 @@ TEST_P(RoutingGolden, LogitsAndCountsOfBothExecutors) {
 
   Request request;
   request.prompt = prompt;
-  request.routing.strategy = *ParseRoutingStrategy(c["strategy"].get<std::string>());
+  request.routing.strategy = FindRoutingStrategy(c["strategy"].get<std::string>());
   if (!c["capacity_factor"].is_null()) request.routing.capacity_factor = c["capacity_factor"].get<double>();
   if (!c["experts_per_token"].is_null()) request.routing.experts_per_token = c["experts_per_token"];
   if (!c["num_experts"].is_null()) request.routing.num_experts = c["num_experts"];

@@ -252,7 +252,7 @@ TEST_P(CpuExecutorTest, BitsDoNotDependOnChunksBatchMatesOrderOrThreads) {
 TEST_P(CpuExecutorTest, PoliciesOfBatchMatesDoNotMeet) {
   const TestModel& model = *Models()[0].model;
   auto expected = ThreeSequences(model.config.vocab_size), actual = expected;
-  actual[1].policy.strategy = RoutingStrategy::kExpert1;
+  actual[1].policy.strategy = FindRoutingStrategy("expert1");
   actual[2].policy.experts_per_token = 4;
   const auto executor = Make(model, CpuPrecision::kBf16);
   TestBatcher expected_batcher(*executor, expected);
