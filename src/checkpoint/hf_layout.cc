@@ -1,11 +1,10 @@
 #include "checkpoint/hf_layout.h"
 
-#include <fmt/core.h>
-
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "checkpoint/json_file.h"
-#include "tensor/mxfp4.h"
+#include "checkpoint/tensor_layout.h"
 
 namespace oxidized {
 namespace {
@@ -16,35 +15,9 @@ using Json = nlohmann::ordered_json;
 
 std::vector<TensorSpec> PublishedTensors(const ModelConfig& c) {
   std::vector<TensorSpec> tensors;
-  const auto bf16 = [&](std::string name, std::vector<int64_t> shape) {
-    tensors.push_back({std::move(name), DType::kBF16, std::move(shape)});
-  };
-  const auto experts = [&](const std::string& name, int64_t rows, int64_t cols) {
-    const int64_t groups = cols / kMxfp4BlockElements;
-    tensors.push_back({name + "_blocks", DType::kU8, {c.num_experts, rows, groups, kMxfp4BlockBytes}});
-    tensors.push_back({name + "_scales", DType::kU8, {c.num_experts, rows, groups}});
-    bf16(name + "_bias", {c.num_experts, rows});
-  };
-  bf16("model.embed_tokens.weight", {c.vocab_size, c.hidden_size});
-  for (int32_t n = 0; n < c.num_layers; ++n) {
-    const std::string layer = fmt::format("model.layers.{}.", n);
-    const auto linear = [&](const char* name, int64_t rows, int64_t cols) {
-      bf16(layer + name + ".weight", {rows, cols});
-      bf16(layer + name + ".bias", {rows});
-    };
-    bf16(layer + "input_layernorm.weight", {c.hidden_size});
-    linear("self_attn.q_proj", c.query_width(), c.hidden_size);
-    linear("self_attn.k_proj", c.kv_width(), c.hidden_size);
-    linear("self_attn.v_proj", c.kv_width(), c.hidden_size);
-    linear("self_attn.o_proj", c.hidden_size, c.query_width());
-    bf16(layer + "self_attn.sinks", {c.num_heads});
-    bf16(layer + "post_attention_layernorm.weight", {c.hidden_size});
-    linear("mlp.router", c.num_experts, c.hidden_size);
-    experts(layer + "mlp.experts.gate_up_proj", int64_t{2} * c.expert_width, c.hidden_size);
-    experts(layer + "mlp.experts.down_proj", c.hidden_size, c.expert_width);
+  for (LayoutTensor& tensor : LayoutOf(c, CheckpointFormat::kHuggingFace, {})) {
+    tensors.push_back(std::move(tensor.spec));
   }
-  bf16("model.norm.weight", {c.hidden_size});
-  bf16("lm_head.weight", {c.vocab_size, c.hidden_size});
   return tensors;
 }
 
@@ -84,9 +57,11 @@ std::string PublishedConfigJson(const ModelConfig& c) {
       {"beta_fast", c.rope.beta_fast}, {"beta_slow", c.rope.beta_slow},
       {"factor", c.rope.factor},       {"original_max_position_embeddings", c.rope.original_context},
       {"rope_type", "yarn"},           {"truncate", c.rope.truncate}};
+  if (c.rope.attention_factor != 0.0) config["rope_scaling"]["attention_factor"] = c.rope.attention_factor;
   config["rope_theta"] = c.rope.theta;
   config["router_aux_loss_coef"] = 0.9;
   config["sliding_window"] = c.sliding_window;
+  if (c.swiglu_alpha != ModelConfig{}.swiglu_alpha) config["swiglu_alpha"] = ShortestDecimal(c.swiglu_alpha);
   config["swiglu_limit"] = ShortestDecimal(c.swiglu_limit);
   config["tie_word_embeddings"] = false;
   config["transformers_version"] = "4.55.0.dev0";

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/hf_writer.h"
+#include "checkpoint/writer.h"
 #include "model/model_config.h"
 
 namespace oxidized {
