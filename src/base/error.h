@@ -23,6 +23,7 @@ enum class ErrorKind {
   kCutBeforeAnswer = 6,  // the token limit ended the generation inside the reasoning
   kRequestFailed = 7,    // the engine ended the request (non-finite logits, executor failure)
   kUnsupported = 8,      // a valid wish that this build or version cannot fulfil
+  kNetwork = 9,          // a download: the hub cannot be reached, refuses, or sends what it should not
 };
 
 class Error : public std::runtime_error {
