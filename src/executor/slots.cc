@@ -5,14 +5,6 @@
 #include "base/error.h"
 
 namespace oxidized {
-namespace {
-
-int32_t SequenceOfRow(const StepBatch& batch, int32_t row) {
-  const auto after = std::upper_bound(batch.query_start.begin(), batch.query_start.end(), row);
-  return static_cast<int32_t>(after - batch.query_start.begin()) - 1;
-}
-
-}  // namespace
 
 Slots::Slots(int32_t max_sequences, int32_t vocab_size)
     : vocab_size_(vocab_size), slots_(static_cast<size_t>(max_sequences)) {}
@@ -43,7 +35,7 @@ void Slots::Sample(const StepBatch& batch, const std::function<std::span<const f
   out.resize(batch.samples.size());
   for (size_t i = 0; i < batch.samples.size(); ++i) {
     const SampleSpec& spec = batch.samples[i];
-    const int32_t sequence = SequenceOfRow(batch, spec.row);
+    const int32_t sequence = batch.SequenceOf(spec.row);
     Slot& slot = slots_[static_cast<size_t>(batch.slot[static_cast<size_t>(sequence)])];
     const int64_t position = batch.positions[static_cast<size_t>(spec.row)] + 1;
     sampler_.Sample(logits_of(i), spec.params != nullptr ? *spec.params : kGreedy, spec.mask, &slot.history,

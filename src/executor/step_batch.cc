@@ -1,14 +1,23 @@
 #include "executor/step_batch.h"
 
+#include <algorithm>
+
 namespace oxidized {
 
-void RoutingObservation::Resize(int32_t layers, int32_t tokens, int32_t row_stride) {
+int32_t StepBatch::SequenceOf(int64_t row) const {
+  const auto after = std::upper_bound(query_start.begin(), query_start.end(), static_cast<int32_t>(row));
+  return static_cast<int32_t>(after - query_start.begin()) - 1;
+}
+
+void RoutingObservation::Resize(int32_t layers, int32_t tokens, int32_t row_stride, int32_t router_width) {
   stride = row_stride;
   const auto rows = static_cast<size_t>(layers) * static_cast<size_t>(tokens);
   experts.resize(rows * static_cast<size_t>(stride));
   weights.resize(rows * static_cast<size_t>(stride));
   dropped.resize(rows);
   rerouted.resize(rows);
+  logits_width = router_width;
+  logits.resize(rows * static_cast<size_t>(router_width));
 }
 
 RoutedRows RoutingObservation::Rows(int32_t layer, int32_t tokens, int32_t begin, int32_t end) {
@@ -18,6 +27,12 @@ RoutedRows RoutingObservation::Rows(int32_t layer, int32_t tokens, int32_t begin
   return {stride, std::span(experts).subspan(row * width, count * width),
           std::span(weights).subspan(row * width, count * width), std::span(dropped).subspan(row, count),
           std::span(rerouted).subspan(row, count)};
+}
+
+std::span<float> RoutingObservation::Logits(int32_t layer, int32_t tokens, int32_t begin, int32_t end) {
+  const size_t row = static_cast<size_t>(layer) * static_cast<size_t>(tokens) + static_cast<size_t>(begin);
+  const auto width = static_cast<size_t>(logits_width);
+  return std::span(logits).subspan(row * width, static_cast<size_t>(end - begin) * width);
 }
 
 }  // namespace oxidized

@@ -60,23 +60,30 @@ struct StepBatch {
   std::span<const SampleSpec> samples;
   std::span<LogitsSink* const> logits;  // [S] or empty; a sequence's sink gets all its rows
   TapSink* taps = nullptr;
+  bool router_logits = false;  // whether the observation shall hold the routers' logits too
 
   int32_t num_tokens() const { return static_cast<int32_t>(token_ids.size()); }
   int32_t num_sequences() const { return static_cast<int32_t>(context_len.size()); }
+  int32_t SequenceOf(int64_t row) const;
 };
 
-// What the routers of one step chose: arrays over [L, T, stride] (experts, weights) and [L, T] (dropped,
-// rerouted).
+// What the routers of one step chose: arrays over [L, T, stride] (experts, weights), [L, T] (dropped,
+// rerouted) and, if StepBatch::router_logits asked for it, [L, T, E] (logits, bias included; else empty).
 struct RoutingObservation {
   int32_t stride = 0;
   std::vector<int32_t> experts;
   std::vector<float> weights;
   std::vector<uint8_t> dropped;
   std::vector<uint8_t> rerouted;
+  std::vector<float> logits;
+  int32_t logits_width = 0;
 
-  void Resize(int32_t layers, int32_t tokens, int32_t row_stride);
+  // `router_width`: E if the logits are wanted, else 0.
+  void Resize(int32_t layers, int32_t tokens, int32_t row_stride, int32_t router_width = 0);
   // The rows [begin, end) of one layer of a step with `tokens` rows.
   RoutedRows Rows(int32_t layer, int32_t tokens, int32_t begin, int32_t end);
+  // The same of the logits: [end - begin, E], or empty.
+  std::span<float> Logits(int32_t layer, int32_t tokens, int32_t begin, int32_t end);
 };
 
 // Time, bytes and operations of one stage, summed over the layers of a step.

@@ -4,7 +4,10 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "executor/cpu/cpu_experts.h"
+#include "executor/cpu/cpu_logits.h"
 #include "executor/cpu/cpu_memory.h"
+#include "executor/cpu/cpu_products.h"
 #include "executor/cpu/expert_groups.h"
 #include "executor/cpu/stage_clock.h"
 #include "executor/slots.h"
@@ -16,11 +19,8 @@
 namespace oxidized {
 namespace {
 
-using DenseProduct = void (*)(const DenseArgs&, int64_t, int64_t);
-using ExpertProduct = void (*)(const ExpertArgs&, int64_t, int64_t);
 using AttentionKernel = void (*)(const AttentionArgs&);
 
-constexpr int64_t kRowGranule = 4;  // weight rows are cut between threads at multiples of a register tile
 constexpr int64_t kLeastLogitRows = 32;  // rows of logits made in one pass over the unembedding
 
 struct PrecisionRow {
@@ -36,22 +36,6 @@ constexpr PrecisionRow kPrecisions[] = {
 };
 const PrecisionRow& RowOf(CpuPrecision precision) { return kPrecisions[static_cast<size_t>(precision)]; }
 
-// bf16 memory only where the tier multiplies it directly and every weight has such a product.
-XFormat ChooseXFormat(CpuPrecision precision, const CpuKernels& kernels, const WeightsView& weights) {
-  const Rounding rounding = RowOf(precision).rounding;
-  bool native =
-      rounding == Rounding::kBf16 && kernels.native_bf16 && weights.unembedding.dtype == DType::kBF16;
-  for (const LayerWeights& layer : weights.layers) {
-    for (const MatrixView* m : {&layer.q, &layer.k, &layer.v, &layer.o})
-      native = native && m->dtype == DType::kBF16;
-    for (const auto* experts : {&layer.gate_up, &layer.down}) {
-      for (const ExpertView& e : *experts) native = native && e.layout == ExpertLayout::kMxfp4;
-    }
-  }
-  return {native ? XType::kBf16 : XType::kF32, rounding};
-}
-
-int64_t Bytes(const MatrixView& m) { return m.rows * m.cols * Bits(m.dtype) / 8; }
 int64_t Macs(const MatrixView& m) { return m.rows * m.cols; }
 
 class CpuExecutor final : public Executor {
@@ -63,13 +47,18 @@ class CpuExecutor final : public Executor {
         layout_(config),
         info_(DeriveInfo(config, layout_, options.limits)),
         rope_(ComputeRopeFrequencies(config.rope, config.head_dim)),
-        x_format_(ChooseXFormat(options.precision, kernels_, weights)),
+        x_format_(ChooseXFormat(RowOf(options.precision).rounding, kernels_, weights)),
         kv_type_(RowOf(options.precision).kv_type),
-        logit_rows_(std::max<int64_t>(kLeastLogitRows, options.limits.max_sequences)),
         final_norm_(Widened(weights.final_norm, kernels_)),
         slots_(options.limits.max_sequences, config.vocab_size),
-        act_(config, options.limits, x_format_, logit_rows_),
-        team_(options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads()) {
+        act_(config, options.limits, x_format_),
+        team_(options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads()),
+        experts_(config_, kernels_, x_format_, team_),
+        logits_(weights.unembedding, kernels_, x_format_.type,
+                std::max<int64_t>(kLeastLogitRows, options.limits.max_sequences), team_),
+        scratch_stride_((AttentionScratchFloats(config.head_dim) + 15) / 16 * 16),
+        scratch_("kernel scratch", MemoryClass::kActivations,
+                 static_cast<size_t>(scratch_stride_ * team_.size())) {
     info_.name = "cpu";
     info_.device =
         fmt::format("CPU, {}, {} {}", kernels_.name, team_.size(), team_.size() == 1 ? "thread" : "threads");
@@ -82,12 +71,6 @@ class CpuExecutor final : public Executor {
     attend_ = kv_type_ == DType::kF32    ? kernels_.f32_f32kv_attention
               : kv_type_ == DType::kBF16 ? kernels_.f32_bf16kv_attention
                                          : kernels_.f32_f16kv_attention;
-    const auto scratch_floats =
-        std::max(AttentionScratchFloats(config.head_dim),
-                 ExpertScratchBytes(std::max(config.hidden_size, config.expert_width)) / 4);
-    scratch_stride_ = (scratch_floats + 15) / 16 * 16;
-    scratch_ = AlignedBuffer<float>("kernel scratch", MemoryClass::kActivations,
-                                    static_cast<size_t>(scratch_stride_ * team_.size()));
   }
 
   const ExecutorInfo& Info() const override { return info_; }
@@ -134,15 +117,15 @@ class CpuExecutor final : public Executor {
       Show(batch, tap::kMlpNorm, layer, act_.normed, config_.hidden_size);
       RouteRows(batch, layer, w, v);
       Show(batch, tap::kRouterLogits, layer, act_.router, config_.num_experts);
-      GateUp(batch, w);
-      Down(batch, w);
+      GateUp(w);
+      Down(w);
       Combine(batch, layer);
       Show(batch, tap::kMoeOut, layer, act_.delta, config_.hidden_size);
       Show(batch, tap::kResidual, layer, act_.residual, config_.hidden_size);
     }
     Norm(batch, final_norm_);
     Show(batch, tap::kFinalNorm, -1, act_.normed, config_.hidden_size);
-    Unembed(batch);
+    logits_.Run(batch, NormedX(), slots_, clock_, result_.samples);
     clock_.Report(result_.stages);
   }
 
@@ -154,7 +137,8 @@ class CpuExecutor final : public Executor {
     for (const RoutingPolicy& policy : batch.policies) {
       ranks = std::max(ranks, ExpertsPerToken(policy, config_.experts_per_token));
     }
-    result_.routing.Resize(config_.num_layers, batch.num_tokens(), ranks);
+    result_.routing.Resize(config_.num_layers, batch.num_tokens(), ranks,
+                           batch.router_logits ? config_.num_experts : 0);
     act_.FitRanks(config_, info_.max_step_tokens, x_format_, ranks);
     const int64_t m = config_.hidden_size, pairs = config_.head_dim / 2;
     ForRows(batch, [&](int64_t t) {
@@ -184,7 +168,7 @@ class CpuExecutor final : public Executor {
       Project(batch, NormedX(), w.k, v.k_bias.data(), Key(batch), worker, workers);
       Project(batch, NormedX(), w.v, v.v_bias.data(), Value(batch), worker, workers);
     });
-    clock_.End(CpuStage::kQkv, Bytes(w.q) + Bytes(w.k) + Bytes(w.v),
+    clock_.End(CpuStage::kQkv, w.q.bytes() + w.k.bytes() + w.v.bytes(),
                2 * batch.num_tokens() * (Macs(w.q) + Macs(w.k) + Macs(w.v)));
   }
 
@@ -230,7 +214,7 @@ class CpuExecutor final : public Executor {
                  .head_dim = config_.head_dim,
                  .kv = kv_[group].Part(0, layout_.index_in_group[static_cast<size_t>(layer)], g),
                  .block_bytes = kv_[group].block_bytes(),
-                 .block_ids = BlockIds(batch.kv[group], SequenceOf(batch, t), first),
+                 .block_ids = BlockIds(batch.kv[group], batch.SequenceOf(t), first),
                  .first = first,
                  .last = last,
                  .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(d))),
@@ -259,7 +243,7 @@ class CpuExecutor final : public Executor {
       team_.Barrier();
       AddDelta(batch, worker, workers);
     });
-    clock_.End(CpuStage::kOut, Bytes(w.o), 2 * batch.num_tokens() * Macs(w.o));
+    clock_.End(CpuStage::kOut, w.o.bytes(), 2 * batch.num_tokens() * Macs(w.o));
   }
 
   // The router works in f32 whatever the precision. Routing goes sequence by sequence: batch mates never
@@ -277,7 +261,7 @@ class CpuExecutor final : public Executor {
                          .x_rows = nullptr};
     team_.Run([&](int worker, int workers) {
       const Share share = ShareOf(experts, kRowGranule, worker, workers);
-      ProductFor(w.router.dtype, XType::kF32)(args, share.begin, share.end);
+      DenseProductFor(kernels_, w.router.dtype, XType::kF32)(args, share.begin, share.end);
     });
     for (int32_t s = 0; s < batch.num_sequences(); ++s) {
       const int32_t begin = batch.query_start[static_cast<size_t>(s)],
@@ -287,58 +271,24 @@ class CpuExecutor final : public Executor {
                                        static_cast<size_t>((end - begin) * experts)),
             experts, result_.routing.Rows(layer, rows, begin, end));
     }
+    if (batch.router_logits) {
+      const std::span<float> kept = result_.routing.Logits(layer, rows, 0, rows);
+      std::copy_n(act_.router.data(), kept.size(), kept.begin());
+    }
     groups_.Build(result_.routing.Rows(layer, rows, 0, rows), experts);
-    clock_.End(CpuStage::kRouter, Bytes(w.router), 2 * rows * Macs(w.router));
+    clock_.End(CpuStage::kRouter, w.router.bytes(), 2 * rows * Macs(w.router));
   }
 
   // gated = SwiGLU(normed W1 + bias) of every (token, rank), each expert's weights read once.
-  void GateUp(const StepBatch&, const LayerWeights& w) {
-    const ExpertArgs args{.x = NormedX(),
-                          .ldx = PaddedX(config_.hidden_size),
-                          .y = act_.gated.data(),
-                          .ldy = PaddedX(config_.expert_width),
-                          .out = x_format_,
-                          .alpha = config_.swiglu_alpha,
-                          .limit = config_.swiglu_limit};
-    clock_.End(CpuStage::kGateUp, RunExperts(w.gate_up, args, /*gate_up=*/true),
-               2 * groups_.choices() * w.gate_up[0].rows * w.gate_up[0].cols);
+  void GateUp(const LayerWeights& w) {
+    const ExpertCost cost = experts_.GateUp(w.gate_up, groups_.groups(), NormedX(), act_.gated.data());
+    clock_.End(CpuStage::kGateUp, cost.bytes, cost.flops);
   }
 
   // parts = gated W2 + bias of every (token, rank).
-  void Down(const StepBatch&, const LayerWeights& w) {
-    const ExpertArgs args{.x = act_.gated.data(),
-                          .ldx = PaddedX(config_.expert_width),
-                          .y = act_.parts.data(),
-                          .ldy = config_.hidden_size};
-    clock_.End(CpuStage::kDown, RunExperts(w.down, args, /*gate_up=*/false),
-               2 * groups_.choices() * w.down[0].rows * w.down[0].cols);
-  }
-
-  // Every thread does its share of every expert's rows. Returns the bytes of the experts used.
-  int64_t RunExperts(const std::vector<ExpertView>& experts, const ExpertArgs& common, bool gate_up) {
-    team_.Run([&](int worker, int workers) {
-      for (const ExpertGroups::Group& group : groups_.groups()) {
-        const ExpertView& e = experts[static_cast<size_t>(group.expert)];
-        ExpertArgs args = common;
-        args.x_rows = gate_up ? group.tokens.data() : group.places.data();
-        args.y_rows = group.places.data();
-        args.blocks = e.values;
-        args.scales = e.scales;
-        args.value_type = e.dtype;
-        args.bias = e.bias.data;
-        args.bias_type = e.bias.dtype;
-        args.tokens = static_cast<int64_t>(group.places.size());
-        args.n = e.rows;
-        args.k = e.cols;
-        args.scratch = Scratch(worker);
-        const Share share = ShareOf(e.rows, kRowGranule, worker, workers);
-        ExpertProductFor(e.layout, gate_up)(args, share.begin, share.end);
-      }
-    });
-    int64_t bytes = 0;
-    for (const ExpertGroups::Group& group : groups_.groups())
-      bytes += experts[static_cast<size_t>(group.expert)].bytes();
-    return bytes;
+  void Down(const LayerWeights& w) {
+    const ExpertCost cost = experts_.Down(w.down, groups_.groups(), act_.gated.data(), act_.parts.data());
+    clock_.End(CpuStage::kDown, cost.bytes, cost.flops);
   }
 
   // delta = sum of a token's experts in rank order; residual += delta
@@ -357,77 +307,6 @@ class CpuExecutor final : public Executor {
     clock_.End(CpuStage::kCombine);
   }
 
-  // Logits of the rows that somebody asked for, a bounded number at a time: to the sinks, then to the
-  // sampler.
-  void Unembed(const StepBatch& batch) {
-    FindWantedRows(batch);
-    const int64_t v = config_.vocab_size;
-    const bool keep =
-        static_cast<int64_t>(wanted_.size()) > logit_rows_;  // the sampler needs rows of several passes
-    std::vector<float> shown;
-    for (size_t first = 0; first < wanted_.size(); first += static_cast<size_t>(logit_rows_)) {
-      const size_t count = std::min(wanted_.size() - first, static_cast<size_t>(logit_rows_));
-      const MatrixView& w = weights_.unembedding;
-      const DenseArgs args{.x = NormedX(),
-                           .ldx = PaddedX(w.cols),
-                           .w = w.data,
-                           .bias = nullptr,
-                           .y = act_.logits.data(),
-                           .ldy = v,
-                           .tokens = static_cast<int64_t>(count),
-                           .k = w.cols,
-                           .x_rows = wanted_.data() + first};
-      team_.Run([&](int worker, int workers) {
-        const Share share = ShareOf(v, kRowGranule, worker, workers);
-        ProductFor(w.dtype, x_format_.type)(args, share.begin, share.end);
-      });
-      clock_.End(CpuStage::kUnembed, Bytes(w), 2 * static_cast<int64_t>(count) * Macs(w));
-      for (size_t i = 0; i < count; ++i) {
-        const int32_t t = wanted_[first + i];
-        const std::span<const float> row(act_.logits.data() + static_cast<int64_t>(i) * v,
-                                         static_cast<size_t>(v));
-        LogitsSink* sink =
-            batch.logits.empty() ? nullptr : batch.logits[static_cast<size_t>(SequenceOf(batch, t))];
-        if (sink != nullptr) sink->Row(batch.positions[static_cast<size_t>(t)], row);
-        if (keep && IsSampled(batch, t)) kept_logits_.insert(kept_logits_.end(), row.begin(), row.end());
-        if (batch.taps != nullptr) shown.insert(shown.end(), row.begin(), row.end());
-      }
-    }
-    if (batch.taps != nullptr) batch.taps->Tap(tap::kLogits, -1, shown, v);
-    slots_.Sample(batch, [this](size_t i) { return LogitsOfSample(i); }, result_.samples);
-    kept_logits_.clear();
-    clock_.End(CpuStage::kSample);
-  }
-
-  void FindWantedRows(const StepBatch& batch) {
-    wanted_.clear();
-    for (size_t s = 0; s < batch.logits.size(); ++s) {
-      if (batch.logits[s] == nullptr) continue;
-      for (int32_t t = batch.query_start[s]; t < batch.query_start[s + 1]; ++t) wanted_.push_back(t);
-    }
-    sampled_rows_.clear();
-    for (const SampleSpec& spec : batch.samples) sampled_rows_.push_back(spec.row);
-    sample_row_.assign(sampled_rows_.begin(), sampled_rows_.end());
-    std::sort(sampled_rows_.begin(), sampled_rows_.end());
-    sampled_rows_.erase(std::unique(sampled_rows_.begin(), sampled_rows_.end()), sampled_rows_.end());
-    wanted_.insert(wanted_.end(), sampled_rows_.begin(), sampled_rows_.end());
-    std::sort(wanted_.begin(), wanted_.end());
-    wanted_.erase(std::unique(wanted_.begin(), wanted_.end()), wanted_.end());
-  }
-
-  bool IsSampled(const StepBatch&, int32_t t) const {
-    return std::binary_search(sampled_rows_.begin(), sampled_rows_.end(), t);
-  }
-
-  std::span<const float> LogitsOfSample(size_t i) const {
-    const auto v = static_cast<size_t>(config_.vocab_size);
-    const bool kept = !kept_logits_.empty();
-    const std::vector<int32_t>& rows = kept ? sampled_rows_ : wanted_;
-    const auto at =
-        static_cast<size_t>(std::lower_bound(rows.begin(), rows.end(), sample_row_[i]) - rows.begin());
-    return {(kept ? kept_logits_.data() : act_.logits.data()) + at * v, v};
-  }
-
   // --- Parts shared by the stages.
 
   // body(t) for every row of the batch, divided between the threads.
@@ -440,7 +319,7 @@ class CpuExecutor final : public Executor {
   }
   template <typename Body>
   void ForRowsOfSequences(const StepBatch& batch, Body body) {
-    ForRows(batch, [&](int64_t t) { body(SequenceOf(batch, t), t); });
+    ForRows(batch, [&](int64_t t) { body(batch.SequenceOf(t), t); });
   }
 
   // A thread's share of y = x W + bias for all rows of the batch; y rows lie W.rows apart.
@@ -456,7 +335,7 @@ class CpuExecutor final : public Executor {
                          .tokens = batch.num_tokens(),
                          .k = w.cols,
                          .x_rows = nullptr};
-    ProductFor(w.dtype, x_format_.type)(args, share.begin, share.end);
+    DenseProductFor(kernels_, w.dtype, x_format_.type)(args, share.begin, share.end);
   }
 
   void AddDelta(const StepBatch& batch, int worker, int workers) {
@@ -466,26 +345,6 @@ class CpuExecutor final : public Executor {
                      (share.end - share.begin) * m);
   }
 
-  DenseProduct ProductFor(DType w, XType x) const {
-    if (x == XType::kBf16) return kernels_.bf16_bf16w_matmul;
-    return w == DType::kF32   ? kernels_.f32_f32w_matmul
-           : w == DType::kF16 ? kernels_.f32_f16w_matmul
-                              : kernels_.f32_bf16w_matmul;
-  }
-  ExpertProduct ExpertProductFor(ExpertLayout layout, bool gate_up) const {
-    if (layout == ExpertLayout::kTransposed) {
-      return gate_up ? kernels_.f32_transposedw_moe_gate_up : kernels_.f32_transposedw_moe_down;
-    }
-    if (x_format_.type == XType::kBf16)
-      return gate_up ? kernels_.bf16_mxfp4w_moe_gate_up : kernels_.bf16_mxfp4w_moe_down;
-    return gate_up ? kernels_.f32_mxfp4w_moe_gate_up : kernels_.f32_mxfp4w_moe_down;
-  }
-
-  static int32_t SequenceOf(const StepBatch& batch, int64_t t) {
-    const auto after =
-        std::upper_bound(batch.query_start.begin(), batch.query_start.end(), static_cast<int32_t>(t));
-    return static_cast<int32_t>(after - batch.query_start.begin()) - 1;
-  }
   static int64_t FirstVisible(int64_t position, int32_t window) {
     return window > 0 ? std::max<int64_t>(0, position - window + 1) : 0;
   }
@@ -533,7 +392,6 @@ class CpuExecutor final : public Executor {
   const RopeFrequencies rope_;
   const XFormat x_format_;
   const DType kv_type_;
-  const int64_t logit_rows_;
   AttentionKernel attend_ = nullptr;
   const std::vector<float> final_norm_;
   std::vector<CpuLayerVectors> vectors_;
@@ -541,13 +399,14 @@ class CpuExecutor final : public Executor {
   CpuActivations act_;
   std::vector<CpuKvGroup> kv_;
   ThreadTeam team_;
-  AlignedBuffer<float> scratch_;
-  int64_t scratch_stride_ = 0;  // floats of one thread
+  CpuExperts experts_;
+  CpuLogits logits_;
+  const int64_t scratch_stride_;  // floats of one thread
+  AlignedBuffer<float> scratch_;  // of the attention kernel
 
   ExpertGroups groups_;
   StageClock clock_;
-  std::vector<int32_t> ids_, wanted_, sampled_rows_, sample_row_;
-  std::vector<float> kept_logits_;
+  std::vector<int32_t> ids_;
   StepResult result_;
   uint64_t last_ticket_ = 0;
 };

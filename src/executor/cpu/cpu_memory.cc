@@ -24,8 +24,7 @@ AlignedBuffer<std::byte> XRows(int64_t rows, int64_t n, XFormat format) {
 
 }  // namespace
 
-CpuActivations::CpuActivations(const ModelConfig& c, const ExecutorLimits& limits, XFormat format,
-                               int64_t logit_rows) {
+CpuActivations::CpuActivations(const ModelConfig& c, const ExecutorLimits& limits, XFormat format) {
   const int64_t t = limits.max_step_tokens, m = c.hidden_size;
   residual = Activation<float>(t * m);
   normed = Activation<float>(t * m);
@@ -37,7 +36,6 @@ CpuActivations::CpuActivations(const ModelConfig& c, const ExecutorLimits& limit
   router = Activation<float>(t * c.num_experts);
   cos = Activation<float>(t * (c.head_dim / 2));
   sin = Activation<float>(t * (c.head_dim / 2));
-  logits = Activation<float>(logit_rows * c.vocab_size);
   FitRanks(c, t, format, c.experts_per_token);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "executor/cpu/cpu_products.h"
 #include "executor/limits.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "model/weights.h"
@@ -26,18 +27,14 @@ struct CpuActivations {
   AlignedBuffer<float> delta;      // [T, M] what a sub-layer adds to the residual
   AlignedBuffer<float> router;     // [T, E]
   AlignedBuffer<float> cos, sin;   // [T, D/2]
-  AlignedBuffer<float> logits;     // [logit rows, V]
   AlignedBuffer<std::byte> gated;  // [T * ranks, F] in XFormat
   AlignedBuffer<float> parts;      // [T * ranks, M] each chosen expert's output
   int32_t ranks = 0;
 
-  CpuActivations(const ModelConfig& config, const ExecutorLimits& limits, XFormat format, int64_t logit_rows);
+  CpuActivations(const ModelConfig& config, const ExecutorLimits& limits, XFormat format);
   // Room for `ranks` experts a token; allocates only when it grows.
   void FitRanks(const ModelConfig& config, int64_t max_step_tokens, XFormat format, int32_t wanted);
 };
-
-inline int64_t PaddedX(int64_t n) { return (n + kXPad - 1) / kXPad * kXPad; }
-inline int64_t ElementBytes(XFormat format) { return format.type == XType::kF32 ? 4 : 2; }
 
 // Paged KV of one group of layers: [blocks][layers][G] parts of KvHeadElements(D) elements
 // (kernels/cpu/cpu_kernels.h).

@@ -89,8 +89,12 @@ struct TestModel {
     return {Values(rows * cols, dense_, 0.0f, scale), dense_, rows, cols};
   }
   ExpertView Expert(int64_t rows, int64_t cols) {
-    ExpertView e{
-        .layout = layout_, .dtype = dense_, .bias = Vector(rows, 0.0f, 0.2f), .rows = rows, .cols = cols};
+    ExpertView e{.layout = layout_,
+                 .dtype = dense_,
+                 .bias = Vector(rows, 0.0f, 0.2f),
+                 .up_bias = {},
+                 .rows = rows,
+                 .cols = cols};
     if (layout_ == ExpertLayout::kTransposed) {
       e.values = Values(rows * cols, dense_, 0.0f, 0.15f);
       return e;
