@@ -19,3 +19,16 @@ void UnmapPages(void* data, size_t bytes) noexcept {
 }
 
 }  // namespace oxidized::internal
+
+namespace oxidized {
+
+void AdviseHugePages(void* data, size_t bytes) noexcept {
+#ifdef MADV_HUGEPAGE
+  if (data != nullptr) ::madvise(data, bytes, MADV_HUGEPAGE);
+#else
+  static_cast<void>(data);
+  static_cast<void>(bytes);
+#endif
+}
+
+}  // namespace oxidized

@@ -18,6 +18,9 @@ void* MapPages(size_t bytes);  // throws Error(kNoMemory); nullptr for 0 bytes
 void UnmapPages(void* data, size_t bytes) noexcept;
 }  // namespace internal
 
+// Large pages for a range that will be used whole, if the system has them. Only a matter of speed.
+void AdviseHugePages(void* data, size_t bytes) noexcept;
+
 template <typename T>
 class AlignedBuffer {
   static_assert(std::is_trivially_copyable_v<T>);

@@ -28,6 +28,8 @@ const char* Name(MemoryClass memory_class) {
       return "mapped";
     case MemoryClass::kWeights:
       return "weights";
+    case MemoryClass::kExperts:
+      return "experts";
     case MemoryClass::kKv:
       return "kv";
     case MemoryClass::kActivations:

@@ -10,7 +10,7 @@
 
 namespace oxidized {
 
-enum class MemoryClass : uint8_t { kMapped, kWeights, kKv, kActivations, kTokenizer, kOther };
+enum class MemoryClass : uint8_t { kMapped, kWeights, kExperts, kKv, kActivations, kTokenizer, kOther };
 const char* Name(MemoryClass memory_class);
 
 struct MemoryEntry {

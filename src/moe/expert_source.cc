@@ -3,6 +3,7 @@
 namespace oxidized {
 
 ResidentExperts::ResidentExperts(const WeightsView& weights) : weights_(weights) {
+  if (!weights.layers.empty()) ready_.reserve(weights.layers.front().gate_up.size());
   for (const LayerWeights& layer : weights.layers) last_use_.emplace_back(layer.gate_up.size(), 0);
 }
 
@@ -12,8 +13,8 @@ void ResidentExperts::Request(int32_t layer, std::span<const int32_t> experts) {
   ready_.clear();
   for (const int32_t expert : experts) {
     const auto e = static_cast<size_t>(expert);
-    ready_.push_back({static_cast<int32_t>(ready_.size()), &weights_.layers[l].gate_up[e],
-                      &weights_.layers[l].down[e]});
+    ready_.push_back(
+        {static_cast<int32_t>(ready_.size()), &weights_.layers[l].gate_up[e], &weights_.layers[l].down[e]});
     last_use_[l][e] = steps_;
   }
   taken_ = false;
