@@ -61,6 +61,7 @@ struct Engine::BatchBuffers {
   std::vector<Group> groups;
   std::vector<BlockTables> kv;
   TapSink* taps = nullptr;
+  bool router_logits = false;
 
   void Clear(size_t num_groups) {
     for (auto* v : {&token_ids, &query_start, &slot}) v->clear();
@@ -78,6 +79,7 @@ struct Engine::BatchBuffers {
     }
     query_start.push_back(0);
     taps = nullptr;
+    router_logits = false;
   }
 
   void Add(const ScheduledRows& scheduled) {
@@ -102,6 +104,8 @@ struct Engine::BatchBuffers {
     }
     logits.push_back(s.logits.get());
     if (s.request.taps != nullptr) taps = s.request.taps;
+    for (const RoutingObserver* observer : s.request.routing_observers)
+      router_logits |= observer->wants_logits();
 
     for (int64_t p = s.computed; s.request.score_prompt && p < end; ++p) {
       if (p + 1 >= s.prompt_tokens() || p < s.observed) continue;
@@ -121,7 +125,7 @@ struct Engine::BatchBuffers {
     kv.clear();
     for (const Group& group : groups) kv.push_back({group.offsets, group.first_position, group.block_ids});
     return {token_ids, positions, query_start, context_len, slot, policy,
-            policies,  kv,        samples,     logits,      taps};
+            policies,  kv,        samples,     logits,      taps, router_logits};
   }
 };
 
@@ -237,6 +241,7 @@ void Engine::RunPlan(const Scheduler::Plan& plan) {
   for (const ScheduledRows& rows : plan.rows) buffers_->Add(rows);
   const StepBatch batch = buffers_->Batch();
   executor_.Wait(executor_.Submit(batch), result_);
+  ++step_;
   const bool decode = batch.num_tokens() == batch.num_sequences();
   (decode ? decode_totals_ : prefill_totals_).Add(batch.num_tokens(), result_.stages);
 
@@ -255,11 +260,10 @@ void Engine::Advance(const ScheduledRows& rows, size_t first_row, int32_t total_
   const int64_t first_new =
       std::max(s.observed, before);  // rows computed again after a preemption count once
   if (first_new < s.computed) {
-    const auto begin = static_cast<int32_t>(first_row) + static_cast<int32_t>(first_new - before);
-    const auto end = static_cast<int32_t>(first_row) + rows.rows;
-    for (int32_t layer = 0; layer < info().num_layers; ++layer) {
-      s.stats.routing.Add(layer, result_.routing.Rows(layer, total_rows, begin, end));
-    }
+    const int64_t prompt_end = std::clamp(s.prompt_tokens(), first_new, s.computed);
+    const auto first = static_cast<int32_t>(static_cast<int64_t>(first_row) - before);  // of position 0
+    ObserveRouting(s, RoutingPhase::kPrefill, first, first_new, prompt_end, total_rows);
+    ObserveRouting(s, RoutingPhase::kDecode, first, prompt_end, s.computed, total_rows);
   }
   bool finite = true;
   for (int64_t p = before; s.request.score_prompt && p < s.computed; ++p) {
@@ -289,6 +293,30 @@ void Engine::Advance(const ScheduledRows& rows, size_t first_row, int32_t total_
   } else if (whole) {
     Finish(s, StopReason::kLength);
   }
+}
+
+// Positions [begin, end) of a sequence; position p is row first + p of the step.
+void Engine::ObserveRouting(Sequence& s, RoutingPhase phase, int32_t first, int64_t begin, int64_t end,
+                            int32_t total_rows) {
+  if (begin == end) return;
+  observed_layers_.clear();
+  observed_logits_.clear();
+  for (int32_t layer = 0; layer < info().num_layers; ++layer) {
+    const auto from = static_cast<int32_t>(first + begin), to = static_cast<int32_t>(first + end);
+    observed_layers_.push_back(result_.routing.Rows(layer, total_rows, from, to));
+    if (!result_.routing.logits.empty())
+      observed_logits_.push_back(result_.routing.Logits(layer, total_rows, from, to));
+  }
+  const ObservedRows rows{
+      s.id,
+      step_,
+      phase,
+      begin,
+      std::span(s.tokens).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
+      observed_layers_,
+      observed_logits_};
+  s.stats.routing.Add(rows);
+  for (RoutingObserver* observer : s.request.routing_observers) observer->OnRows(rows);
 }
 
 void Engine::AppendSampled(Sequence& s, SampledToken& sampled) {

@@ -58,6 +58,8 @@ class Engine {
 
   void RunPlan(const Scheduler::Plan& plan);
   void Advance(const ScheduledRows& rows, size_t first_row, int32_t total_rows, size_t& sample);
+  void ObserveRouting(Sequence& sequence, RoutingPhase phase, int32_t first, int64_t begin, int64_t end,
+                      int32_t total_rows);
   void AppendSampled(Sequence& sequence, SampledToken& sampled);
   bool AppendToken(Sequence& sequence, GeneratedToken token);  // false: the request ended
   void Finish(Sequence& sequence, StopReason reason, std::optional<RequestError> error = std::nullopt);
@@ -70,6 +72,9 @@ class Engine {
   Scheduler::Plan plan_;
   std::shared_ptr<BatchBuffers> buffers_;
   StepResult result_;
+  int64_t step_ = 0;                         // steps that ran to their end
+  std::vector<RoutedRows> observed_layers_;  // [L], kept between steps
+  std::vector<std::span<const float>> observed_logits_;
   StageTotals decode_totals_, prefill_totals_;
 };
 

@@ -44,6 +44,7 @@ struct Request {
   int32_t priority = 0;          // higher runs first
   LogitsSink* logits = nullptr;  // gets every row once, in position order
   TapSink* taps = nullptr;       // tests: taps of all steps that run while the request does
+  std::vector<RoutingObserver*> routing_observers;  // live until Finished was taken; they change no result
 };
 
 enum class StopReason : uint8_t {

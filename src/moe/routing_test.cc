@@ -92,7 +92,7 @@ TEST(Routing, StatsCountWhatWasServed) {
   policy.capacity_factor = 1.0;
   Routed r = RouteAll(policy, 2, {3.0f, 2.0f, 1.0f, 3.0f, 2.0f, 1.0f, 3.0f, 2.0f, 1.0f}, 3);
   RoutingStats stats(2, 3);
-  stats.Add(1, r.rows());
+  stats.Add(RoutingPhase::kDecode, 1, r.rows());
   EXPECT_EQ(stats.layers()[1].counts, (std::vector<int64_t>{2, 2, 1}));
   EXPECT_EQ(stats.layers()[1].dropped, 1);
   EXPECT_EQ(stats.layers()[1].rerouted, 1);

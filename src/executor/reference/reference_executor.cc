@@ -227,7 +227,8 @@ class ReferenceExecutor final : public Executor {
     for (const RoutingPolicy& policy : batch.policies) {
       stride = std::max(stride, ExpertsPerToken(policy, config_.experts_per_token));
     }
-    result_.routing.Resize(config_.num_layers, batch.num_tokens(), stride);
+    result_.routing.Resize(config_.num_layers, batch.num_tokens(), stride,
+                           batch.router_logits ? config_.num_experts : 0);
   }
 
   // Sequence by sequence: batch mates never influence each other.
@@ -238,6 +239,10 @@ class ReferenceExecutor final : public Executor {
       Route(policy, config_.experts_per_token,
             std::span(logits.row(begin), static_cast<size_t>((end - begin) * logits.cols)),
             config_.num_experts, result_.routing.Rows(layer, batch.num_tokens(), begin, end));
+    }
+    if (batch.router_logits) {
+      const std::span<float> kept = result_.routing.Logits(layer, batch.num_tokens(), 0, batch.num_tokens());
+      std::copy_n(logits.row(0), kept.size(), kept.begin());
     }
   }
 

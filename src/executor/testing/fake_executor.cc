@@ -83,7 +83,8 @@ StepTicket FakeExecutor::Submit(const StepBatch& batch) {
     }
   }
   result_ = StepResult{};
-  result_.routing.Resize(info_.num_layers, batch.num_tokens(), 1);
+  result_.routing.Resize(info_.num_layers, batch.num_tokens(), 1,
+                         batch.router_logits ? info_.num_experts : 0);
   std::fill(result_.routing.experts.begin(), result_.routing.experts.end(), 0);
   for (const SampleSpec& spec : batch.samples) {
     SampledToken sampled;
