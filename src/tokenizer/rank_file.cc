@@ -5,31 +5,15 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tokenizer/o200k.h"
 #include "tokenizer/splitter.h"
 #include "tokenizer/vocabulary.h"
 
 namespace oxidized {
 namespace {
 
-// o200k's longest token has 128 bytes. The bound keeps the search for the splits of all tokens linear in the
-// file.
+// o200k's longest token has 128 bytes. The bound keeps merging linear: no longer pair is looked up.
 constexpr size_t kMaxTokenBytes = 512;
-constexpr size_t kO200kEntries = 199'998;
-constexpr int32_t kHarmonyIds = 201'088;  // rows of the published models' embedding
-
-struct NamedSpecial {
-  int32_t id;
-  std::string_view text;
-};
-// Everything else from 199998 up to kHarmonyIds is <|reserved_N|>. openai/harmony
-// src/tiktoken_ext/public_encodings.rs.
-constexpr NamedSpecial kHarmonySpecials[] = {
-    {199998, "<|startoftext|>"}, {199999, "<|endoftext|>"}, {200002, "<|return|>"},
-    {200003, "<|constrain|>"},   {200005, "<|channel|>"},   {200006, "<|start|>"},
-    {200007, "<|end|>"},         {200008, "<|message|>"},   {200012, "<|call|>"},
-    {200018, "<|endofprompt|>"},
-};
-
 int Base64Value(char c) {
   if (c >= 'A' && c <= 'Z') return c - 'A';
   if (c >= 'a' && c <= 'z') return c - 'a' + 26;
@@ -86,19 +70,6 @@ std::vector<Line> SplitLines(std::string_view text, const std::string& name) {
   return lines;
 }
 
-// Every way to make a token of two tokens is a merge, as tiktoken looks pairs up by their concatenated bytes.
-void AddMerges(Vocabulary& vocabulary) {
-  for (int32_t id = 0; id < vocabulary.tokens.id_limit(); ++id) {
-    const std::string_view bytes = *vocabulary.tokens.Bytes(id);
-    for (size_t cut = 1; cut < bytes.size(); ++cut) {
-      const auto left = vocabulary.tokens.Find(bytes.substr(0, cut));
-      if (!left) continue;
-      const auto right = vocabulary.tokens.Find(bytes.substr(cut));
-      if (right) vocabulary.merges.Add(*left, *right, {static_cast<uint32_t>(id), id});
-    }
-  }
-}
-
 }  // namespace
 
 Vocabulary ReadRankFile(std::string_view text, const std::string& name) {
@@ -134,17 +105,9 @@ Vocabulary ReadRankFile(std::string_view text, const std::string& name) {
     }
   }
   vocabulary.IndexBytes(name);
-  AddMerges(vocabulary);
+  vocabulary.ids_are_ranks = true;
   vocabulary.split_pattern = kO200kPattern;
-  if (lines.size() == kO200kEntries) {
-    for (const auto& [id, special] : kHarmonySpecials) vocabulary.AddSpecial(id, special, name);
-    for (int32_t id = kO200kEntries; id < kHarmonyIds; ++id) {
-      // tiktoken gives 200018 both its name and the reserved one.
-      if (!vocabulary.special_texts.contains(id) || id == 200018) {
-        vocabulary.AddSpecial(id, fmt::format("<|reserved_{}|>", id), name, /*alias=*/id == 200018);
-      }
-    }
-  }
+  if (lines.size() == kO200kTokens) AddHarmonySpecials(vocabulary, name);
   return vocabulary;
 }
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "tokenizer/merge.h"
+#include "tokenizer/o200k.h"
 #include "tokenizer/splitter.h"
 #include "tokenizer/utf8_stream.h"
 #include "tokenizer/vocabulary.h"
@@ -130,6 +131,10 @@ std::unique_ptr<Tokenizer> Tokenizer::FromTokenizerJson(std::string_view json, c
 
 std::unique_ptr<Tokenizer> Tokenizer::FromRankFile(std::string_view text, const std::string& name) {
   return std::unique_ptr<Tokenizer>(new Tokenizer(std::make_unique<Impl>(ReadRankFile(text, name), name)));
+}
+
+std::unique_ptr<Tokenizer> Tokenizer::BuiltIn() {
+  return std::unique_ptr<Tokenizer>(new Tokenizer(std::make_unique<Impl>(O200kHarmony(), "o200k_harmony")));
 }
 
 std::vector<int32_t> Tokenizer::Encode(std::string_view text) const {

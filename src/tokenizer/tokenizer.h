@@ -1,6 +1,7 @@
 // Byte-level BPE for gpt-oss: text to token ids and back.
 //
-// Loads `tokenizer.json` (Hugging Face) or a tiktoken rank file. Encode treats every string as ordinary text:
+// Loads `tokenizer.json` (Hugging Face) or a tiktoken rank file, or takes the vocabulary of the published
+// models, o200k_harmony, which is part of the program. Encode treats every string as ordinary text:
 // the text of a special token in user input never becomes that token. Only callers that render a prompt
 // format use SpecialId. Thread safe after construction.
 #pragma once
@@ -22,6 +23,8 @@ class Tokenizer {
   // The same from bytes in memory; `name` stands for the path in messages. Entry point of the fuzz targets.
   static std::unique_ptr<Tokenizer> FromTokenizerJson(std::string_view json, const std::string& name);
   static std::unique_ptr<Tokenizer> FromRankFile(std::string_view text, const std::string& name);
+  // o200k_harmony: ids 0 to 201087, of which 199998 and above are special. Needs no file.
+  static std::unique_ptr<Tokenizer> BuiltIn();
 
   ~Tokenizer();
   Tokenizer(const Tokenizer&) = delete;

@@ -6,6 +6,8 @@
 // Merges are kept as listed. When they are listed in the order of their results, as in every file made from
 // tiktoken's ranks and every file as trained, the result's id is the rank, so that of two ways to make the
 // same token the leftmost in the text comes first, as in tiktoken; else the place in the list is the rank.
+//
+// The file of the published models, 28 MB, is recognised rather than read (o200k.h).
 #include <simdjson.h>
 
 #include <algorithm>
@@ -13,7 +15,7 @@
 
 #include "base/error.h"
 #include "tokenizer/byte_text.h"
-#include "tokenizer/merge.h"
+#include "tokenizer/o200k.h"
 #include "tokenizer/vocabulary.h"
 
 namespace oxidized {
@@ -25,7 +27,8 @@ class Reader {
  public:
   explicit Reader(const std::string& name) : name_(name) {}
 
-  Vocabulary Read(std::string_view json) {
+  // `known`: the tokens, of which all splits merge, when model.vocab and model.merges were recognised.
+  Vocabulary Read(std::string_view json, std::optional<TokenTable> known = std::nullopt) {
     dom::parser parser;
     dom::object root;
     if (const auto error = parser.parse(json.data(), json.size()).get(root)) {
@@ -35,9 +38,15 @@ class Reader {
     const dom::object model = Get<dom::object>(root, "model");
     ReadAddedTokens(root);
     ReadModelSettings(model);
-    ReadTokens(Get<dom::object>(model, "vocab"));
+    if (known) {
+      vocabulary_.tokens = std::move(*known);
+      vocabulary_.ids_are_ranks =
+          true;  // every token is what merging its bytes gives: ignore_merges is the same
+    } else {
+      ReadTokens(Get<dom::object>(model, "vocab"));
+    }
     vocabulary_.IndexBytes(name_);
-    ReadMerges(Get<dom::array>(model, "merges"));
+    if (!known) ReadMerges(Get<dom::array>(model, "merges"));
     ReadSplit(root);
     return std::move(vocabulary_);
   }
@@ -239,7 +248,16 @@ class Reader {
 }  // namespace
 
 Vocabulary ReadTokenizerJson(std::string_view json, const std::string& name) {
-  return Reader(name).Read(json);
+  constexpr size_t kLeastO200kBytes = 4 << 20;  // no shorter text holds its tokens and merges
+  if (json.size() < kLeastO200kBytes) return Reader(name).Read(json);
+  TokenTable o200k = O200kTokens();
+  const std::optional<std::string> rest = WithoutO200kTables(json, o200k);
+  if (!rest) return Reader(name).Read(json);
+  Vocabulary vocabulary = Reader(name).Read(*rest, std::move(o200k));
+  for (const auto& [id, text] : vocabulary.special_texts) {
+    if (id < kO200kTokens) return Reader(name).Read(json);  // it takes the place of an ordinary token
+  }
+  return vocabulary;
 }
 
 }  // namespace oxidized

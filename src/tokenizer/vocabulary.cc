@@ -38,7 +38,12 @@ uint64_t Hash(std::string_view bytes) {
   return Mix(hash ^ (byte(0) << 16 | byte(n / 2) << 8 | byte(n - 1)), kB);
 }
 
-uint32_t Tag(uint64_t hash) { return static_cast<uint32_t>(hash >> 32); }
+// A slot of TokenTable: ids have 24 bits (kMaxTokenId), and no tag is 0xFF, so that no slot in use looks
+// empty.
+constexpr uint32_t kIdBits = 24, kIdMask = (1u << kIdBits) - 1, kEmptySlot = UINT32_MAX;
+static_assert(kMaxTokenId <= kIdMask);
+
+uint32_t Tag(uint64_t hash) { return std::min(static_cast<uint32_t>(hash >> 56), 0xFEu) << kIdBits; }
 
 uint64_t PairKey(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
@@ -51,42 +56,47 @@ uint64_t PairHash(uint64_t key) { return Mix(key ^ 0x9E3779B97F4A7C15, 0xD1B54A3
 void TokenTable::Reserve(size_t count, size_t bytes) {
   OX_CHECK(size_ == 0 && bytes <= UINT32_MAX);
   spans_.resize(count);
-  slots_.resize(std::bit_ceil(2 * count + 2));
+  slots_.assign(std::bit_ceil(2 * count + 2), kEmptySlot);
   arena_.reserve(bytes);
 }
 
 TokenTable::Added TokenTable::Add(int32_t id, std::string_view bytes) {
   OX_CHECK(id >= 0 && id < id_limit() && !bytes.empty() && arena_.size() + bytes.size() <= UINT32_MAX);
   if (spans_[id].length != 0) return Added::kDuplicateId;
-  if (Find(bytes)) return Added::kDuplicateBytes;
   const uint64_t hash = Hash(bytes);
+  const uint32_t tag = Tag(hash);
   size_t at = hash & (slots_.size() - 1);
-  while (slots_[at].id >= 0) at = (at + 1) & (slots_.size() - 1);
-  slots_[at] = {Tag(hash), id};
+  for (; slots_[at] != kEmptySlot; at = (at + 1) & (slots_.size() - 1)) {
+    if ((slots_[at] & ~kIdMask) == tag && BytesAt(slots_[at] & kIdMask) == bytes)
+      return Added::kDuplicateBytes;
+  }
+  slots_[at] = tag | static_cast<uint32_t>(id);
   spans_[id] = {static_cast<uint32_t>(arena_.size()), static_cast<uint32_t>(bytes.size())};
   arena_ += bytes;
+  longest_ = std::max(longest_, bytes.size());
   ++size_;
   return Added::kYes;
 }
 
 std::optional<int32_t> TokenTable::Find(std::string_view bytes) const {
+  if (bytes.empty() || bytes.size() > longest_) return std::nullopt;
   const uint64_t hash = Hash(bytes);
   const uint32_t tag = Tag(hash);
   for (size_t at = hash & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {
-    const Slot slot = slots_[at];
-    if (slot.id < 0) return std::nullopt;
-    if (slot.tag != tag) continue;
-    const Span span = spans_[slot.id];
-    if (span.length == bytes.size() &&
-        std::memcmp(arena_.data() + span.offset, bytes.data(), bytes.size()) == 0) {
-      return slot.id;
-    }
+    const uint32_t slot = slots_[at];
+    if (slot == kEmptySlot) return std::nullopt;
+    if ((slot & ~kIdMask) == tag && BytesAt(slot & kIdMask) == bytes)
+      return static_cast<int32_t>(slot & kIdMask);
   }
 }
 
 std::optional<std::string_view> TokenTable::Bytes(int32_t id) const {
   if (id < 0 || id >= id_limit() || spans_[id].length == 0) return std::nullopt;
-  return std::string_view(arena_).substr(spans_[id].offset, spans_[id].length);
+  return BytesAt(static_cast<uint32_t>(id));
+}
+
+std::string_view TokenTable::BytesAt(uint32_t id) const {
+  return {arena_.data() + spans_[id].offset, spans_[id].length};
 }
 
 void MergeTable::Reserve(size_t count) {

@@ -1,6 +1,6 @@
 // What a tokenizer file says, checked and indexed: tokens by bytes, merges by pair, special tokens. Filled by
-// the two readers (tokenizer_json.cc, rank_file.cc), read by Tokenizer and by MergePiece; immutable
-// afterwards.
+// the readers (tokenizer_json.cc, rank_file.cc) and by o200k.cc, read by Tokenizer and by MergePiece;
+// immutable afterwards.
 #pragma once
 
 #include <array>
@@ -34,14 +34,13 @@ class TokenTable {
   struct Span {
     uint32_t offset = 0, length = 0;
   };
-  struct Slot {
-    uint32_t tag = 0;  // upper half of the hash
-    int32_t id = -1;
-  };
+  std::string_view BytesAt(uint32_t id) const;  // of a token that is there
+
   std::string arena_;
-  std::vector<Span> spans_;  // [id]
-  std::vector<Slot> slots_;  // power of two, at most half full
+  std::vector<Span> spans_;      // [id]
+  std::vector<uint32_t> slots_;  // 8 bits of the hash, 24 of the id; power of two, at most half full
   size_t size_ = 0;
+  size_t longest_ = 0;  // bytes of the longest token
 };
 
 struct Merge {
@@ -71,6 +70,9 @@ class MergeTable {
 
 struct Vocabulary {
   TokenTable tokens;  // ordinary tokens only
+  // true: two neighbours merge when their bytes together are a token, whose id is the rank (tiktoken);
+  // `merges` is empty. false: they merge when the pair is listed.
+  bool ids_are_ranks = false;
   MergeTable merges;
   std::array<int32_t, 256> byte_ids{};
   // true: a piece that is a token is that token, without merging (tiktoken; "ignore_merges" of Hugging Face).

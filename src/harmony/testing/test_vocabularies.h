@@ -1,8 +1,6 @@
-// The vocabularies that the tests of this module run with: the byte tokenizer always, the published one when
-// OXIDIZED_O200K names its rank file (o200k_base.tiktoken), which is not in the repository.
+// The vocabularies that the tests of this module run with: the byte tokenizer and the published one.
 #pragma once
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -26,19 +24,14 @@ inline const TestVocabulary& ByteVocabulary() {
   return vocabulary;
 }
 
-// nullptr: the environment names no rank file.
-inline const TestVocabulary* PublishedVocabulary() {
-  const char* path = std::getenv("OXIDIZED_O200K");
-  if (!path || !*path) return nullptr;
-  static const auto tokenizer = Tokenizer::Load(path);
+inline const TestVocabulary& PublishedVocabulary() {
+  static const auto tokenizer = Tokenizer::BuiltIn();
   static const TestVocabulary vocabulary{*tokenizer, HarmonyTokens::Resolve(*tokenizer)};
-  return &vocabulary;
+  return vocabulary;
 }
 
 inline std::vector<const TestVocabulary*> AllVocabularies() {
-  std::vector<const TestVocabulary*> all = {&ByteVocabulary()};
-  if (PublishedVocabulary()) all.push_back(PublishedVocabulary());
-  return all;
+  return {&ByteVocabulary(), &PublishedVocabulary()};
 }
 
 inline std::string ReadText(const std::filesystem::path& path) {
