@@ -7,13 +7,16 @@
 #include <map>
 #include <memory>
 #include <numbers>
+#include <tuple>
 #include <vector>
 
 #include "base/error.h"
 #include "base/rng.h"
 #include "checkpoint/hf_layout.h"
+#include "checkpoint/model_writer.h"
+#include "checkpoint/read_vocabulary.h"
 #include "tensor/float16.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/o200k.h"
 
 namespace oxidized {
 namespace {
@@ -41,7 +44,6 @@ constexpr auto kPresetNames = [] {
   for (size_t i = 0; i < names.size(); ++i) names[i] = kPresets[i].name;
   return names;
 }();
-constexpr int32_t kPublishedVocab = 201088;
 
 const Preset& FindPreset(const std::string& name) {
   for (const Preset& preset : kPresets) {
@@ -166,21 +168,79 @@ void MakeDraw(const Recipe& recipe, uint64_t seed, uint64_t index, std::byte* ou
   }
 }
 
-// The ids by which a generation ends are properties of the tokenizer. Returns the id it begins with, -1:
-// none.
-int32_t TakeSpecialIds(const std::filesystem::path& tokenizer_source, ModelConfig& config) {
-  const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(tokenizer_source);
-  if (tokenizer->vocab_size() > config.vocab_size) {
-    Fail(ErrorKind::kUsage, "synth: {} has {} tokens, the vocabulary of the preset {}",
-         tokenizer_source.string(), tokenizer->vocab_size(), config.vocab_size);
+// The ids by which a generation ends are properties of the tokenizer.
+void TakeSpecialIds(const Vocabulary& vocabulary, const std::string& name, ModelConfig& config) {
+  int32_t size = vocabulary.tokens.id_limit();
+  for (const auto& [id, text] : vocabulary.special_texts) size = std::max(size, id + 1);
+  if (size > config.vocab_size) {
+    Fail(ErrorKind::kUsage, "synth: {} has {} tokens, the vocabulary of the preset {}", name, size,
+         config.vocab_size);
   }
+  const auto special = [&](const char* text) {
+    const auto found = vocabulary.special_ids.find(text);
+    return found == vocabulary.special_ids.end() ? -1 : found->second;
+  };
   config.eos_token_ids.clear();
   for (const char* end : {"<|return|>", "<|endoftext|>"}) {
-    if (const auto id = tokenizer->SpecialId(end)) config.eos_token_ids.push_back(*id);
+    if (const int32_t id = special(end); id >= 0) config.eos_token_ids.push_back(id);
   }
-  config.pad_token_id = tokenizer->SpecialId("<|endoftext|>").value_or(-1);
-  return tokenizer->SpecialId("<|startoftext|>").value_or(-1);
+  config.pad_token_id = special("<|endoftext|>");
 }
+
+// The tensors of the published form, made where and when rows of them are asked for.
+class SynthWeights : public WeightSource {
+ public:
+  SynthWeights(const ModelConfig& config, uint64_t seed) : config_(config), fill_(SynthFill(config, seed)) {
+    for (LayoutTensor& tensor : LayoutOf(config, CheckpointFormat::kHuggingFace, {})) {
+      tensors_.emplace(Key(tensor.parts.front(), tensor.layer, tensor.piece), std::move(tensor));
+    }
+  }
+
+  const ModelConfig& config() const override { return config_; }
+
+  MatrixView Rows(Part part, int32_t layer, int64_t first, int64_t count, Scratch& scratch) const override {
+    const std::byte* data = Make(part, layer, ExpertPiece::kNone, first, count, scratch.values);
+    return {data, DType::kBF16, count, ShapeOf(config_, part).cols};
+  }
+
+  ExpertSlice Expert(Part part, int32_t layer, int32_t expert, int64_t first, int64_t count,
+                     ExpertPiece piece, Scratch& scratch) const override {
+    const PartShape shape = ShapeOf(config_, part);
+    const int64_t row = expert * shape.rows + first;
+    const auto wants = [&](ExpertPiece one) {
+      return piece == one || (piece == ExpertPiece::kMatrix && one != ExpertPiece::kBias);
+    };
+    ExpertView view;
+    view.layout = ExpertLayout::kMxfp4;
+    view.rows = count;
+    view.cols = shape.cols;
+    if (wants(ExpertPiece::kBlocks))
+      view.values = Make(part, layer, ExpertPiece::kBlocks, row, count, scratch.values);
+    if (wants(ExpertPiece::kScales))
+      view.scales = Make(part, layer, ExpertPiece::kScales, row, count, scratch.scales);
+    if (wants(ExpertPiece::kBias)) {
+      view.bias = {Make(part, layer, ExpertPiece::kBias, row, count, scratch.bias), DType::kBF16, count};
+    }
+    return {view, first};
+  }
+
+ private:
+  using Key = std::tuple<Part, int32_t, ExpertPiece>;
+
+  const std::byte* Make(Part part, int32_t layer, ExpertPiece piece, int64_t first, int64_t count,
+                        std::vector<std::byte>& bytes) const {
+    const LayoutTensor& tensor = tensors_.at(Key(part, layer, piece));
+    const int64_t begin = first * tensor.row_bytes;
+    const int64_t lead = begin % kDrawBytes;
+    bytes.resize(static_cast<size_t>(lead + count * tensor.row_bytes));
+    fill_(tensor.spec, begin - lead, bytes);
+    return bytes.data() + lead;
+  }
+
+  const ModelConfig& config_;
+  const FillTensor fill_;
+  std::map<Key, LayoutTensor> tensors_;
+};
 
 }  // namespace
 
@@ -206,7 +266,7 @@ ModelConfig SynthConfig(const SynthOptions& options) {
   for (int32_t i = 0; i < config.num_layers; ++i) {
     config.layers.push_back(i % 2 == 0 ? LayerKind::kSliding : LayerKind::kFull);
   }
-  if (preset.vocab == kPublishedVocab) {
+  if (preset.vocab == kHarmonyIds) {
     config.eos_token_ids = {200002, 199999};
     config.pad_token_id = 199999;
   }
@@ -214,8 +274,7 @@ ModelConfig SynthConfig(const SynthOptions& options) {
   return config;
 }
 
-std::function<void(const TensorSpec&, int64_t offset, std::span<std::byte> out)> SynthFill(
-    const ModelConfig& config, uint64_t seed) {
+FillTensor SynthFill(const ModelConfig& config, uint64_t seed) {
   Tables tables;
   std::map<std::string, Recipe, std::less<>> recipes;
   for (const TensorSpec& tensor : PublishedTensors(config))
@@ -237,23 +296,27 @@ std::function<void(const TensorSpec&, int64_t offset, std::span<std::byte> out)>
 
 int64_t Synthesize(const SynthOptions& options) {
   ModelConfig config = SynthConfig(options);
-  HfWriteRequest request;
-  constexpr int32_t kPublishedBos = 199998;
-  int32_t bos = config.vocab_size == kPublishedVocab ? kPublishedBos : -1;
+  ModelOutput output;
+  output.out = options.out;
+  output.format = options.format;
+  output.types = options.types;
+  output.threads = options.threads;
+  if (options.progress) {
+    output.progress = [&](WritePhase, int64_t done, int64_t total) { options.progress(done, total); };
+  }
+  std::optional<Vocabulary> vocabulary;
   if (!options.tokenizer_source.empty()) {
-    bos = TakeSpecialIds(options.tokenizer_source, config);
+    vocabulary = ReadVocabulary(options.tokenizer_source);
+    TakeSpecialIds(*vocabulary, options.tokenizer_source.string(), config);
     const bool json = options.tokenizer_source.extension() == ".json";
     const std::string name = json ? "tokenizer.json" : options.tokenizer_source.filename().string();
-    request.copied_files.emplace(name, options.tokenizer_source);
+    if (options.format != CheckpointFormat::kGguf)
+      output.copied_files.emplace(name, options.tokenizer_source);
+  } else if (config.vocab_size == kHarmonyIds) {
+    vocabulary = O200kHarmony();
   }
-  request.out = options.out;
-  request.tensors = PublishedTensors(config);
-  request.fill = SynthFill(config, options.seed);
-  request.threads = options.threads;
-  request.progress = options.progress;
-  request.text_files = {{"config.json", PublishedConfigJson(config)},
-                        {"generation_config.json", PublishedGenerationConfigJson(config, bos)}};
-  return WriteHfCheckpoint(request);
+  if (vocabulary) output.vocabulary = &*vocabulary;
+  return WriteModel(SynthWeights(config, options.seed), output).tensor_bytes;
 }
 
 }  // namespace oxidized

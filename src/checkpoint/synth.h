@@ -1,6 +1,6 @@
-// Random checkpoints of true shape in the published form, for tests and measurements without the published
-// weights.
+// Random checkpoints of true shape, for tests and measurements without the published weights.
 //
+// The values are made as in the published form, bf16 and MXFP4; the other formats hold the same values.
 // Sane scale: activations stay of order 1, logits are finite and spread over a few units, routers use all
 // experts. A value depends on (seed, tensor name, element) alone: the same files from any number of threads.
 // Called by the CLI.
@@ -9,12 +9,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "checkpoint/hf_writer.h"
+#include "checkpoint/tensor_layout.h"
+#include "checkpoint/weight_source.h"
+#include "checkpoint/writer.h"
 #include "model/model_config.h"
 
 namespace oxidized {
@@ -23,8 +26,11 @@ struct SynthOptions {
   std::string preset;                 // one of SynthPresetNames()
   std::optional<int32_t> num_layers;  // instead of the preset's
   uint64_t seed = 0;
-  std::filesystem::path out;  // must not exist, or be an empty folder
-  // tokenizer.json or *.tiktoken, copied; gives the special ids of the configuration. Empty: none.
+  CheckpointFormat format = CheckpointFormat::kHuggingFace;
+  LayoutTypes types;
+  std::filesystem::path out;  // GGUF: a file that does not exist; else no such folder, or an empty one
+  // tokenizer.json or *.tiktoken, copied or put into the GGUF file; gives the special ids of the
+  // configuration. Empty: none, or the built-in o200k_harmony for GGUF of a published shape.
   std::filesystem::path tokenizer_source;
   int threads = 2;
   std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;  // may be empty
@@ -35,10 +41,9 @@ ModelConfig SynthConfig(
     const SynthOptions& options);  // throws Error(kUsage) for an unknown preset, bad num_layers
 
 // What a tensor of the checkpoint holds: bytes [offset, offset + out.size()), offset a multiple of 16.
-std::function<void(const TensorSpec&, int64_t offset, std::span<std::byte> out)> SynthFill(
-    const ModelConfig& config, uint64_t seed);
+FillTensor SynthFill(const ModelConfig& config, uint64_t seed);
 
-// Returns the bytes of all tensors. Throws like WriteHfCheckpoint, and Error(kUsage).
+// Returns the bytes of all tensors. Throws like WriteModel, and Error(kUsage).
 int64_t Synthesize(const SynthOptions& options);
 
 }  // namespace oxidized

@@ -40,18 +40,17 @@ uint8_t EncodeMxfp4Block(const float* values, uint8_t* block) {
   for (int i = 0; i < kMxfp4BlockElements; ++i) largest = std::max(largest, std::fabs(values[i]));
   const int exponent = largest > 0.0f ? std::clamp(std::ilogb(largest) - 2, -127, 127) : -127;
 
-  std::fill_n(block, kMxfp4BlockBytes, uint8_t{0});
+  // In doubles, where scaling by a power of two is exact. A value on the middle between two codes takes the
+  // even one, so every second comparison includes equality.
+  const double factor = std::ldexp(1.0, -exponent);
+  uint8_t codes[kMxfp4BlockElements];
   for (int i = 0; i < kMxfp4BlockElements; ++i) {
-    // Doubles: scaling by a power of two and the distances below are exact.
-    const double magnitude = std::ldexp(std::fabs(static_cast<double>(values[i])), -exponent);
-    int best = 0;
-    for (int code = 1; code < 8; ++code) {
-      const double closer = std::fabs(magnitude - static_cast<double>(kMxfp4Values[code])) -
-                            std::fabs(magnitude - static_cast<double>(kMxfp4Values[best]));
-      if (closer < 0.0 || (closer == 0.0 && code % 2 == 0)) best = code;
-    }
-    const int code = best | (std::signbit(values[i]) ? 8 : 0);
-    block[i / 2] = static_cast<uint8_t>(block[i / 2] | (i % 2 == 0 ? code : code << 4));
+    const double m = std::fabs(static_cast<double>(values[i])) * factor;
+    const int code = (m > 0.25) + (m >= 0.75) + (m > 1.25) + (m >= 1.75) + (m > 2.5) + (m >= 3.5) + (m > 5.0);
+    codes[i] = static_cast<uint8_t>(code | (std::signbit(values[i]) ? 8 : 0));
+  }
+  for (int b = 0; b < kMxfp4BlockBytes; ++b) {
+    block[b] = static_cast<uint8_t>(codes[2 * b] | codes[2 * b + 1] << 4);
   }
   return static_cast<uint8_t>(exponent + 127);
 }
