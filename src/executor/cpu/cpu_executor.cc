@@ -9,6 +9,7 @@
 #include "executor/cpu/cpu_memory.h"
 #include "executor/cpu/cpu_products.h"
 #include "executor/cpu/expert_groups.h"
+#include "executor/cpu/expert_guess.h"
 #include "executor/cpu/stage_clock.h"
 #include "executor/slots.h"
 #include "executor/taps.h"
@@ -53,7 +54,10 @@ class CpuExecutor final : public Executor {
         slots_(options.limits.max_sequences, config.vocab_size),
         act_(config, options.limits, x_format_),
         team_(options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads()),
+        all_resident_(weights),
+        source_(options.experts != nullptr ? *options.experts : all_resident_),
         experts_(config_, kernels_, x_format_, team_),
+        guess_(config_, kernels_, team_),
         logits_(weights.unembedding, kernels_, x_format_.type,
                 std::max<int64_t>(kLeastLogitRows, options.limits.max_sequences), team_),
         scratch_stride_((AttentionScratchFloats(config.head_dim) + 15) / 16 * 16),
@@ -68,6 +72,7 @@ class CpuExecutor final : public Executor {
       kv_.emplace_back(info_.kv_blocks[g], static_cast<int64_t>(layout_.groups[g].layers.size()), config_,
                        kv_type_);
     }
+    for (auto* views : {&gate_up_, &down_}) views->resize(static_cast<size_t>(config.num_experts));
     attend_ = kv_type_ == DType::kF32    ? kernels_.f32_f32kv_attention
               : kv_type_ == DType::kBF16 ? kernels_.f32_bf16kv_attention
                                          : kernels_.f32_f16kv_attention;
@@ -117,8 +122,7 @@ class CpuExecutor final : public Executor {
       Show(batch, tap::kMlpNorm, layer, act_.normed, config_.hidden_size);
       RouteRows(batch, layer, w, v);
       Show(batch, tap::kRouterLogits, layer, act_.router, config_.num_experts);
-      GateUp(w);
-      Down(w);
+      Experts(batch, layer);
       Combine(batch, layer);
       Show(batch, tap::kMoeOut, layer, act_.delta, config_.hidden_size);
       Show(batch, tap::kResidual, layer, act_.residual, config_.hidden_size);
@@ -279,16 +283,38 @@ class CpuExecutor final : public Executor {
     clock_.End(CpuStage::kRouter, w.router.bytes(), 2 * rows * Macs(w.router));
   }
 
-  // gated = SwiGLU(normed W1 + bias) of every (token, rank), each expert's weights read once.
-  void GateUp(const LayerWeights& w) {
-    const ExpertCost cost = experts_.GateUp(w.gate_up, groups_.groups(), NormedX(), act_.gated.data());
-    clock_.End(CpuStage::kGateUp, cost.bytes, cost.flops);
+  // parts = the output of every (token, rank), each expert's weights read once: of the experts that are there
+  // first, then of the others as they come.
+  void Experts(const StepBatch& batch, int32_t layer) {
+    requested_.clear();
+    for (const ExpertGroups::Group& group : groups_.groups()) requested_.push_back(group.expert);
+    source_.Request(layer, requested_);
+    GuessNext(batch, layer);
+    for (;;) {
+      const std::span<const ReadyExpert> ready = source_.TakeReady();
+      clock_.End(CpuStage::kExpertWait);
+      if (ready.empty()) return;
+      portion_.clear();
+      for (const ReadyExpert& expert : ready) {
+        const ExpertGroups::Group& group = groups_.groups()[static_cast<size_t>(expert.index)];
+        gate_up_[static_cast<size_t>(group.expert)] = *expert.gate_up;
+        down_[static_cast<size_t>(group.expert)] = *expert.down;
+        portion_.push_back(group);
+      }
+      const ExpertCost gate_up = experts_.GateUp(gate_up_, portion_, NormedX(), act_.gated.data());
+      clock_.End(CpuStage::kGateUp, gate_up.bytes, gate_up.flops);
+      const ExpertCost down = experts_.Down(down_, portion_, act_.gated.data(), act_.parts.data());
+      clock_.End(CpuStage::kDown, down.bytes, down.flops);
+    }
   }
 
-  // parts = gated W2 + bias of every (token, rank).
-  void Down(const LayerWeights& w) {
-    const ExpertCost cost = experts_.Down(w.down, groups_.groups(), act_.gated.data(), act_.parts.data());
-    clock_.End(CpuStage::kDown, cost.bytes, cost.flops);
+  // A hint to the source while it reads. delta and router are free until Combine and the next layer.
+  void GuessNext(const StepBatch& batch, int32_t layer) {
+    if (!source_.wants_prefetch() || layer + 1 == config_.num_layers) return;
+    const auto next = static_cast<size_t>(layer) + 1;
+    source_.Prefetch(layer + 1, guess_.Next(act_.residual.data(), batch.num_tokens(), weights_.layers[next],
+                                            vectors_[next], act_.delta.data(), act_.router.data()));
+    clock_.End(CpuStage::kRouter);
   }
 
   // delta = sum of a token's experts in rank order; residual += delta
@@ -399,12 +425,18 @@ class CpuExecutor final : public Executor {
   CpuActivations act_;
   std::vector<CpuKvGroup> kv_;
   ThreadTeam team_;
+  ResidentExperts all_resident_;
+  ExpertSource& source_;
   CpuExperts experts_;
+  ExpertGuess guess_;
   CpuLogits logits_;
   const int64_t scratch_stride_;  // floats of one thread
   AlignedBuffer<float> scratch_;  // of the attention kernel
 
   ExpertGroups groups_;
+  std::vector<int32_t> requested_;            // experts of groups_
+  std::vector<ExpertView> gate_up_, down_;    // [E] where the layer's experts are at the moment
+  std::vector<ExpertGroups::Group> portion_;  // groups whose experts are there
   StageClock clock_;
   std::vector<int32_t> ids_;
   StepResult result_;

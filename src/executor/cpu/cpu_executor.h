@@ -11,6 +11,7 @@
 #include "executor/limits.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "model/weights.h"
+#include "moe/expert_source.h"
 
 namespace oxidized {
 
@@ -26,6 +27,7 @@ struct CpuExecutorOptions {
   CpuPrecision precision = CpuPrecision::kBf16;
   int threads = 0;                      // 0: one for each core this process may use
   const CpuKernels* kernels = nullptr;  // nullptr: SelectCpuKernels()
+  ExpertSource* experts = nullptr;      // nullptr: every expert is in memory; must outlive the executor
 };
 
 // `weights` must outlive the executor. Throws Error(kUsage, kNoMemory).

@@ -18,6 +18,7 @@ enum class CpuStage : uint8_t {
   kAttention,
   kOut,
   kRouter,
+  kExpertWait,  // for experts that are being read
   kGateUp,
   kDown,
   kCombine,
@@ -42,9 +43,9 @@ class StageClock {
     last_ = now;
   }
   void Report(std::vector<StageCost>& out) const {
-    static constexpr const char* kNames[] = {"embed",     "norm",          "qkv",     "rotate",
-                                             "attention", "attention_out", "router",  "gate_up",
-                                             "down",      "combine",       "unembed", "sample"};
+    static constexpr const char* kNames[] = {
+        "embed",       "norm",    "qkv",  "rotate",  "attention", "attention_out", "router",
+        "expert_wait", "gate_up", "down", "combine", "unembed",   "sample"};
     static_assert(std::size(kNames) == static_cast<size_t>(CpuStage::kCount));
     out.assign(costs_.begin(), costs_.end());
     for (size_t i = 0; i < out.size(); ++i) out[i].stage = kNames[i];
