@@ -5,6 +5,8 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "checkpoint/gguf_checkpoint.h"
+#include "checkpoint/gguf_files.h"
 #include "checkpoint/hf_config.h"
 #include "checkpoint/hf_weights.h"
 #include "checkpoint/json_file.h"
@@ -20,7 +22,7 @@ struct Magic {
   std::string_view bytes;
   const char* format;
 };
-constexpr Magic kMagics[] = {{"GGUF", "a GGUF file"}, {"GPT-OSS v1.0", "a Metal model.bin"}};
+constexpr Magic kMagics[] = {{"GPT-OSS v1.0", "a Metal model.bin"}};
 
 [[noreturn]] void NotYet(const fs::path& path, const std::string& what) {
   Fail(ErrorKind::kUnsupported,
@@ -58,10 +60,6 @@ Location LocateFile(const fs::path& path) {
   if (fs::exists(folder / "dtypes.json"))
     NotYet(folder, "OpenAI's original/ checkpoint layout (dtypes.json)");
   if (fs::exists(folder / "model.bin")) NotYet(folder, "a Metal model.bin");
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    if (entry.path().extension() == ".gguf") NotYet(entry.path(), "a GGUF file");
-  }
   for (const char* below : {"original", "metal"}) {
     if (fs::exists(folder / below)) NotYet(folder / below, fmt::format("the {}/ layout", below));
   }
@@ -86,6 +84,17 @@ Location Locate(const fs::path& path) {
   if (error) Fail(ErrorKind::kBadFile, "{}: {}", path.string(), error.message());
   if (!fs::is_directory(status)) return LocateFile(path);
   return {path, std::nullopt};
+}
+
+// The GGUF file that `path` names or, unless a config.json there says otherwise, holds.
+std::optional<fs::path> LocateGguf(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::is_regular_file(path, ignored)) {
+    if (path.extension() == ".gguf" || IsGguf(path)) return path;
+    return std::nullopt;
+  }
+  if (!fs::is_directory(path, ignored) || fs::exists(path / "config.json")) return std::nullopt;
+  return FindGguf(path);
 }
 
 std::vector<fs::path> TokenizerFiles(const fs::path& folder) {
@@ -140,6 +149,11 @@ Checkpoint OpenHf(const fs::path& path, const OpenOptions& options) {
 
 Checkpoint OpenCheckpoint(const fs::path& path, const OpenOptions& options) {
   try {
+    if (const std::optional<fs::path> gguf = LocateGguf(path)) {
+      Checkpoint checkpoint = OpenGguf(*gguf, options);
+      checkpoint.tokenizer_candidates = TokenizerFiles(gguf->has_parent_path() ? gguf->parent_path() : ".");
+      return checkpoint;
+    }
     return OpenHf(path, options);
   } catch (const fs::filesystem_error& error) {  // a folder that may not be read, say
     Fail(ErrorKind::kBadFile, "{}: {}", error.path1().string(), error.code().message());

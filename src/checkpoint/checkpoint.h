@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/mapped_file.h"
+#include "checkpoint/conversion.h"
 #include "model/model_config.h"
 #include "model/weights.h"
 
@@ -26,16 +27,20 @@ struct StoredTensor {
 
 struct Checkpoint {
   ModelConfig config;
-  WeightsView weights;  // views into `files`
+  WeightsView weights;  // views into `files` and `converted`
   std::string format;   // "Hugging Face safetensors, MXFP4 experts"
   std::filesystem::path path;
   std::vector<std::filesystem::path> tokenizer_candidates;  // existing files, best first
   std::vector<StoredTensor> tensors;                        // by name
   std::vector<MappedFile> files;                            // owner of the bytes
+  Converted converted;                                      // owner of what could not be viewed in the files
 };
 
 struct OpenOptions {
   MappedFile::Mode mode = MappedFile::Mode::kMap;
+  DType convert_to = DType::kBF16;  // of tensors in types that nothing computes on; or F32
+  // Values will not be read: conversions are planned and counted, not made, and their memory stays untouched.
+  bool metadata_only = false;
 };
 
 Checkpoint OpenCheckpoint(const std::filesystem::path& path, const OpenOptions& options = {});

@@ -336,8 +336,11 @@ TEST(CheckpointFormats, KnownOthersAreNamed) {
     ExpectError(kind, parts, [&] { OpenCheckpoint(path); });
   };
   WriteFile(root / "a.gguf", "GGUF\x03");
-  expect(root / "a.gguf", kUnsupported, {"a.gguf", "GGUF", "not yet supported"});
-  expect(root, kUnsupported, {"a.gguf"});
+  expect(root / "a.gguf", kBad, {"a.gguf: the version at byte 4"});
+  expect(root, kBad, {"a.gguf: the version at byte 4"});
+  WriteFile(root / "b.gguf", "GGML");
+  expect(root / "b.gguf", kBad, {"b.gguf: begins with \"GGML\""});
+  expect(root, kBad, {"2 GGUF models", "a.gguf"});
   WriteFile(root / "model.bin", std::string("GPT-OSS v1.0\0\0\0\0", 16));
   expect(root / "model.bin", kUnsupported, {"model.bin", "Metal"});
   WriteFile(root / "notes.txt", "hello");

@@ -24,14 +24,16 @@ struct Group {
   int64_t bytes = 0;
 };
 
-// Replaces the number between "layers." and the next dot by a star.
+// Replaces the number between "layers." (GGUF: "blk.") and the next dot by a star.
 std::string WithoutLayerNumber(const std::string& name) {
-  constexpr std::string_view kBefore = "layers.";
-  const size_t before = name.find(kBefore);
-  if (before == std::string::npos) return name;
-  const size_t begin = before + kBefore.size();
-  const size_t end = std::min(name.find_first_not_of("0123456789", begin), name.size());
-  return end == begin ? name : name.substr(0, begin) + "*" + name.substr(end);
+  for (const std::string_view mark : {"layers.", "blk."}) {
+    const size_t before = name.find(mark);
+    if (before == std::string::npos) continue;
+    const size_t begin = before + mark.size();
+    const size_t end = std::min(name.find_first_not_of("0123456789", begin), name.size());
+    if (end != begin) return name.substr(0, begin) + "*" + name.substr(end);
+  }
+  return name;
 }
 
 std::vector<Group> GroupTensors(const Checkpoint& checkpoint) {
@@ -173,8 +175,12 @@ std::string InspectText(const Checkpoint& checkpoint) {
 
   text += fmt::format("\nTensors     {}\n", checkpoint.tensors.size());
   for (const Group& group : GroupTensors(checkpoint)) {
-    text += fmt::format("  {:>4} x {:<52} {:<5} {:<22} {:>10}\n", group.count, group.name, Name(group.dtype),
+    text += fmt::format("  {:>4} x {:<52} {:<6} {:<21} {:>10}\n", group.count, group.name, Name(group.dtype),
                         ShapeText(group.shape), Size(group.bytes));
+  }
+  if (const Converted& converted = checkpoint.converted; converted.tensors > 0) {
+    text += fmt::format("\nConverted at load  {} tensors, {} in the file, {} of memory\n", converted.tensors,
+                        Size(converted.stored_bytes), Size(converted.bytes));
   }
   text += fmt::format("\nFiles       {}\n", checkpoint.files.size());
   for (const MappedFile& file : checkpoint.files) {
@@ -223,6 +229,10 @@ std::string InspectJson(const Checkpoint& checkpoint) {
                          {"kv_bytes_per_token", kv.per_token},
                          {"kv_bytes_per_token_beyond_window", kv.growing},
                          {"kv_window_bytes", kv.windows}}},
+                       {"converted",
+                        {{"tensors", checkpoint.converted.tensors},
+                         {"stored_bytes", checkpoint.converted.stored_bytes},
+                         {"bytes", checkpoint.converted.bytes}}},
                        {"groups", std::move(groups)},
                        {"files", std::move(files)},
                        {"tokenizers", std::move(tokenizers)},

@@ -11,9 +11,9 @@ namespace oxidized {
 std::string InspectText(const Checkpoint& checkpoint);
 
 // {path, format, config:{…}, parameters, costs:{weight_bytes, expert_bytes, decode_bytes, decode_flops,
-// prefill_flops, kv_bytes_per_token, kv_bytes_per_token_beyond_window, kv_window_bytes}, groups:[{name,
-// count, dtype, shape, bytes}], files:[{name, bytes}], tokenizers:[path], tensors:[{name, dtype, shape,
-// bytes, file}]}; KV bytes are those of 16-bit values.
+// prefill_flops, kv_bytes_per_token, kv_bytes_per_token_beyond_window, kv_window_bytes}, converted:{tensors,
+// stored_bytes, bytes}, groups:[{name, count, dtype, shape, bytes}], files:[{name, bytes}],
+// tokenizers:[path], tensors:[{name, dtype, shape, bytes, file}]}; KV bytes are those of 16-bit values.
 std::string InspectJson(const Checkpoint& checkpoint);
 
 }  // namespace oxidized

@@ -4,7 +4,7 @@ namespace oxidized {
 namespace {
 
 int64_t Bytes(const VectorView& v) { return v.size * Bits(v.dtype) / 8; }
-int64_t Bytes(const MatrixView& m) { return m.rows * m.cols * Bits(m.dtype) / 8; }
+int64_t Bytes(const MatrixView& m) { return m.bytes(); }
 
 }  // namespace
 
@@ -30,7 +30,7 @@ ModelCosts ComputeCosts(const ModelConfig& config, const WeightsView& weights) {
     for (const MatrixView* m : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.router}) matrix(*m);
     for (const auto* experts : {&layer.gate_up, &layer.down}) {
       for (const ExpertView& expert : *experts) {
-        costs.parameters += expert.rows * expert.cols + expert.bias.size;
+        costs.parameters += expert.rows * expert.cols + expert.bias.size + expert.up_bias.size;
         costs.expert_bytes += expert.bytes();
       }
       const ExpertView& one = experts->front();

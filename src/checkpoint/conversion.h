@@ -1,0 +1,46 @@
+// Tensors in block types that no kernel computes on (Q4_0 to Q6_K, IQ4_NL), decoded into memory of our own
+// when the model is opened.
+//
+// Planning hands out the addresses where values will lie, without touching a page; Run fills them all, on
+// every processor this process may use. Called by gguf_weights.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "tensor/dtype.h"
+
+namespace oxidized {
+
+struct Converted {
+  int64_t tensors = 0;
+  int64_t stored_bytes = 0;                     // of these tensors in the file
+  int64_t bytes = 0;                            // of what they became
+  double ms = 0.0;                              // 0: not run
+  std::vector<AlignedBuffer<std::byte>> owner;  // of the values
+};
+
+class Conversion {
+ public:
+  // Where [rows, cols] values, stored as `from` at `data`, will lie as `to` (F32 or BF16), row-major.
+  const std::byte* Plan(DType from, const std::byte* data, int64_t rows, int64_t cols, DType to);
+
+  // Decodes everything planned. Throws Error(kNoMemory) before it begins when there is too little.
+  void Run();
+
+  Converted TakeResult() { return std::move(result_); }
+
+ private:
+  struct Matrix {
+    DType from, to;
+    const std::byte* data;
+    int64_t rows, cols;
+    std::byte* out;
+  };
+  std::vector<Matrix> planned_;
+  Converted result_;
+};
+
+}  // namespace oxidized
