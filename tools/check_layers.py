@@ -16,7 +16,7 @@ FLOORS = {
     "base": 0,
     "tensor": 1, "parallel": 1, "telemetry": 1,
     "model": 2, "tokenizer": 2, "sampling": 2, "kernels": 2,
-    "moe": 3, "kv": 3, "checkpoint": 3, "harmony": 3,
+    "moe": 3, "kv": 3, "checkpoint": 3, "hub": 3, "harmony": 3,
     "memory": 4, "executor": 4,
     "engine": 5,
     "chat": 6,
@@ -27,14 +27,14 @@ FLOORS = {
 
 # What the engine may know of the executor: the contract. It knows nothing of text, files or arithmetic.
 ENGINE_SEES = {"executor/executor.h", "executor/step_batch.h"}
-ENGINE_NEVER = {"tokenizer", "harmony", "kernels", "checkpoint"}
+ENGINE_NEVER = {"tokenizer", "harmony", "kernels", "checkpoint", "hub"}
 
 # Concrete executors are named by the composition root alone.
 CONCRETE_EXECUTOR = re.compile(r"executor/(reference|cpu|cuda)/")
 
 # Headers that cost seconds in every file that includes them, or that belong behind one of our own: in .cc files, or in
 # a header that nothing but .cc files of its own module includes.
-HEAVY = re.compile(r"(CLI/|nlohmann/(?!json_fwd)|simdjson|pcre2|boost/|spdlog/|prometheus/|curl/|cuda|cublas|nccl)")
+HEAVY = re.compile(r"(CLI/|nlohmann/(?!json_fwd)|simdjson|pcre2|boost/|spdlog/|prometheus/|curl/|openssl/|cuda|cublas|nccl)")
 
 # Only tests see these: fakes, what several tests of a module share, and the comparator of tests/support. Tests are
 # *_test.cc, *_bench.cc, *_test_*.h and testing/ folders.

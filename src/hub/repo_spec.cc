@@ -1,0 +1,66 @@
+#include "hub/repo_spec.h"
+
+#include "base/error.h"
+#include "hub/text.h"
+
+namespace oxidized::hub {
+namespace {
+
+constexpr std::string_view kPrefix = "hf:";
+
+bool IsWord(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+bool All(std::string_view text, std::string_view others) {
+  for (const char c : text) {
+    if (!IsWord(c) && others.find(c) == others.npos) return false;
+  }
+  return !text.empty();
+}
+
+// huggingface_hub's rules (utils/_validators.py): letters, digits, '-', '_' and '.', neither "--" nor "..",
+// no '-' or '.' at an end, 96 characters, and "--" is what the cache writes for '/'.
+bool IsRepoId(std::string_view id) {
+  const size_t slash = id.find('/');
+  if (slash == id.npos || id.size() > 96) return false;
+  for (const std::string_view part : {id.substr(0, slash), id.substr(slash + 1)}) {
+    if (!All(part, "-.") || part.find("--") != part.npos || part.find("..") != part.npos) return false;
+    if (!IsWord(part.front()) || !IsWord(part.back())) return false;
+  }
+  return !id.ends_with(".git");
+}
+
+}  // namespace
+
+bool IsHubPath(std::string_view text) { return text.starts_with(kPrefix); }
+
+RepoSpec ParseRepoSpec(std::string_view text) {
+  std::string_view rest = text;
+  if (IsHubPath(rest)) rest.remove_prefix(kPrefix.size());
+  if (rest.starts_with("//")) rest.remove_prefix(2);  // hf://org/name, as huggingface_hub writes it
+  RepoSpec spec;
+  if (const size_t colon = rest.find(':'); colon != rest.npos) {
+    spec.quant = rest.substr(colon + 1);
+    rest = rest.substr(0, colon);
+    if (!All(spec.quant, "-.") || spec.quant.size() > 64) {
+      Fail(ErrorKind::kUsage, "{}: {} is no name of a quantisation such as Q4_K_M", Quoted(text),
+           Quoted(spec.quant));
+    }
+  }
+  if (const size_t at = rest.find('@'); at != rest.npos) {
+    spec.revision = rest.substr(at + 1);
+    rest = rest.substr(0, at);
+    if (!All(spec.revision, "-./+") || !IsPlainRelativePath(spec.revision)) {
+      Fail(ErrorKind::kUsage, "{}: {} is no branch, tag or commit", Quoted(text), Quoted(spec.revision));
+    }
+  }
+  if (!IsRepoId(rest)) {
+    Fail(ErrorKind::kUsage, "{}: expected org/name[@revision][:QUANT], such as openai/gpt-oss-20b",
+         Quoted(text));
+  }
+  spec.id = rest;
+  return spec;
+}
+
+}  // namespace oxidized::hub

@@ -1,0 +1,33 @@
+// Which files of a repository are wanted: those that a model in the published layout opens with, one GGUF
+// model, or what patterns name. Works on the hub's list and on a snapshot folder alike.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hub/listing.h"
+#include "hub/repo_spec.h"
+
+namespace oxidized::hub {
+
+struct Selection {
+  std::vector<RepoFile> files;  // small ones first, weights in the order of their names
+  // What to open, relative to the snapshot: empty for its root folder, else a .gguf file.
+  std::string model;
+  int64_t total_bytes() const;
+};
+
+// `patterns` (wildcards * ? [abc] over the whole path, as huggingface_hub's allow_patterns) override
+// everything else. Throws Error(kUsage): nothing matches, or several GGUF models and no :QUANT that picks
+// one.
+Selection SelectFiles(const RepoListing& listing, const RepoSpec& spec,
+                      const std::vector<std::string>& patterns = {});
+
+// Whether the weights of a selection made from files at hand are all there: every part of a split GGUF, and
+// of safetensors the files that `index_files` (FilesOfIndex) names.
+bool HasAllWeights(const Selection& selection, const std::vector<std::string>& index_files);
+
+inline constexpr const char* kIndexFile = "model.safetensors.index.json";
+
+}  // namespace oxidized::hub
