@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Reads the routing traces of --moe-trace with NumPy, and prints what they hold.
+
+    tools/moe_trace.py FILE [--json]
+
+As a module: Trace(path) has .header, and .records, a structured array that maps the file (nothing is copied): fields
+sequence, step, position, token, phase [N], and layer [N, L] with experts [K] (0xffff: none), weights [K], margin, dropped,
+rerouted and, if the trace has them, logits [E]. summary() computes every figure of docs/moe.md from the records alone,
+without this program's code. The format is in docs/moe.md.
+"""
+
+import argparse
+import json
+import math
+import struct
+import sys
+
+import numpy as np
+
+MAGIC, VERSION = b"OXMOETRC", 1
+NO_EXPERT = 0xFFFF
+NEAR_TIES = (0.001, 0.01, 0.1, 1.0)
+PREFILL, DECODE = 0, 1
+
+
+class Trace:
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            head = file.read(64)
+            size = file.seek(0, 2)
+        if len(head) < 64 or head[:8] != MAGIC:
+            raise ValueError(f"{path}: no routing trace")
+        version, header_bytes, record_bytes, layers, experts, k, usable, flags, expert_bytes = struct.unpack(
+            "<8IQ", head[8:48]
+        )
+        if version != VERSION:
+            raise ValueError(f"{path}: trace version {version}, this reads {VERSION}")
+        self.header = {"layers": layers, "experts": experts, "experts_per_token": k, "usable_experts": usable,
+                       "logits": bool(flags & 1), "expert_bytes": expert_bytes}
+        layer = [("experts", "<u2", (k,)), ("weights", "<f2", (k,)), ("margin", "<f4"), ("dropped", "u1"),
+                 ("rerouted", "u1")]
+        if flags & 1:
+            layer.append(("logits", "<f4", (experts,)))
+        record = np.dtype([("sequence", "<u4"), ("step", "<u4"), ("position", "<u4"), ("token", "<i4"), ("phase", "u1"),
+                           ("zero", "u1", (3,)), ("layer", layer, (layers,))])
+        if record.itemsize != record_bytes:
+            raise ValueError(f"{path}: records of {record_bytes} bytes, the shape needs {record.itemsize}")
+        count = (size - header_bytes) // record_bytes
+        self.torn_bytes = (size - header_bytes) % record_bytes
+        if count == 0:
+            self.records = np.zeros(0, record)
+        else:
+            self.records = np.memmap(path, record, "r", header_bytes, (count,))
+
+
+def gini(counts):
+    """Mean absolute difference of all pairs over twice the mean."""
+    x = counts.astype(np.float64)
+    return float(np.abs(x[:, None] - x[None, :]).sum() / (2 * len(x) * x.sum())) if x.sum() else 0.0
+
+
+def layer_summary(header, layer):
+    """Every figure of one layer, of records['layer'][:, l]."""
+    experts, usable, k = header["experts"], header["usable_experts"], header["experts_per_token"]
+    tokens = len(layer)
+    used = np.zeros((tokens, experts))  # 1 where the token used the expert
+    rows, places = np.nonzero(layer["experts"] != NO_EXPERT)
+    used[rows, layer["experts"][rows, places]] = 1
+    counts = used.sum(0).astype(np.int64)
+    choices = int(counts.sum())
+    share = counts / choices if choices else counts * 0.0
+    mean = choices / experts
+    together = used.T @ used
+    positive = share[share > 0]
+    figures = {
+        "tokens": tokens,
+        "counts": counts.tolist(),
+        "share": share.tolist(),
+        "frequency": (counts / max(tokens, 1)).tolist(),
+        "dropped": int(layer["dropped"].sum()),
+        "rerouted": int(layer["rerouted"].sum()),
+        "max_over_mean": float(counts.max() / mean) if choices else 0.0,
+        "variation": float(counts.std() / mean) if choices else 0.0,
+        "gini": gini(counts),
+        "load_entropy": float(-(positive * np.log(positive)).sum() / math.log(experts)) if choices else 0.0,
+        "pairs": together[np.triu_indices(experts, 1)].astype(np.int64).tolist(),
+    }
+    margins = layer["margin"][np.isfinite(layer["margin"])].astype(np.float64)
+    figures["margin"] = {
+        "tokens": len(margins),
+        "mean": float(margins.mean()) if len(margins) else 0.0,
+        "smallest": float(margins.min()) if len(margins) else None,
+        "near_ties": [int((margins < np.float32(limit)).sum()) for limit in NEAR_TIES],
+    }
+    if header["logits"] and tokens:
+        logits = layer["logits"][:, :usable].astype(np.float64)
+        p = np.exp(logits - logits.max(1, keepdims=True))
+        p /= p.sum(1, keepdims=True)
+        entropy = -np.where(p > 0, p * np.log(np.where(p > 0, p, 1)), 0).sum(1)
+        probability = np.zeros(experts)
+        probability[:usable] = p.mean(0)
+        figures["probability"] = probability.tolist()
+        figures["router_entropy"] = float(entropy.mean() / math.log(usable)) if usable > 1 else 0.0
+        figures["switch_loss"] = float(experts * (share * probability).sum())
+        # What the writer says is what the logits say.
+        if usable > k:
+            ordered = np.sort(layer["logits"][:, :usable], axis=1)[:, ::-1]
+            assert np.array_equal(ordered[:, k - 1] - ordered[:, k], layer["margin"]), "margins differ from the logits"
+    return figures
+
+
+def summary(trace, select=None):
+    """Layers' figures over all records, or over those that `select` (a mask, or a slice) picks."""
+    records = trace.records if select is None else trace.records[select]
+    return [layer_summary(trace.header, records["layer"][:, l]) for l in range(trace.header["layers"])]
+
+
+def main():
+    parser = argparse.ArgumentParser(description="What a routing trace holds.")
+    parser.add_argument("file")
+    parser.add_argument("--json", action="store_true", help="everything, for programs")
+    arguments = parser.parse_args()
+    trace = Trace(arguments.file)
+    layers = summary(trace)
+    if arguments.json:
+        json.dump({"header": trace.header, "records": len(trace.records), "layers": layers}, sys.stdout)
+        return
+    h, records = trace.header, trace.records
+    print(f"{len(records)} tokens ({int((records['phase'] == PREFILL).sum())} prefill) of "
+          f"{len(np.unique(records['sequence']))} sequences; {h['layers']} layers, {h['experts_per_token']} of "
+          f"{h['experts']} experts a token" + (", with logits" if h["logits"] else "")
+          + (f"; {trace.torn_bytes} bytes of a torn record" if trace.torn_bytes else ""))
+    print(f"{'layer':>5}{'choices':>9}{'busiest':>9}{'share':>8}{'max/mean':>10}{'CV':>7}{'Gini':>7}{'idle':>6}"
+          f"{'margin':>9}{'<0.01':>8}")
+    for number, layer in enumerate(layers):
+        counts = np.array(layer["counts"])
+        ties = layer["margin"]["near_ties"][1] / max(layer["margin"]["tokens"], 1)
+        print(f"{number:>5}{counts.sum():>9}{counts.argmax():>9}{100 * max(layer['share']):>6.1f} %"
+              f"{layer['max_over_mean']:>10.2f}{layer['variation']:>7.2f}{layer['gini']:>7.2f}{(counts == 0).sum():>6}"
+              f"{layer['margin']['mean']:>9.3f}{100 * ties:>6.1f} %")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, ValueError) as error:
+        sys.exit(f"moe_trace.py: {error}")
