@@ -7,11 +7,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/mapped_file.h"
 #include "checkpoint/conversion.h"
+#include "checkpoint/embedded_vocabulary.h"
 #include "model/model_config.h"
 #include "model/weights.h"
 
@@ -31,6 +33,7 @@ struct Checkpoint {
   std::string format;   // "Hugging Face safetensors, MXFP4 experts"
   std::filesystem::path path;
   std::vector<std::filesystem::path> tokenizer_candidates;  // existing files, best first
+  std::optional<EmbeddedVocabulary> vocabulary;             // in `files`, for when there is no candidate
   std::vector<StoredTensor> tensors;                        // by name
   std::vector<MappedFile> files;                            // owner of the bytes
   Converted converted;                                      // owner of what could not be viewed in the files

@@ -45,13 +45,13 @@ Checkpoint OpenGguf(const fs::path& file, const OpenOptions& options) {
   if (!options.metadata_only) weights.conversion.Run();
   checkpoint.converted = weights.conversion.TakeResult();
   if (checkpoint.converted.ms > 0.0) {
-    Log(LogLevel::kInfo, "{}: {} tensors converted to {} in {:.0f} ms, {} bytes of memory", name,
-        checkpoint.converted.tensors, Name(options.convert_to), checkpoint.converted.ms,
-        checkpoint.converted.bytes);
+    Log(LogLevel::kInfo, "{}: {} tensors decoded in {:.0f} ms into {} bytes of memory", name,
+        checkpoint.converted.tensors, checkpoint.converted.ms, checkpoint.converted.bytes);
   }
   checkpoint.format = FormatName(header, weights);
   checkpoint.weights = std::move(weights.view);
   checkpoint.path = file;
+  checkpoint.vocabulary = FindVocabulary(header, name);
   for (const auto& [tensor_name, tensor] : files.tensors) {
     const GgufTensor& entry = tensor.entry;
     checkpoint.tensors.push_back({std::string(tensor_name), entry.dtype, entry.shape, entry.end - entry.begin,

@@ -187,7 +187,11 @@ std::string InspectText(const Checkpoint& checkpoint) {
     text += fmt::format("  {:<61} {:>10}\n", file.path().filename().string(),
                         Size(static_cast<int64_t>(file.bytes().size())));
   }
-  if (checkpoint.tokenizer_candidates.empty()) text += "  no tokenizer in the folder\n";
+  if (checkpoint.vocabulary) {
+    text += fmt::format("  a vocabulary of {} tokens in the file\n", checkpoint.vocabulary->tokens.count);
+  } else if (checkpoint.tokenizer_candidates.empty()) {
+    text += "  no tokenizer in the folder\n";
+  }
   for (const auto& path : checkpoint.tokenizer_candidates)
     text += fmt::format("  {}\n", path.filename().string());
   return text;

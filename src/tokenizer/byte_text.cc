@@ -46,4 +46,10 @@ bool DecodeByteText(std::string_view text, std::string& bytes) {
   return true;
 }
 
+std::string PrintableStart(std::string_view text) {
+  std::string shown;
+  for (const char c : text.substr(0, 40)) shown += c >= ' ' && c <= '~' ? c : '?';
+  return shown + (text.size() > 40 ? "..." : "");
+}
+
 }  // namespace oxidized

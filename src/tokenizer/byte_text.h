@@ -10,4 +10,7 @@ namespace oxidized {
 // Replaces `bytes` by what `text` stands for; false when a character stands for no byte.
 bool DecodeByteText(std::string_view text, std::string& bytes);
 
+// Text of a file for a message: on one line, and not too long.
+std::string PrintableStart(std::string_view text);
+
 }  // namespace oxidized

@@ -133,6 +133,13 @@ std::unique_ptr<Tokenizer> Tokenizer::FromRankFile(std::string_view text, const 
   return std::unique_ptr<Tokenizer>(new Tokenizer(std::make_unique<Impl>(ReadRankFile(text, name), name)));
 }
 
+std::unique_ptr<Tokenizer> Tokenizer::FromTokenList(std::span<const ListedToken> list,
+                                                    std::span<const std::string_view> merges,
+                                                    const std::string& name) {
+  return std::unique_ptr<Tokenizer>(
+      new Tokenizer(std::make_unique<Impl>(ReadTokenList(list, merges, name), name)));
+}
+
 std::unique_ptr<Tokenizer> Tokenizer::BuiltIn() {
   return std::unique_ptr<Tokenizer>(new Tokenizer(std::make_unique<Impl>(O200kHarmony(), "o200k_harmony")));
 }

@@ -1,20 +1,28 @@
 // Byte-level BPE for gpt-oss: text to token ids and back.
 //
-// Loads `tokenizer.json` (Hugging Face) or a tiktoken rank file, or takes the vocabulary of the published
-// models, o200k_harmony, which is part of the program. Encode treats every string as ordinary text:
-// the text of a special token in user input never becomes that token. Only callers that render a prompt
-// format use SpecialId. Thread safe after construction.
+// Loads `tokenizer.json` (Hugging Face), a tiktoken rank file or the list of tokens in a GGUF file, or takes
+// the vocabulary of the published models, o200k_harmony, which is part of the program. Encode treats every
+// string as ordinary text: the text of a special token in user input never becomes that token. Only callers
+// that render a prompt format use SpecialId. Thread safe after construction.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace oxidized {
+
+// One token of a list in id order, as GGUF holds a vocabulary.
+struct ListedToken {
+  enum class Kind : uint8_t { kAbsent, kOrdinary, kSpecial };  // absent: the id stands for nothing
+  std::string_view text;                                       // of an ordinary token in byte-level form
+  Kind kind = Kind::kAbsent;
+};
 
 class Tokenizer {
  public:
@@ -23,6 +31,11 @@ class Tokenizer {
   // The same from bytes in memory; `name` stands for the path in messages. Entry point of the fuzz targets.
   static std::unique_ptr<Tokenizer> FromTokenizerJson(std::string_view json, const std::string& name);
   static std::unique_ptr<Tokenizer> FromRankFile(std::string_view text, const std::string& name);
+  // `merges` are pairs "left right" in order of priority; none: any two tokens merge that together are a
+  // token, the lower id first. Text is split as o200k splits it.
+  static std::unique_ptr<Tokenizer> FromTokenList(std::span<const ListedToken> list,
+                                                  std::span<const std::string_view> merges,
+                                                  const std::string& name);
   // o200k_harmony: ids 0 to 201087, of which 199998 and above are special. Needs no file.
   static std::unique_ptr<Tokenizer> BuiltIn();
 

@@ -3,10 +3,6 @@
 // is refused by name. Post-processor, truncation and padding are not read: they concern wrapping a text in
 // special tokens and batching.
 //
-// Merges are kept as listed. When they are listed in the order of their results, as in every file made from
-// tiktoken's ranks and every file as trained, the result's id is the rank, so that of two ways to make the
-// same token the leftmost in the text comes first, as in tiktoken; else the place in the list is the rank.
-//
 // The file of the published models, 28 MB, is recognised rather than read (o200k.h).
 #include <simdjson.h>
 
@@ -15,6 +11,7 @@
 
 #include "base/error.h"
 #include "tokenizer/byte_text.h"
+#include "tokenizer/listed_merges.h"
 #include "tokenizer/o200k.h"
 #include "tokenizer/vocabulary.h"
 
@@ -100,14 +97,7 @@ class Reader {
 
   void RequireType(const dom::object& object, std::string_view expected, const char* of) const {
     const auto type = Get<std::string_view>(object, "type");
-    if (type != expected) Refuse("{} is of type {}, expected {}", of, Printable(type), expected);
-  }
-
-  // Text of the file in a message: on one line, and not too long.
-  static std::string Printable(std::string_view text) {
-    std::string shown;
-    for (const char c : text.substr(0, 40)) shown += c >= ' ' && c <= '~' ? c : '?';
-    return shown + (text.size() > 40 ? "..." : "");
+    if (type != expected) Refuse("{} is of type {}, expected {}", of, PrintableStart(type), expected);
   }
 
   void ReadAddedTokens(const dom::object& root) {
@@ -172,52 +162,23 @@ class Reader {
     }
   }
 
-  struct ListedMerge {
-    int32_t left, right, result;
-  };
-
-  int32_t TokenOfText(std::string_view text, std::string& bytes, size_t merge) const {
-    const auto id = DecodeByteText(text, bytes) ? vocabulary_.tokens.Find(bytes) : std::nullopt;
-    if (!id) Refuse("merge {} names {}, which is no token", merge, Printable(text));
-    return *id;
-  }
-
-  ListedMerge ReadMerge(const dom::element& element, size_t number) {
-    std::string_view left, right, text;
-    dom::array pair;
-    if (element.get(text) == simdjson::SUCCESS) {
-      const size_t space = text.find(' ');
-      if (space == std::string_view::npos) Refuse("merge {} is not two tokens", number);
-      left = text.substr(0, space);
-      right = text.substr(space + 1);
-    } else if (element.get(pair) != simdjson::SUCCESS || pair.size() != 2 ||
-               pair.at(0).get(left) != simdjson::SUCCESS || pair.at(1).get(right) != simdjson::SUCCESS) {
-      Refuse("merge {} is not two tokens", number);
-    }
-    ListedMerge merge;
-    merge.left = TokenOfText(left, left_bytes_, number);
-    merge.right = TokenOfText(right, right_bytes_, number);
-    left_bytes_ += right_bytes_;
-    const auto result = vocabulary_.tokens.Find(left_bytes_);
-    if (!result) Refuse("merge {} gives {}{}, which is no token", number, Printable(left), Printable(right));
-    merge.result = *result;
-    return merge;
-  }
-
   void ReadMerges(const dom::array& list) {
-    std::vector<ListedMerge> merges;
-    for (const dom::element element : list) merges.push_back(ReadMerge(element, merges.size()));
-    const bool ids_are_ranks =
-        std::is_sorted(merges.begin(), merges.end(),
-                       [](const ListedMerge& a, const ListedMerge& b) { return a.result < b.result; });
-    vocabulary_.merges.Reserve(merges.size());
-    for (size_t i = 0; i < merges.size(); ++i) {
-      const ListedMerge& merge = merges[i];
-      const size_t rank = ids_are_ranks ? static_cast<size_t>(merge.result) : i;
-      if (!vocabulary_.merges.Add(merge.left, merge.right, {static_cast<uint32_t>(rank), merge.result})) {
-        Refuse("merge {} is there twice", i);
+    ListedMerges merges(vocabulary_, name_);
+    size_t number = 0;
+    for (const dom::element element : list) {
+      std::string_view left, right, text;
+      dom::array pair;
+      if (element.get(text) == simdjson::SUCCESS) {
+        merges.AddPair(text);
+      } else if (element.get(pair) == simdjson::SUCCESS && pair.size() == 2 &&
+                 pair.at(0).get(left) == simdjson::SUCCESS && pair.at(1).get(right) == simdjson::SUCCESS) {
+        merges.Add(left, right);
+      } else {
+        Refuse("merge {} is not two tokens", number);
       }
+      ++number;
     }
+    merges.Finish();
     vocabulary_.whole_piece_first = ignore_merges_;
   }
 
@@ -232,7 +193,8 @@ class Reader {
     RequireType(split, "Split", "pretokenizers[0]");
     RequireType(bytes, "ByteLevel", "pretokenizers[1]");
     const auto behavior = Get<std::string_view>(split, "behavior");
-    if (behavior != "Isolated") Refuse("behavior of Split is {}, expected Isolated", Printable(behavior));
+    if (behavior != "Isolated")
+      Refuse("behavior of Split is {}, expected Isolated", PrintableStart(behavior));
     RequireFalse(split, "invert", false, "Split");
     RequireFalse(bytes, "add_prefix_space", true, "ByteLevel");
     RequireFalse(bytes, "use_regex", true, "ByteLevel");
@@ -242,7 +204,6 @@ class Reader {
   const std::string& name_;
   Vocabulary vocabulary_;
   bool ignore_merges_ = false;
-  std::string left_bytes_, right_bytes_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -90,5 +91,9 @@ struct Vocabulary {
 
 Vocabulary ReadTokenizerJson(std::string_view json, const std::string& name);
 Vocabulary ReadRankFile(std::string_view text, const std::string& name);
+// Arguments as of Tokenizer::FromTokenList.
+struct ListedToken;
+Vocabulary ReadTokenList(std::span<const ListedToken> list, std::span<const std::string_view> merges,
+                         const std::string& name);
 
 }  // namespace oxidized
