@@ -94,28 +94,33 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
-double MappedFile::ResidentShare() const {
-  if (!mapped_) return 1.0;
-  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  std::vector<unsigned char> resident((size_ + page - 1) / page);
-  if (::mincore(const_cast<std::byte*>(data_), size_, resident.data()) != 0) return 1.0;
+double MappedFile::ResidentShare(int64_t begin, int64_t end) const {
+  if (!mapped_ || begin >= end) return 1.0;
+  const auto page = static_cast<int64_t>(::sysconf(_SC_PAGESIZE));
+  begin = begin / page * page;
+  std::vector<unsigned char> resident(static_cast<size_t>((end - begin + page - 1) / page));
+  if (::mincore(const_cast<std::byte*>(data_) + begin, static_cast<size_t>(end - begin), resident.data()) !=
+      0)
+    return 1.0;
   const auto pages =
       std::count_if(resident.begin(), resident.end(), [](unsigned char flags) { return (flags & 1) != 0; });
   return static_cast<double>(pages) / static_cast<double>(resident.size());
 }
 
-void MappedFile::ReadAhead(const std::function<bool(int64_t done)>& progress) const {
+void MappedFile::ReadAhead(int64_t begin, int64_t end,
+                           const std::function<bool(int64_t done)>& progress) const {
   if (!mapped_) return;
   FileDescriptor file{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0) return;  // only a matter of speed: the mapping still works
-  ::posix_fadvise(file.fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+  ::posix_fadvise(file.fd, begin, end - begin, POSIX_FADV_SEQUENTIAL);
   std::vector<std::byte> buffer(size_t{8} << 20);
-  for (size_t done = 0; done < size_;) {
-    const ssize_t got = ::pread(file.fd, buffer.data(), buffer.size(), static_cast<off_t>(done));
+  for (int64_t at = begin; at < end;) {
+    const auto want = std::min(buffer.size(), static_cast<size_t>(end - at));
+    const ssize_t got = ::pread(file.fd, buffer.data(), want, static_cast<off_t>(at));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return;
-    done += static_cast<size_t>(got);
-    if (!progress(static_cast<int64_t>(done))) return;
+    at += got;
+    if (!progress(at - begin)) return;
   }
 }
 

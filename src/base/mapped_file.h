@@ -29,13 +29,13 @@ class MappedFile {
   const std::filesystem::path& path() const { return path_; }
   bool mapped() const { return mapped_; }
 
-  // Share of the file that is in memory already, 0 to 1: what touching it will not have to read. 1 where
-  // unknown.
-  double ResidentShare() const;
-  // Reads the whole file into the page cache front to back, as disks like it, instead of page by page in the
-  // order of use. `progress` gets the bytes done; returning false stops. Does nothing for a file that was
-  // read.
-  void ReadAhead(const std::function<bool(int64_t done)>& progress) const;
+  // Share of the bytes [begin, end) that is in memory already, 0 to 1: what touching them will not have to
+  // read. 1 where unknown.
+  double ResidentShare(int64_t begin, int64_t end) const;
+  // Reads the bytes [begin, end) into the page cache front to back, as disks like it, instead of page by page
+  // in the order of use. `progress` gets the bytes done; returning false stops. Does nothing for a file that
+  // was read.
+  void ReadAhead(int64_t begin, int64_t end, const std::function<bool(int64_t done)>& progress) const;
 
  private:
   MappedFile() = default;

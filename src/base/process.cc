@@ -1,7 +1,10 @@
 #include "base/process.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <string>
 
 namespace oxidized {
@@ -16,7 +19,66 @@ int64_t KilobyteField(const char* file, const std::string& field, int64_t missin
   return missing;
 }
 
+std::optional<int64_t> NumberIn(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  int64_t number = 0;
+  if (!(in >> number)) return std::nullopt;  // also "max"
+  return number;
+}
+
+int64_t StatField(const std::filesystem::path& file, const std::string& field) {
+  std::ifstream in(file);
+  std::string name;
+  for (int64_t value = 0; in >> name >> value;) {
+    if (name == field) return value;
+  }
+  return 0;
+}
+
+// The names of one kind of control group: version 2, or version 1's memory controller.
+struct GroupFiles {
+  const char* mount;
+  const char* limit;
+  const char* used;
+  const char* cache_field;  // of memory.stat: page cache not in active use
+};
+constexpr GroupFiles kVersion2 = {"/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"};
+constexpr GroupFiles kVersion1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+                                  "total_inactive_file"};
+
+// The group and all above it, since each of them limits what is below.
+void Tighten(const GroupFiles& files, const std::string& group, std::optional<MemoryLimit>& tightest) {
+  const std::filesystem::path mount = files.mount;
+  // A container often sees its own group as the root: then the path leads nowhere, its last part does.
+  for (std::filesystem::path at = std::filesystem::path(group).relative_path();; at = at.parent_path()) {
+    const std::filesystem::path folder = mount / at;
+    const auto limit = NumberIn(folder / files.limit);
+    const auto used = NumberIn(folder / files.used);
+    // Version 1 says "no limit" with a number no machine has.
+    if (limit && used && *limit < TotalMemoryBytes()) {
+      const MemoryLimit found{*limit, *used - StatField(folder / "memory.stat", files.cache_field)};
+      if (!tightest || found.limit_bytes - found.used_bytes < tightest->limit_bytes - tightest->used_bytes)
+        tightest = found;
+    }
+    if (at.empty()) return;
+  }
+}
+
 }  // namespace
+
+std::optional<MemoryLimit> ReadMemoryLimit() {
+  std::optional<MemoryLimit> tightest;
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1),
+                      group = line.substr(second + 1);
+    if (controllers.empty()) Tighten(kVersion2, group, tightest);
+    if (controllers == "memory") Tighten(kVersion1, group, tightest);
+  }
+  return tightest;
+}
 
 ProcessMemory ReadProcessMemory() {
   constexpr const char* kStatus = "/proc/self/status";
@@ -25,7 +87,13 @@ ProcessMemory ReadProcessMemory() {
 }
 
 int64_t AvailableMemoryBytes() {
-  return KilobyteField("/proc/meminfo", "MemAvailable", std::numeric_limits<int64_t>::max());
+  const int64_t machine = KilobyteField("/proc/meminfo", "MemAvailable", std::numeric_limits<int64_t>::max());
+  const std::optional<MemoryLimit> limit = ReadMemoryLimit();
+  return limit ? std::min(machine, std::max<int64_t>(0, limit->limit_bytes - limit->used_bytes)) : machine;
+}
+
+int64_t TotalMemoryBytes() {
+  return KilobyteField("/proc/meminfo", "MemTotal", std::numeric_limits<int64_t>::max());
 }
 
 }  // namespace oxidized

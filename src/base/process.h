@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 namespace oxidized {
 
@@ -13,7 +14,16 @@ struct ProcessMemory {
 };
 ProcessMemory ReadProcessMemory();
 
-// What can still be used without swapping, page cache included.
+// A limit that a container or a service manager put on this process: the tightest of the control groups it is
+// in. `used` leaves out page cache that the kernel would give up.
+struct MemoryLimit {
+  int64_t limit_bytes = 0;
+  int64_t used_bytes = 0;
+};
+std::optional<MemoryLimit> ReadMemoryLimit();
+
+// What can still be used without swapping, page cache included: of the machine, and under the limit.
 int64_t AvailableMemoryBytes();
+int64_t TotalMemoryBytes();
 
 }  // namespace oxidized

@@ -224,6 +224,7 @@ bool Engine::Step() {
       }
     }
   }
+  if (after_step_) after_step_();
   return !scheduler_.idle();
 }
 

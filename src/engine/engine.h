@@ -4,6 +4,7 @@
 // mates (if the executor is batch invariant): not on chunking, order of arrival or preemption.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <tl/expected.hpp>
@@ -42,6 +43,9 @@ class Engine {
   // the executor fails, the requests of that step end with kError and the engine goes on.
   bool Step();
 
+  // Called between steps, by the thread that steps; what it does must change no result.
+  void AfterEachStep(std::function<void()> action) { after_step_ = std::move(action); }
+
   // The events of a request since the last call. After Finished was taken the id is forgotten.
   std::vector<Event> TakeEvents(RequestId id);
 
@@ -65,6 +69,7 @@ class Engine {
   void Finish(Sequence& sequence, StopReason reason, std::optional<RequestError> error = std::nullopt);
 
   Executor& executor_;
+  std::function<void()> after_step_;
   Scheduler scheduler_;
   std::map<RequestId, std::unique_ptr<Sequence>> sequences_;
   RequestId next_id_ = 1;

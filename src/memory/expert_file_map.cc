@@ -16,26 +16,10 @@ struct Part {
   int64_t bytes = 0;
 };
 
-int64_t ValueBytes(const ExpertView& e) {
-  const int64_t rows = e.up_values == nullptr ? e.rows : e.rows / 2;
-  const int64_t groups = e.cols / kMxfp4BlockElements;
-  switch (e.layout) {
-    case ExpertLayout::kMxfp4:
-      return rows * groups * kMxfp4BlockBytes;
-    case ExpertLayout::kGgmlMxfp4:
-    case ExpertLayout::kOllamaMxfp4:
-      return rows * groups * (kMxfp4BlockBytes + 1);
-    case ExpertLayout::kRows:
-    case ExpertLayout::kTransposed:
-      break;
-  }
-  return StoredBytes(e.dtype, rows * e.cols);
-}
-
 Part Of(const VectorView& v) { return {v.data, v.size == 0 ? 0 : StoredBytes(v.dtype, v.size)}; }
 
 std::array<Part, kPartsOfView> PartsOf(const ExpertView& e) {
-  const int64_t values = ValueBytes(e);
+  const int64_t values = e.value_bytes();
   return {Part{e.values, values},
           {e.scales, e.scales == nullptr ? 0 : e.rows * (e.cols / kMxfp4BlockElements)},
           Of(e.bias),
@@ -62,7 +46,7 @@ ExpertFileMap::ExpertFileMap(const WeightsView& weights, std::span<const MappedF
       if (place.pieces.empty()) continue;
       ++num_stored_;
       stored_bytes_ += layer.gate_up[e].bytes() + layer.down[e].bytes();
-      const ExpertPiece& last = place.pieces.back();
+      const FilePiece& last = place.pieces.back();
       slot_bytes_ = std::max(slot_bytes_, last.slot_offset + last.bytes);
     }
   }
@@ -97,7 +81,7 @@ void ExpertFileMap::Locate(const ExpertView& gate_up, const ExpertView& down,
     const bool shared = !place.pieces.empty() && place.pieces.back().file == f.file &&
                         Down(f.begin) <= place.pieces.back().offset + place.pieces.back().bytes;
     if (!shared) place.pieces.push_back({f.file, Down(f.begin), 0, 0, used});
-    ExpertPiece& piece = place.pieces.back();
+    FilePiece& piece = place.pieces.back();
     piece.bytes = std::max(piece.bytes, Up(f.end) - piece.offset);
     piece.needed = std::min(piece.bytes, size - piece.offset);
     used = piece.slot_offset + piece.bytes;
@@ -107,7 +91,7 @@ void ExpertFileMap::Locate(const ExpertView& gate_up, const ExpertView& down,
 
 void ExpertFileMap::AppendReads(int32_t layer, int32_t expert, uint64_t tag, std::byte* slot,
                                 std::vector<BlockRead>& reads) const {
-  for (const ExpertPiece& piece : At(layer, expert).pieces) {
+  for (const FilePiece& piece : At(layer, expert).pieces) {
     for (int64_t done = 0; done < piece.bytes; done += kMostReadBytes) {
       const int64_t bytes = std::min(kMostReadBytes, piece.bytes - done);
       reads.push_back({.tag = tag,
@@ -137,7 +121,7 @@ void ExpertFileMap::Rebase(int32_t layer, int32_t expert, const std::byte* slot,
 std::vector<FileRange> ExpertFileMap::OtherBytes(int32_t file) const {
   std::vector<FileRange> experts;
   for (const Place& place : places_) {
-    for (const ExpertPiece& piece : place.pieces) {
+    for (const FilePiece& piece : place.pieces) {
       // The first and last page may hold other tensors too: they count as those.
       const int64_t begin = Up(piece.offset + 1), end = Down(piece.offset + piece.bytes - 1);
       if (piece.file == file && begin < end) experts.push_back({begin, end});

@@ -17,7 +17,7 @@
 
 namespace oxidized {
 
-struct ExpertPiece {
+struct FilePiece {
   int32_t file = 0;
   int64_t offset = 0;  // aligned
   int64_t bytes = 0;   // aligned
@@ -44,9 +44,7 @@ class ExpertFileMap {
   // A slot holds any expert: aligned, a little more than the largest one.
   int64_t slot_bytes() const { return slot_bytes_; }
 
-  std::span<const ExpertPiece> pieces(int32_t layer, int32_t expert) const {
-    return At(layer, expert).pieces;
-  }
+  std::span<const FilePiece> pieces(int32_t layer, int32_t expert) const { return At(layer, expert).pieces; }
   // Appends what has to be read to fill a slot; every read carries `tag`.
   void AppendReads(int32_t layer, int32_t expert, uint64_t tag, std::byte* slot,
                    std::vector<BlockRead>& reads) const;
@@ -62,7 +60,7 @@ class ExpertFileMap {
  private:
   static constexpr int kParts = 10;  // values, scales, bias, up values, up bias of gate_up, then of down
   struct Place {
-    std::vector<ExpertPiece> pieces;
+    std::vector<FilePiece> pieces;
     int64_t slot_offset[kParts] = {};  // of the part itself
   };
   const Place& At(int32_t layer, int32_t expert) const {

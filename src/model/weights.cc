@@ -98,6 +98,18 @@ float ExpertView::bias_at(int64_t r) const {
   return r % 2 == 0 ? bias[r / 2] : up_bias[r / 2];
 }
 
+int64_t ExpertView::value_bytes() const {
+  const int64_t stored_rows = up_values == nullptr ? rows : rows / 2;
+  switch (layout) {
+    case ExpertLayout::kMxfp4:
+      return stored_rows * (cols / kMxfp4BlockElements) * kMxfp4BlockBytes;  // the scales lie apart
+    case ExpertLayout::kTransposed:
+      return StoredBytes(dtype, rows * cols);
+    default:
+      return stored_rows * RowBytes(*this);
+  }
+}
+
 int64_t ExpertView::bytes() const {
   return rows * RowBytes(*this) + bias.size * Bits(bias.dtype) / 8 + up_bias.size * Bits(up_bias.dtype) / 8;
 }

@@ -66,6 +66,7 @@ struct ExpertView {
   void DecodeRow(int64_t r, float* out) const;
   float bias_at(int64_t r) const;  // of row r, wherever it is stored
   int64_t bytes() const;           // stored size, biases included
+  int64_t value_bytes() const;     // of `values`, and the same of `up_values` where there are some
 };
 
 // Layer weights; comments give shapes [rows, cols].

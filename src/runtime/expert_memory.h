@@ -1,0 +1,44 @@
+// Which experts of a model are in memory: all of them, by mapping or reading the files, or a part of them in
+// a pool. Put together by Runtime for the CPU executor; owns whichever it is, and the clean-up beside it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "memory/cleaner.h"
+#include "memory/expert_budget.h"
+#include "memory/expert_store.h"
+
+namespace oxidized {
+
+struct ExpertMemoryOptions {
+  std::optional<ExpertBudget> budget;  // nullopt: every expert
+  EvictionRule eviction = EvictionRule::kLru;
+  bool prefetch = true;
+};
+
+class ExpertMemory {
+ public:
+  // `checkpoint` must outlive this. Throws Error(kUsage) for a budget below what a token needs.
+  ExpertMemory(const ExpertMemoryOptions& options, const Checkpoint& checkpoint);
+
+  ExpertSource& source();
+  const ExpertStore* store() const { return store_.get(); }  // nullptr: every expert is resident
+  MemoryCleaner& cleaner() { return *cleaner_; }
+  const MemoryCleaner& cleaner() const { return *cleaner_; }
+
+  // See Runtime::ReadAhead: all files, or what is not an expert of the pool.
+  void ReadAhead(const std::function<bool(int64_t done, int64_t total)>& progress) const;
+
+ private:
+  const Checkpoint& checkpoint_;
+  std::unique_ptr<ExpertStore> store_;
+  std::unique_ptr<ResidentExperts> resident_;
+  std::unique_ptr<MemoryCleaner> cleaner_;
+  std::vector<std::vector<FileRange>> ranges_;  // of each file, to be read ahead
+};
+
+}  // namespace oxidized
