@@ -328,8 +328,7 @@ TEST(CheckpointShards, IndexAndContentMustAgree) {
 
 // ---- Other things than a Hugging Face checkpoint ----
 
-TEST(CheckpointFormats, KnownOthersAreNamed) {
-  constexpr ErrorKind kUnsupported = ErrorKind::kUnsupported;
+TEST(CheckpointFormats, WhatIsNoModel) {
   const TempFolder temp;
   const fs::path& root = temp.path();
   const auto expect = [&](const fs::path& path, ErrorKind kind, const std::vector<std::string>& parts) {
@@ -341,8 +340,6 @@ TEST(CheckpointFormats, KnownOthersAreNamed) {
   WriteFile(root / "b.gguf", "GGML");
   expect(root / "b.gguf", kBad, {"b.gguf: begins with \"GGML\""});
   expect(root, kBad, {"2 GGUF models", "a.gguf"});
-  WriteFile(root / "model.bin", std::string("GPT-OSS v1.0\0\0\0\0", 16));
-  expect(root / "model.bin", kUnsupported, {"model.bin", "Metal"});
   WriteFile(root / "notes.txt", "hello");
   expect(root / "notes.txt", kBad, {"notes.txt", "not a model"});
   WriteFile(root / "empty", "");
@@ -356,25 +353,11 @@ TEST(CheckpointFormats, KnownOthersAreNamed) {
     return root / name;
   };
   expect(folder("bare"), kBad, {"bare", "no config.json"});
-  fs::create_directories(root / "cache/snapshots");
-  expect(root / "cache", kBad, {"snapshots"});
-  WriteFile(folder("lora") / "adapter_config.json", "{}");
-  expect(root / "lora", kUnsupported, {"LoRA"});
-  WriteFile(folder("dtypes") / "dtypes.json", "{}");
-  expect(root / "dtypes", kUnsupported, {"original/"});
-  WriteFile(folder("openai") / "config.json", R"({"num_experts":32})");
-  expect(root / "openai", kUnsupported, {"original/"});
-  fs::create_directories(root / "metal-only/metal");
-  expect(root / "metal-only", kUnsupported, {"metal/"});
   WriteFile(folder("no-weights") / "config.json", PublishedConfigJson(testing::MiniConfig()));
   expect(root / "no-weights", kBad, {"no-weights", "no weights"});
   WriteFile(root / "no-weights/model.safetensors", "garbage");
   expect(root / "no-weights", kBad, {"model.safetensors", "7 bytes long"});
   expect(root / "no-weights/absent.safetensors", kBad, {"absent.safetensors"});
-
-  HfWriteRequest request = MiniRequest(root / "per-expert");
-  request.tensors.push_back({"model.layers.0.mlp.experts.gate_up_projs.3.weight", DType::kBF16, {2, 2}});
-  ExpectBroken(request, kUnsupported, {"gate_up_projs.3", "one tensor per expert"});
 }
 
 // ---- Inspect ----

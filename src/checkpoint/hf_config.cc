@@ -2,126 +2,48 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/error.h"
+#include "checkpoint/json_fields.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/message_text.h"
+#include "checkpoint/refusals.h"
 
 namespace oxidized {
 namespace {
 
 using Json = nlohmann::json;
-
-// One JSON object of the config; `where` names it in messages ("config.json: rope_scaling.").
-class Fields {
- public:
-  Fields(const Json& object, std::string where) : object_(&object), where_(std::move(where)) {}
-
-  // A null counts as absent: transformers writes None so.
-  const Json* Find(const char* key) const {
-    const auto found = object_->find(key);
-    return found == object_->end() || found->is_null() ? nullptr : &*found;
-  }
-  bool IsNull(const char* key) const { return object_->contains(key) && (*object_)[key].is_null(); }
-
-  template <typename Int>
-  std::optional<Int> Integer(const char* key) const {
-    const Json* value = Find(key);
-    if (value == nullptr) return std::nullopt;
-    return ToInteger<Int>(*value, key);
-  }
-
-  template <typename Int>
-  Int RequiredInteger(const char* key) const {
-    const std::optional<Int> value = Integer<Int>(key);
-    if (!value) Fail(ErrorKind::kBadFile, "{}{} is missing", where_, key);
-    return *value;
-  }
-
-  template <typename Int>
-  Int ToInteger(const Json& value, const char* key) const {
-    // Some writers store whole numbers as 128.0.
-    const bool whole = value.is_number_float() && std::trunc(value.get<double>()) == value.get<double>();
-    if (!value.is_number_integer() && !whole) Wrong(key, "an integer", value);
-    const double number = value.get<double>();
-    if (!(number >= static_cast<double>(std::numeric_limits<int32_t>::min()) &&
-          number <= static_cast<double>(std::numeric_limits<int32_t>::max()))) {
-      Wrong(key, "an integer of 32 bits", value);
-    }
-    return static_cast<Int>(number);
-  }
-
-  std::optional<double> Number(const char* key) const {
-    const Json* value = Find(key);
-    if (value == nullptr) return std::nullopt;
-    if (!value->is_number()) Wrong(key, "a number", *value);
-    const double number = value->get<double>();
-    if (!(std::fabs(number) <= std::numeric_limits<float>::max())) Wrong(key, "a finite number", *value);
-    return number;
-  }
-
-  std::optional<bool> Bool(const char* key) const {
-    const Json* value = Find(key);
-    if (value == nullptr) return std::nullopt;
-    if (!value->is_boolean()) Wrong(key, "true or false", *value);
-    return value->get<bool>();
-  }
-
-  std::optional<std::string> String(const char* key) const {
-    const Json* value = Find(key);
-    if (value == nullptr) return std::nullopt;
-    if (!value->is_string()) Wrong(key, "a string", *value);
-    return value->get<std::string>();
-  }
-
-  std::optional<Fields> Object(const char* key) const {
-    const Json* value = Find(key);
-    if (value == nullptr) return std::nullopt;
-    if (!value->is_object()) Wrong(key, "an object", *value);
-    return Fields(*value, where_ + key + ".");
-  }
-
-  [[noreturn]] void Wrong(const char* key, const char* expected, const Json& found) const {
-    const std::string text =
-        found.is_structured() ? "an " + std::string(found.type_name()) : Quoted(found.dump());
-    Fail(ErrorKind::kBadFile, "{}{} is {}, expected {}", where_, key, text, expected);
-  }
-
-  const std::string& where() const { return where_; }
-
- private:
-  const Json* object_;
-  std::string where_;
-};
+using Fields = JsonFields;
 
 void RequireGptOss(const Fields& fields, const std::string& name) {
   const std::optional<std::string> type = fields.String("model_type");
   if (type == "gpt_oss") return;
-  if (!type && fields.Find("num_experts") != nullptr) {
-    Fail(ErrorKind::kUnsupported,
-         "{}: OpenAI's original/ checkpoint layout (num_experts without model_type) is not yet supported; "
-         "use the "
-         "Hugging Face files one folder up",
-         name);
-  }
-  if (!type) Fail(ErrorKind::kBadFile, "{}: model_type is missing, expected \"gpt_oss\"", name);
-  Fail(ErrorKind::kBadFile, "{}: model_type is {}, expected \"gpt_oss\": only gpt-oss models run here", name,
-       Quoted(*type));
+  const Json* architectures = fields.Find("architectures");
+  const bool named = architectures != nullptr && architectures->is_array() && !architectures->empty();
+  Fail(ErrorKind::kBadFile, "{}: model_type is {}{}, expected \"gpt_oss\": only gpt-oss models run here",
+       name, type ? Quoted(*type) : "missing",
+       named ? fmt::format(" (architecture {})", Quoted((*architectures)[0].dump())) : "");
 }
 
 bool ClaimsMxfp4(const Fields& fields) {
-  const std::optional<Fields> quantization = fields.Object("quantization_config");
-  if (!quantization) return false;
-  const std::string method = quantization->String("quant_method").value_or("");
-  if (method == "mxfp4") return true;
-  Fail(ErrorKind::kUnsupported,
-       "{}quant_method is {}, which this program does not read: use the published MXFP4 checkpoint, or one "
-       "saved "
-       "unquantised (bf16)",
-       quantization->where(), Quoted(method));
+  for (const char* key : {"quantization_config", "quantization"}) {  // the latter is MLX's
+    const std::optional<Fields> quantization = fields.Object(key);
+    if (!quantization) continue;
+    const std::string method = quantization->String("quant_method").value_or("");
+    if (method == "mxfp4") return true;
+    RefuseQuantisation(
+        method,
+        [&](const char* detail) -> std::string {
+          const Json* value = quantization->Find(detail);
+          return value == nullptr || value->is_structured() ? ""
+                 : value->is_string()                       ? value->get<std::string>()
+                                                            : value->dump();
+        },
+        quantization->where());
+  }
+  return false;
 }
 
 // The factor on cos and sin that YaRN derives from its optional fields (transformers modeling_rope_utils.py);

@@ -175,8 +175,6 @@ TEST(HfConfig, TextThatIsNoConfig) {
                        [&] { parse(R"({"model_type":"gpt_oss","model_type":"gpt_oss"})"); });
   testing::ExpectError(bad, {"nested more than"}, [&] { parse("{\"a\":" + std::string(5000, '[')); });
   testing::ExpectError(bad, {"expected at most"}, [&] { parse(std::string((16u << 20) + 1, ' ')); });
-  testing::ExpectError(ErrorKind::kUnsupported, {"original/", "not yet supported"},
-                       [&] { parse(R"({"num_experts":32,"num_hidden_layers":24})"); });
 }
 
 TEST(HfConfig, GenerationConfigAddsItsEndIdsFirst) {

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/message_text.h"
+#include "checkpoint/refusals.h"
 
 namespace oxidized {
 namespace {
@@ -23,7 +24,9 @@ std::set<std::string> SafetensorsIn(const fs::path& folder) {
   std::set<std::string> names;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (entry.path().extension() == ".safetensors") names.insert(entry.path().filename().string());
+    const std::string name = entry.path().filename().string();
+    // Hidden files are other programs' (._model.safetensors is macOS's).
+    if (entry.path().extension() == ".safetensors" && !name.starts_with('.')) names.insert(name);
   }
   if (error) Fail(ErrorKind::kBadFile, "{}: {}", folder.string(), error.message());
   return names;
@@ -33,10 +36,7 @@ std::set<std::string> SafetensorsIn(const fs::path& folder) {
 std::string SingleFile(const fs::path& folder) {
   const std::set<std::string> names = SafetensorsIn(folder);
   if (names.contains("model.safetensors")) return "model.safetensors";
-  if (names.empty()) {
-    Fail(ErrorKind::kBadFile, "{}: no weights: expected {} or a .safetensors file", folder.string(),
-         kIndexFileName);
-  }
+  if (names.empty()) RefuseWithoutWeights(folder);
   if (names.size() > 1) {
     Fail(ErrorKind::kBadFile, "{}: {} .safetensors files but no {} that says which tensor lies where",
          folder.string(), names.size(), kIndexFileName);
@@ -47,6 +47,7 @@ std::string SingleFile(const fs::path& folder) {
 void AddFile(const fs::path& path, MappedFile::Mode mode, ModelFiles& model) {
   model.files.push_back(MappedFile::Open(path, mode));
   const size_t file = model.files.size() - 1;
+  RefuseLfsPointer(model.files[file].bytes(), path);
   for (SafetensorsEntry& entry : ParseSafetensors(model.files[file].bytes(), path.string())) {
     const auto [other, is_new] = model.tensors.try_emplace(entry.name, ModelFiles::Tensor{});
     if (!is_new) {
@@ -131,6 +132,14 @@ ModelFiles OpenModelFiles(const fs::path& folder, const std::optional<std::strin
   ModelFiles model;
   for (const std::string& name : names) AddFile(folder / name, mode, model);
   if (index) CheckAgainstIndex(folder, *index, model);
+  return model;
+}
+
+ModelFiles OpenAllModelFiles(const fs::path& folder, MappedFile::Mode mode) {
+  const std::set<std::string> names = SafetensorsIn(folder);
+  if (names.empty()) RefuseWithoutWeights(folder);
+  ModelFiles model;
+  for (const std::string& name : names) AddFile(folder / name, mode, model);
   return model;
 }
 

@@ -46,4 +46,7 @@ struct ModelFiles {
 ModelFiles OpenModelFiles(const std::filesystem::path& folder, const std::optional<std::string>& only,
                           MappedFile::Mode mode);
 
+// Every *.safetensors file of the folder, whatever an index says. Throws likewise.
+ModelFiles OpenAllModelFiles(const std::filesystem::path& folder, MappedFile::Mode mode);
+
 }  // namespace oxidized

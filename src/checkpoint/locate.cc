@@ -1,0 +1,92 @@
+#include "checkpoint/locate.h"
+
+#include <set>
+
+#include "base/error.h"
+#include "checkpoint/gguf_files.h"
+#include "checkpoint/json_file.h"
+#include "checkpoint/message_text.h"
+#include "checkpoint/model_files.h"
+#include "checkpoint/original_config.h"
+#include "checkpoint/refusals.h"
+
+namespace oxidized {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A folder with a config.json.
+Location WithConfig(const fs::path& folder) {
+  const fs::path path = folder / "config.json";
+  const bool original = IsOriginalConfig(ReadSmallFile(path, kMaxSmallJsonBytes), path.string());
+  return {original ? CheckpointFormat::kOriginal : CheckpointFormat::kHuggingFace, folder, {}, {}, {folder}};
+}
+
+Location OfGguf(const fs::path& file) {
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  return {CheckpointFormat::kGguf, folder, {}, file, {folder}};
+}
+
+// The snapshot of a model's entry in the Hugging Face cache: what refs/main names, or the only one.
+std::optional<fs::path> CacheSnapshot(const fs::path& folder) {
+  if (!fs::is_directory(folder / "snapshots")) return std::nullopt;
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder / "snapshots")) {
+    if (entry.is_directory()) names.insert(entry.path().filename().string());
+  }
+  if (names.empty()) {
+    Fail(ErrorKind::kBadFile, "{}: no model below snapshots/: the download is not complete", folder.string());
+  }
+  if (names.size() == 1) return folder / "snapshots" / *names.begin();
+  if (fs::is_regular_file(folder / "refs/main")) {
+    constexpr size_t kMostRefBytes = 256;
+    const std::string main = ReadSmallFile(folder / "refs/main", kMostRefBytes);
+    const std::string name = main.substr(0, main.find_first_of(" \t\r\n"));
+    if (names.contains(name)) return folder / "snapshots" / name;
+  }
+  Fail(ErrorKind::kBadFile, "{}: {} snapshots, and refs/main names none of them: name one, {} for example",
+       folder.string(), names.size(), Quoted("snapshots/" + *names.begin()));
+}
+
+Location LocateFolder(const fs::path& folder, bool cache_entry) {
+  if (fs::exists(folder / "config.json")) return WithConfig(folder);
+  if (cache_entry) {
+    if (const auto snapshot = CacheSnapshot(folder)) return LocateFolder(*snapshot, /*cache_entry=*/false);
+  }
+  if (const auto gguf = FindGguf(folder)) return OfGguf(*gguf);
+  if (fs::exists(folder / "original/config.json")) {
+    Location location = WithConfig(folder / "original");
+    location.tokenizer_folders.push_back(folder);
+    return location;
+  }
+  RefuseFolder(folder);
+}
+
+Location LocateFile(const fs::path& path) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  const std::string name = path.filename().string();
+  if (name == "config.json") return WithConfig(folder);
+  if (name == kIndexFileName || name == "dtypes.json") return LocateFolder(folder, /*cache_entry=*/false);
+  if (path.extension() == ".gguf" || IsGguf(path)) return OfGguf(path);
+  if (path.extension() != ".safetensors") RefuseFile(path);
+  if (!fs::exists(folder / "config.json")) RefuseFolder(folder);
+  Location location = WithConfig(folder);
+  if (location.format == CheckpointFormat::kHuggingFace) location.only = name;
+  return location;
+}
+
+}  // namespace
+
+Location LocateCheckpoint(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found) {
+    Fail(ErrorKind::kBadFile,
+         "{}: no such file or folder: expected a gpt-oss checkpoint (synth makes one of random weights)",
+         path.string());
+  }
+  if (error) Fail(ErrorKind::kBadFile, "{}: {}", path.string(), error.message());
+  return fs::is_directory(status) ? LocateFolder(path, /*cache_entry=*/true) : LocateFile(path);
+}
+
+}  // namespace oxidized
