@@ -33,7 +33,8 @@ CpuPrecision CpuPrecisionOf(Precision precision, const Checkpoint& checkpoint) {
   }
 }
 
-std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Checkpoint& checkpoint) {
+std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Checkpoint& checkpoint,
+                                       ExpertMemory* experts) {
   ExecutorLimits limits;
   limits.max_context = options.context;
   limits.max_sequences = options.max_sequences;
@@ -41,7 +42,12 @@ std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Chec
     return MakeCpuExecutor(checkpoint.config, checkpoint.weights,
                            {.limits = limits,
                             .precision = CpuPrecisionOf(options.precision, checkpoint),
-                            .threads = options.threads});
+                            .threads = options.threads,
+                            .experts = &experts->source()});
+  }
+  if (options.experts.budget) {
+    Fail(ErrorKind::kUsage,
+         "--expert-memory: the reference executor wants every expert in memory; use --executor cpu");
   }
   if (options.precision != Precision::kAuto && options.precision != Precision::kF32) {
     Fail(ErrorKind::kUsage,
@@ -56,12 +62,13 @@ std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Chec
 
 std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path, const Checkpoint& checkpoint) {
   if (!path.empty()) return Tokenizer::Load(path);
-  if (checkpoint.tokenizer_candidates.empty()) {
-    Fail(ErrorKind::kBadFile,
-         "{}: no tokenizer.json or rank file beside the model; name one with --tokenizer-path",
-         checkpoint.path.string());
+  if (!checkpoint.tokenizer_candidates.empty()) {
+    return Tokenizer::Load(checkpoint.tokenizer_candidates.front());
   }
-  return Tokenizer::Load(checkpoint.tokenizer_candidates.front());
+  if (checkpoint.vocabulary) return MakeTokenizer(*checkpoint.vocabulary);
+  Fail(ErrorKind::kBadFile,
+       "{}: no tokenizer.json or rank file beside the model; name one with --tokenizer-path",
+       checkpoint.path.string());
 }
 
 }  // namespace
@@ -79,39 +86,39 @@ std::filesystem::path DefaultModelPath() {
        places[0].lexically_normal().string());
 }
 
+std::filesystem::path ResolveModelPath(const std::filesystem::path& path, const hub::PullWatch& watch) {
+  if (path.empty()) return DefaultModelPath();
+  return hub::IsHubPath(path.string()) ? hub::OpenHubModel(path.string(), watch) : path;
+}
+
 std::unique_ptr<Tokenizer> OpenTokenizer(const RuntimeOptions& options) {
   if (!options.tokenizer_path.empty()) return Tokenizer::Load(options.tokenizer_path);
-  return LoadTokenizer({},
-                       OpenCheckpoint(options.model_path.empty() ? DefaultModelPath() : options.model_path));
+  return LoadTokenizer(
+      {}, OpenCheckpoint(ResolveModelPath(options.model_path, options.download), {.metadata_only = true}));
 }
 
 std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   std::unique_ptr<Runtime> runtime(new Runtime);
   runtime->options_ = options;
-  if (options.model_path.empty()) runtime->options_.model_path = DefaultModelPath();
+  runtime->options_.model_path = ResolveModelPath(options.model_path, options.download);
   const auto mode = options.use_mmap ? MappedFile::Mode::kMap : MappedFile::Mode::kRead;
-  runtime->checkpoint_ = OpenCheckpoint(runtime->options_.model_path, {.mode = mode});
-  runtime->executor_ = MakeExecutor(options, runtime->checkpoint_);
+  const bool f32 = options.precision == Precision::kF32 || options.executor == ExecutorKind::kReference;
+  runtime->checkpoint_ = OpenCheckpoint(runtime->options_.model_path,
+                                        {.mode = mode, .convert_to = f32 ? DType::kF32 : DType::kBF16});
+  if (options.executor != ExecutorKind::kReference)
+    runtime->experts_ = std::make_unique<ExpertMemory>(options.experts, runtime->checkpoint_);
+  runtime->executor_ = MakeExecutor(options, runtime->checkpoint_, runtime->experts_.get());
   runtime->engine_ = std::make_unique<Engine>(*runtime->executor_, EngineOptions{options.chunk_tokens});
+  if (ExpertMemory* experts = runtime->experts_.get())
+    runtime->engine_->AfterEachStep([experts] { experts->cleaner().AfterStep(); });
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   runtime->load_ms_ = elapsed.count();
   return runtime;
 }
 
 void Runtime::ReadAhead(const std::function<bool(int64_t done, int64_t total)>& progress) const {
-  constexpr double kWarm = 0.95;  // a few cold pages are not worth a pass over the file
-  int64_t total = 0;
-  for (const MappedFile& file : checkpoint_.files) total += static_cast<int64_t>(file.bytes().size());
-  if (total > AvailableMemoryBytes()) return;  // reading it all would only push out what was read first
-  int64_t before = 0;
-  bool go_on = true;
-  for (const MappedFile& file : checkpoint_.files) {
-    if (go_on && file.ResidentShare() < kWarm) {
-      file.ReadAhead([&](int64_t done) { return go_on = progress(before + done, total); });
-    }
-    before += static_cast<int64_t>(file.bytes().size());
-  }
+  if (experts_ != nullptr) experts_->ReadAhead(progress);
 }
 
 const Tokenizer& Runtime::tokenizer() {

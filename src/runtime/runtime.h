@@ -12,6 +12,8 @@
 #include "checkpoint/checkpoint.h"
 #include "engine/engine.h"
 #include "harmony/tokens.h"
+#include "hub/pull.h"
+#include "runtime/expert_memory.h"
 #include "tokenizer/tokenizer.h"
 
 namespace oxidized {
@@ -20,7 +22,7 @@ enum class ExecutorKind : uint8_t { kAuto, kReference, kCpu };
 enum class Precision : uint8_t { kAuto, kF32, kBf16, kF16 };
 
 struct RuntimeOptions {
-  std::filesystem::path model_path;      // empty: the small model that comes with the program
+  std::filesystem::path model_path;      // see ResolveModelPath
   std::filesystem::path tokenizer_path;  // empty: beside the model
   bool use_mmap = true;
   ExecutorKind executor = ExecutorKind::kAuto;
@@ -29,11 +31,17 @@ struct RuntimeOptions {
   int64_t context = 0;       // 0: what the model allows
   int32_t chunk_tokens = 0;  // 0: as many as a step holds
   int32_t max_sequences = 1;
+  ExpertMemoryOptions experts;
+  hub::PullWatch download;  // told when model_path has to be fetched first
 };
 
 // The small model: $OXIDIZED_MODEL, else models/demo beside the program's sources or installed under its
 // prefix. Throws Error(kBadFile) saying where it looked.
 std::filesystem::path DefaultModelPath();
+
+// What a model path means: a file or folder; "hf:org/name[@revision][:QUANT]", a model of the hub, from its
+// cache or fetched now (docs/download.md); empty: DefaultModelPath(). Throws Error, Interrupted.
+std::filesystem::path ResolveModelPath(const std::filesystem::path& path, const hub::PullWatch& watch = {});
 
 class Runtime {
  public:
@@ -43,6 +51,7 @@ class Runtime {
   const Checkpoint& checkpoint() const { return checkpoint_; }
   Executor& executor() { return *executor_; }
   Engine& engine() { return *engine_; }
+  const ExpertMemory* experts() const { return experts_.get(); }  // nullptr: with the reference executor
   double load_ms() const { return load_ms_; }
 
   // Brings a mapped model that is not in memory there, front to back, if it fits: the first step would
@@ -62,6 +71,7 @@ class Runtime {
 
   RuntimeOptions options_;
   Checkpoint checkpoint_;
+  std::unique_ptr<ExpertMemory> experts_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Tokenizer> tokenizer_;
