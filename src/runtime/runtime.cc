@@ -7,6 +7,7 @@
 #include "base/process.h"
 #include "executor/cpu/cpu_executor.h"
 #include "executor/reference/reference_executor.h"
+#include "tokenizer/o200k.h"
 
 namespace oxidized {
 namespace {
@@ -60,15 +61,24 @@ std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Chec
   return MakeReferenceExecutor(checkpoint.config, checkpoint.weights, limits);
 }
 
+// A path, or the name of the built-in tokenizer where no file is called so.
+std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const bool built_in = path == kBuiltInTokenizer && !std::filesystem::exists(path, ignored);
+  return built_in ? Tokenizer::BuiltIn() : Tokenizer::Load(path);
+}
+
 std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path, const Checkpoint& checkpoint) {
-  if (!path.empty()) return Tokenizer::Load(path);
+  if (!path.empty()) return LoadTokenizer(path);
   if (!checkpoint.tokenizer_candidates.empty()) {
     return Tokenizer::Load(checkpoint.tokenizer_candidates.front());
   }
   if (checkpoint.vocabulary) return MakeTokenizer(*checkpoint.vocabulary);
+  if (checkpoint.config.vocab_size == kHarmonyIds) return Tokenizer::BuiltIn();  // as published
   Fail(ErrorKind::kBadFile,
-       "{}: no tokenizer.json or rank file beside the model; name one with --tokenizer-path",
-       checkpoint.path.string());
+       "{}: no tokenizer.json or rank file beside the model, and its {} rows are not the {} of {}; name a "
+       "tokenizer with --tokenizer-path",
+       checkpoint.path.string(), checkpoint.config.vocab_size, kHarmonyIds, kBuiltInTokenizer);
 }
 
 }  // namespace
@@ -92,7 +102,7 @@ std::filesystem::path ResolveModelPath(const std::filesystem::path& path, const 
 }
 
 std::unique_ptr<Tokenizer> OpenTokenizer(const RuntimeOptions& options) {
-  if (!options.tokenizer_path.empty()) return Tokenizer::Load(options.tokenizer_path);
+  if (!options.tokenizer_path.empty()) return LoadTokenizer(options.tokenizer_path);
   return LoadTokenizer(
       {}, OpenCheckpoint(ResolveModelPath(options.model_path, options.download), {.metadata_only = true}));
 }

@@ -21,9 +21,12 @@ namespace oxidized {
 enum class ExecutorKind : uint8_t { kAuto, kReference, kCpu };
 enum class Precision : uint8_t { kAuto, kF32, kBf16, kF16 };
 
+// Names the vocabulary that is part of the program where a tokenizer's path is expected.
+inline constexpr const char* kBuiltInTokenizer = "o200k_harmony";
+
 struct RuntimeOptions {
   std::filesystem::path model_path;      // see ResolveModelPath
-  std::filesystem::path tokenizer_path;  // empty: beside the model
+  std::filesystem::path tokenizer_path;  // empty: the model's own; kBuiltInTokenizer: the built-in one
   bool use_mmap = true;
   ExecutorKind executor = ExecutorKind::kAuto;
   Precision precision = Precision::kAuto;
