@@ -52,7 +52,7 @@ int RunPrompt(const GenerateOptions& o) {
     outcome.stop_reason = outcome.stop_reason == "stop" ? "tool_call" : outcome.stop_reason;
   }
   if (o.json) {
-    WriteAnswer(OutcomeJson(outcome) + "\n");
+    WriteAnswer(OutcomeJson(outcome, *generation.moe_report()) + "\n");
   } else if (!outcome.text.empty() && outcome.text.back() != '\n') {
     WriteAnswer("\n");
     generation.side().AnswerWritten("\n");

@@ -59,7 +59,7 @@ struct GenerateFlags {
 
 // Options that need to know whether they were given.
 struct GivenOptions {
-  Command::Option use_metal, device, seed, experts_per_token, benchmark_runs;
+  Command::Option use_metal, device, seed, experts_per_token, benchmark_runs, trace_logits;
   std::vector<std::pair<const char*, Command::Option>> chat_only;  // what only the chat format can use
 };
 
@@ -114,6 +114,13 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
       "Limit of tokens an expert takes in one step, as a multiple of an even load [switch: 1.0, topk: none]; "
       "results then depend on --chunk-tokens");
   c.AddFlag("--show-moe-metrics", o.show_moe_metrics, "Table of routing metrics at the end, on stderr");
+  c.Add("--moe-report", Path(o.moe_report, "FILE"), "Write what routing did as one page of HTML");
+  c.Add("--moe-trace", Path(o.moe_trace, "FILE"),
+        "Write each token's experts, weights and margin, layer by layer (docs/moe.md has the format)");
+  const auto trace_logits = c.AddFlag("--moe-trace-logits", o.moe_trace_logits,
+                                      "Put the routers' logits into the trace too: several times its size");
+  c.Add("--moe-window", Number(o.moe_window, 1, 1 << 20),
+        "Tokens of the sliding window of routing metrics [1024]");
   c.AddFlag("--benchmark-moe", o.benchmark_moe,
             "Measure routing, expert compute and end to end instead of answering; the result is on stdout");
   const auto runs = c.Add("--benchmark-runs", Number(o.benchmark_runs, 1, 1000), "Runs of the benchmark [3]");
@@ -135,14 +142,13 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Group("Later");
   c.Add("--expert-memory", Later("--expert-memory", "BYTES"),
         "Keep at most so many bytes of experts in memory");
-  c.Add("--moe-report", Later("--moe-report", "FILE"), "Routing report as a page");
-  c.Add("--moe-trace", Later("--moe-trace", "FILE"), "Routing trace");
   c.AddFlag("--dry-run", flags.dry_run, "Say what would fit, load nothing");
   return {use_metal,
           device,
           seed,
           k,
           runs,
+          trace_logits,
           {{"--system", system},
            {"--developer", developer},
            {"--model-identity", identity},
@@ -156,6 +162,10 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
 void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& given) {
   if (!o.benchmark_moe && given.benchmark_runs.given())
     Fail(ErrorKind::kUsage, "--benchmark-runs needs --benchmark-moe");
+  if (given.trace_logits.given() && o.moe_trace.empty())
+    Fail(ErrorKind::kUsage, "--moe-trace-logits needs --moe-trace");
+  if (o.benchmark_moe && !(o.moe_trace.empty() && o.moe_report.empty()))
+    Fail(ErrorKind::kUsage, "--moe-trace and --moe-report show an answer: leave out --benchmark-moe");
   for (const auto& [name, option] : given.chat_only) {
     if (o.raw && option.given())
       Fail(ErrorKind::kUsage, "{} has no effect with --raw: there is no chat format to carry it", name);

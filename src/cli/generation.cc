@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "cli/memory_report.h"
+#include "cli/moe_page.h"
 #include "harmony/render.h"
 
 namespace oxidized::cli {
@@ -15,6 +16,7 @@ Generation::Generation(const GenerateOptions& options) : options_(options), side
                            runtime_->checkpoint().format, runtime_->executor().Info().device));
   }
   CheckRouting();
+  WatchRouting();
   runtime_->ReadAhead([this](int64_t done, int64_t total) {
     side_.Status(fmt::format("reading the model: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
                              static_cast<double>(total) / 1e9));
@@ -49,6 +51,11 @@ Outcome Generation::Run(std::vector<int32_t> prompt, const std::shared_ptr<Turn>
   request.routing = options_.routing;
   request.mask = runtime_->sampling_mask();
   request.controller = turn;
+  if (routing_) {
+    routing_->BeginRequest();
+    request.routing_observers.push_back(routing_.get());
+  }
+  if (trace_) request.routing_observers.push_back(trace_.get());
   Engine& engine = runtime_->engine();
   const StageSums decode_before = Sum(engine.decode_totals());
   const auto id = engine.Submit(std::move(request));
@@ -106,6 +113,41 @@ void Generation::CheckRouting() const {
   }
 }
 
+// Sums cost next to nothing, but a plain answer has no use for them.
+void Generation::WatchRouting() {
+  const GenerateOptions& o = options_;
+  if (o.benchmark_moe) return;
+  const ModelConfig& config = runtime_->checkpoint().config;
+  const RoutingShape shape =
+      ShapeOf(o.routing, config.num_layers, config.num_experts, config.experts_per_token);
+  if (o.json || o.interactive || o.show_moe_metrics || !o.moe_report.empty())
+    routing_ = std::make_unique<RoutingCollector>(shape, o.moe_window);
+  if (o.moe_trace.empty()) return;
+  int64_t bytes = 0, experts = 0;
+  for (const LayerWeights& layer : runtime_->checkpoint().weights.layers) {
+    for (size_t e = 0; e < layer.gate_up.size(); ++e, ++experts)
+      bytes += layer.gate_up[e].bytes() + layer.down[e].bytes();
+  }
+  const TraceHeader header{shape, o.moe_trace_logits, bytes / std::max<int64_t>(1, experts)};
+  trace_ = std::make_unique<TraceWriter>(o.moe_trace, header);
+}
+
+std::optional<MoeReport> Generation::moe_report() const {
+  if (!routing_) return std::nullopt;
+  MoeReport report;
+  report.model = runtime_->checkpoint().path.filename().string();
+  report.policy = options_.routing;
+  report.routing = routing_.get();
+  report.prefill = &runtime_->engine().prefill_totals();
+  report.decode = &runtime_->engine().decode_totals();
+  return report;
+}
+
+void Generation::WriteMoeFiles() const {
+  if (!options_.moe_report.empty()) ReplaceFile(options_.moe_report.string(), MoePage(*moe_report()));
+  if (trace_) trace_->Check();
+}
+
 void Generation::Show(Turn& turn) {
   for (const Delta& delta : turn.TakeDeltas()) {
     const bool shown = delta.kind == Delta::Kind::kAnswer ? !options_.json
@@ -159,7 +201,11 @@ Conversation Opening(const GenerateOptions& o) {
 
 void Report(const GenerateOptions& options, const Outcome& outcome, Generation& generation, bool person) {
   SideStream& side = generation.side();
-  if (options.show_moe_metrics) side.Line(RoutingTable(outcome.stats.routing));
+  if (options.show_moe_metrics) {
+    const MoeReport moe = *generation.moe_report();
+    side.Line(RoutingTables(moe.routing->last(), moe.routing->shape()));
+    side.Line(RunTables(moe));
+  }
   if (options.memory_stats) side.Line(MemoryTable());
   if (options.verbose) {
     for (const auto& [title, totals] :
@@ -170,6 +216,7 @@ void Report(const GenerateOptions& options, const Outcome& outcome, Generation& 
     side.Line(fmt::format("seed {}", outcome.seed));
   }
   if (options.verbose || person) side.Remark(ClosingLine(outcome));
+  generation.WriteMoeFiles();
 }
 
 }  // namespace oxidized::cli

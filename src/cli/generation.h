@@ -12,6 +12,7 @@
 #include "cli/options.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
+#include "moe/trace.h"
 
 namespace oxidized::cli {
 
@@ -24,6 +25,11 @@ class Generation {
   Runtime& runtime() { return *runtime_; }
   SideStream& side() { return side_; }
 
+  // What routing has done so far; nullopt: nothing asks for it.
+  std::optional<MoeReport> moe_report() const;
+  // Writes --moe-report, and says if --moe-trace could not be written. Throws Error(kBadFile).
+  void WriteMoeFiles() const;
+
   // A turn in the chat format, with the options of this moment.
   std::shared_ptr<ChatTurn> NewTurn();
   std::vector<int32_t> Render(const Conversation& conversation);
@@ -34,12 +40,15 @@ class Generation {
 
  private:
   void CheckRouting() const;
+  void WatchRouting();
   void Show(Turn& turn);
 
   const GenerateOptions& options_;
   SideStream side_;
   std::unique_ptr<Runtime> runtime_;
   std::unique_ptr<MemoryRegistration> tokenizer_memory_;
+  std::unique_ptr<RoutingCollector> routing_;
+  std::unique_ptr<TraceWriter> trace_;
   std::optional<Delta::Kind> last_shown_;
 };
 

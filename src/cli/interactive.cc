@@ -67,7 +67,6 @@ class Chat {
   // Since the program began.
   int64_t answers_ = 0, generated_tokens_ = 0, prompt_tokens_ = 0, reused_tokens_ = 0;
   int64_t context_tokens_ = 0;  // of the conversation after the last answer
-  RoutingStats routing_, last_routing_;
 };
 
 const Chat::Command Chat::kCommands[] = {
@@ -230,8 +229,12 @@ void Chat::Reasoning(const std::string& effort) {
 
 void Chat::Moe(const std::string&) {
   if (answers_ == 0) return side_.Line("no answer yet");
-  side_.Line("last answer\n" + RoutingTable(last_routing_));
-  if (answers_ > 1) side_.Line(fmt::format("all {} answers\n", answers_) + RoutingTable(routing_));
+  const MoeReport moe = *generation_.moe_report();
+  const RoutingShape& shape = moe.routing->shape();
+  side_.Line("last answer\n" + RoutingTables(moe.routing->last(), shape));
+  if (answers_ > 1)
+    side_.Line(fmt::format("\nall {} answers\n", answers_) + RoutingTables(moe.routing->Total(), shape));
+  side_.Line(RunTables(moe));
 }
 
 void Chat::Stats(const std::string&) {
@@ -343,8 +346,6 @@ void Chat::Answer() {
   prompt_tokens_ += stats.prompt_tokens;
   reused_tokens_ += stats.reused_tokens;
   context_tokens_ = stats.prompt_tokens + stats.generated_tokens;
-  routing_.Add(stats.routing);
-  last_routing_ = stats.routing;
 
   if (outcome->stop_reason == "cancelled") {
     side_.Remark("stopped");

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "harmony/conversation.h"
+#include "moe/routing_collector.h"
 #include "moe/routing_policy.h"
 #include "runtime/runtime.h"
 #include "sampling/sampling_params.h"
@@ -25,6 +27,10 @@ struct GenerateOptions {
   std::vector<std::string> stop;
   RoutingPolicy routing;
   bool show_moe_metrics = false;
+  std::filesystem::path moe_report;  // empty: none
+  std::filesystem::path moe_trace;   // empty: none
+  bool moe_trace_logits = false;
+  int32_t moe_window = kRoutingWindowTokens;
   bool memory_stats = false;
   bool benchmark_moe = false;
   int32_t benchmark_runs = 3;

@@ -1,56 +1,12 @@
 #include "cli/report.h"
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "base/memory_registry.h"
 #include "tokenizer/utf8_stream.h"
 
 namespace oxidized::cli {
-namespace {
-
-struct Load {
-  int64_t total = 0, busiest_count = 0;
-  size_t busiest = 0;
-  int64_t idle = 0;
-  double max_over_mean = 0.0, variation = 0.0;
-};
-
-Load LoadOf(const std::vector<int64_t>& counts) {
-  Load load;
-  load.total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
-  if (counts.empty()) return load;
-  const auto busiest = std::max_element(counts.begin(), counts.end());
-  load.busiest = static_cast<size_t>(busiest - counts.begin());
-  load.busiest_count = *busiest;
-  load.idle = std::count(counts.begin(), counts.end(), 0);
-  if (load.total == 0) return load;
-  const double mean = static_cast<double>(load.total) / static_cast<double>(counts.size());
-  double squares = 0.0;
-  for (const int64_t count : counts)
-    squares += (static_cast<double>(count) - mean) * (static_cast<double>(count) - mean);
-  load.max_over_mean = static_cast<double>(load.busiest_count) / mean;
-  load.variation = std::sqrt(squares / static_cast<double>(counts.size())) / mean;
-  return load;
-}
-
-// A bar for each expert, full height for the busiest one; a space is an expert never used.
-std::string Strip(const std::vector<int64_t>& counts, int64_t most) {
-  std::string strip;
-  for (const int64_t count : counts) {
-    if (count == 0) {
-      strip += ' ';
-    } else {
-      const int64_t eighth = (count * 8 + most - 1) / most;  // 1..8
-      strip += {static_cast<char>(0xE2), static_cast<char>(0x96), static_cast<char>(0x80 + eighth)};
-    }
-  }
-  return strip;
-}
-
-}  // namespace
 
 StageSums Sum(const StageTotals& totals) {
   StageSums sums{.steps = totals.steps};
@@ -61,7 +17,7 @@ StageSums Sum(const StageTotals& totals) {
   return sums;
 }
 
-std::string OutcomeJson(const Outcome& outcome) {
+std::string OutcomeJson(const Outcome& outcome, const MoeReport& moe) {
   using Json = nlohmann::ordered_json;
   Json json;
   json["text"] = RepairUtf8(outcome.text);
@@ -77,41 +33,13 @@ std::string OutcomeJson(const Outcome& outcome) {
                      {"prefill_ms", stats.prefill_us / 1e3},
                      {"decode_ms", stats.decode_us / 1e3},
                      {"first_token_ms", stats.first_token_us / 1e3}};
-  Json layers = Json::array();
-  for (const LayerRouting& layer : stats.routing.layers()) {
-    layers.push_back({{"counts", layer.counts}, {"dropped", layer.dropped}, {"rerouted", layer.rerouted}});
-  }
-  json["moe"] = {{"layers", std::move(layers)}};
+  json["moe"] = MoeJson(moe, moe.routing->last());
   Json memory = Json::array();
   for (const MemoryEntry& entry : MemoryEntries()) {
     memory.push_back({{"owner", entry.owner}, {"class", Name(entry.memory_class)}, {"bytes", entry.bytes}});
   }
   json["memory"] = std::move(memory);
   return json.dump();
-}
-
-std::string RoutingTable(const RoutingStats& routing) {
-  std::string table = "layer choices   busiest  share max/mean   CV idle dropped rerouted  load";
-  const auto row = [&table](const std::string& name, const LayerRouting& layer) {
-    const Load load = LoadOf(layer.counts);
-    const double share =
-        load.total > 0 ? static_cast<double>(load.busiest_count) / static_cast<double>(load.total) : 0.0;
-    table += fmt::format("\n{:>5}{:8}{:>10}{:5.1f} %{:9.2f}{:5.2f}{:5}{:8}{:9}  |{}|", name, load.total,
-                         fmt::format("{}:{}", load.busiest, load.busiest_count), 100.0 * share,
-                         load.max_over_mean, load.variation, load.idle, layer.dropped, layer.rerouted,
-                         Strip(layer.counts, std::max<int64_t>(1, load.busiest_count)));
-  };
-  LayerRouting all;
-  for (size_t l = 0; l < routing.layers().size(); ++l) {
-    const LayerRouting& layer = routing.layers()[l];
-    row(std::to_string(l), layer);
-    all.counts.resize(layer.counts.size());
-    for (size_t e = 0; e < layer.counts.size(); ++e) all.counts[e] += layer.counts[e];
-    all.dropped += layer.dropped;
-    all.rerouted += layer.rerouted;
-  }
-  row("all", all);
-  return table;
 }
 
 std::string StageTable(const char* title, const StageTotals& totals) {

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "cli/moe_report.h"
 #include "engine/engine.h"
 #include "runtime/runtime.h"
 
@@ -27,15 +28,9 @@ struct Outcome {
   StageSums decode;  // of this request alone
 };
 
-// {text, reasoning, stop_reason, seed, tokens:{prompt, reused, generated}, timings:{load_ms, queue_ms,
-// prefill_ms, decode_ms, first_token_ms}, moe:{layers:[{counts:[E], dropped, rerouted}]}, memory:[{owner,
-// class, bytes}]}
-std::string OutcomeJson(const Outcome& outcome);
+// docs/json-output.md has the fields.
+std::string OutcomeJson(const Outcome& outcome, const MoeReport& moe);
 
-// One row a layer: choices served, the busiest expert (id:choices) and its share, imbalance (max / mean and
-// the coefficient of variation, over all experts), idle experts, dropped and rerouted choices, and the load
-// of each expert as a strip of bars. The last row is the whole.
-std::string RoutingTable(const RoutingStats& routing);
 // Where the time of a kind of step went, with the bytes and operations that its stages had to move and do.
 std::string StageTable(const char* title, const StageTotals& totals);
 

@@ -148,6 +148,10 @@ void TraceWriter::OnRows(const ObservedRows& rows) {
 void TraceWriter::Close() {
   if (file_ == nullptr) return;
   if (std::fclose(std::exchange(file_, nullptr)) != 0 && error_ == 0) error_ = errno;
+  Check();
+}
+
+void TraceWriter::Check() const {
   if (error_ != 0) Fail(ErrorKind::kBadFile, "{}: {}", path_.string(), std::strerror(error_));
 }
 

@@ -45,8 +45,9 @@ class TraceWriter final : public RoutingObserver {
 
   void OnRows(const ObservedRows& rows) override;
   void Write(const TraceRecord& record);
-  // Throws Error(kBadFile) if anything could not be written: a full disk must not end the request meanwhile.
-  void Close();
+  // Throws Error(kBadFile) if anything could not be written so far: a full disk must not end a request.
+  void Check() const;
+  void Close();  // and Check
 
  private:
   void Append(const TraceRecord& record);
