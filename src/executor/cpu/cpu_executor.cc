@@ -146,8 +146,13 @@ class CpuExecutor final : public Executor {
     act_.FitRanks(config_, info_.max_step_tokens, x_format_, ranks);
     const int64_t m = config_.hidden_size, pairs = config_.head_dim / 2;
     ForRows(batch, [&](int64_t t) {
-      const VectorView row = weights_.embedding.row(ids_[static_cast<size_t>(t)]);
-      kernels_.widen(row.data, row.dtype, m, act_.residual.data() + t * m);
+      const int32_t id = ids_[static_cast<size_t>(t)];
+      float* out = act_.residual.data() + t * m;
+      if (IsBlockType(weights_.embedding.dtype)) {
+        weights_.embedding.DecodeRow(id, out);
+      } else {
+        kernels_.widen(weights_.embedding.row(id).data, weights_.embedding.dtype, m, out);
+      }
       RopeCosSin(rope_, batch.positions[static_cast<size_t>(t)], act_.cos.data() + t * pairs,
                  act_.sin.data() + t * pairs);
     });

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <span>
 
-#include "base/aligned_buffer.h"
 #include "executor/cpu/cpu_products.h"
 #include "executor/cpu/expert_groups.h"
 #include "model/model_config.h"
@@ -40,16 +39,13 @@ class CpuExperts {
                   float* parts);
 
  private:
-  template <typename ProductOf>
   ExpertCost Run(std::span<const ExpertView> experts, std::span<const Group> groups, const ExpertArgs& common,
-                 bool x_by_token, ProductOf product_of);
+                 ExpertProduct ExpertProducts::* product);
 
   const ModelConfig& config_;
   const CpuKernels& kernels_;
   const XFormat format_;
   ThreadTeam& team_;
-  int64_t scratch_bytes_;  // of one thread
-  AlignedBuffer<std::byte> scratch_;
 };
 
 }  // namespace oxidized

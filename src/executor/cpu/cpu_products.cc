@@ -1,35 +1,72 @@
 #include "executor/cpu/cpu_products.h"
 
+#include "base/error.h"
+
 namespace oxidized {
 
+namespace {
+
+bool IsMxfp4(ExpertLayout layout) {
+  return layout == ExpertLayout::kMxfp4 || layout == ExpertLayout::kGgmlMxfp4 ||
+         layout == ExpertLayout::kOllamaMxfp4;
+}
+
+bool MultipliesBf16(const MatrixView& m) { return m.dtype == DType::kBF16 || m.dtype == DType::kQ8_0; }
+
+}  // namespace
+
 XFormat ChooseXFormat(Rounding rounding, const CpuKernels& kernels, const WeightsView& weights) {
-  bool native =
-      rounding == Rounding::kBf16 && kernels.native_bf16 && weights.unembedding.dtype == DType::kBF16;
+  bool native = rounding == Rounding::kBf16 && kernels.native_bf16 && MultipliesBf16(weights.unembedding);
   for (const LayerWeights& layer : weights.layers) {
     for (const MatrixView* m : {&layer.q, &layer.k, &layer.v, &layer.o})
-      native = native && m->dtype == DType::kBF16;
+      native = native && MultipliesBf16(*m);
     for (const auto* experts : {&layer.gate_up, &layer.down}) {
-      for (const ExpertView& e : *experts) native = native && e.layout == ExpertLayout::kMxfp4;
+      for (const ExpertView& e : *experts) native = native && IsMxfp4(e.layout);
     }
   }
   return {native ? XType::kBf16 : XType::kF32, rounding};
 }
 
 DenseProduct DenseProductFor(const CpuKernels& kernels, DType w, XType x) {
-  if (x == XType::kBf16) return kernels.bf16_bf16w_matmul;
-  return w == DType::kF32   ? kernels.f32_f32w_matmul
-         : w == DType::kF16 ? kernels.f32_f16w_matmul
-                            : kernels.f32_bf16w_matmul;
+  const bool bf16 = x == XType::kBf16;
+  switch (w) {
+    case DType::kF32:
+      OX_CHECK(!bf16);
+      return kernels.f32_f32w_matmul;
+    case DType::kF16:
+      OX_CHECK(!bf16);
+      return kernels.f32_f16w_matmul;
+    case DType::kQ8_0:
+      return bf16 ? kernels.bf16_q8w_matmul : kernels.f32_q8w_matmul;
+    default:
+      return bf16 ? kernels.bf16_bf16w_matmul : kernels.f32_bf16w_matmul;
+  }
 }
 
-ExpertProduct GateUpProductFor(const CpuKernels& kernels, ExpertLayout layout, XType x) {
-  if (layout == ExpertLayout::kTransposed) return kernels.f32_transposedw_moe_gate_up;
-  return x == XType::kBf16 ? kernels.bf16_mxfp4w_moe_gate_up : kernels.f32_mxfp4w_moe_gate_up;
+ExpertProducts ExpertProductsFor(const CpuKernels& kernels, ExpertLayout layout, XType x) {
+  if (x == XType::kBf16) {
+    OX_CHECK(IsMxfp4(layout));
+    return {kernels.bf16_mxfp4w_moe_gate_up, kernels.bf16_mxfp4w_moe_down};
+  }
+  if (layout == ExpertLayout::kTransposed)
+    return {kernels.f32_transposedw_moe_gate_up, kernels.f32_transposedw_moe_down};
+  if (layout == ExpertLayout::kRows) return {kernels.f32_rowsw_moe_gate_up, kernels.f32_rowsw_moe_down};
+  return {kernels.f32_mxfp4w_moe_gate_up, kernels.f32_mxfp4w_moe_down};
 }
 
-ExpertProduct DownProductFor(const CpuKernels& kernels, ExpertLayout layout, XType x) {
-  if (layout == ExpertLayout::kTransposed) return kernels.f32_transposedw_moe_down;
-  return x == XType::kBf16 ? kernels.bf16_mxfp4w_moe_down : kernels.f32_mxfp4w_moe_down;
+void SetWeights(const ExpertView& e, ExpertArgs& args) {
+  args.values = e.values;
+  args.up_values = e.up_values;
+  args.scales = e.scales;
+  args.form = e.layout == ExpertLayout::kGgmlMxfp4     ? Mxfp4Form::kGgml
+              : e.layout == ExpertLayout::kOllamaMxfp4 ? Mxfp4Form::kOllama
+                                                       : Mxfp4Form::kHf;
+  args.value_type = e.dtype;
+  args.bias = e.bias.data;
+  args.up_bias = e.up_values != nullptr ? e.up_bias.data : nullptr;
+  args.bias_type = e.bias.dtype;
+  args.n = e.rows;
+  args.k = e.cols;
 }
 
 }  // namespace oxidized

@@ -16,14 +16,19 @@ inline constexpr int64_t kRowGranule =
     4;  // weight rows are cut between threads at multiples of a register tile
 
 // bf16 memory only where bf16 rounding is wanted, the tier multiplies it directly and every weight has such a
-// product.
+// product: dense ones in BF16 or Q8_0, experts in a form of MXFP4.
 XFormat ChooseXFormat(Rounding rounding, const CpuKernels& kernels, const WeightsView& weights);
 
 DenseProduct DenseProductFor(const CpuKernels& kernels, DType w, XType x);
 
 // The two products of an expert stored in `layout`.
-ExpertProduct GateUpProductFor(const CpuKernels& kernels, ExpertLayout layout, XType x);
-ExpertProduct DownProductFor(const CpuKernels& kernels, ExpertLayout layout, XType x);
+struct ExpertProducts {
+  ExpertProduct gate_up, down;
+};
+ExpertProducts ExpertProductsFor(const CpuKernels& kernels, ExpertLayout layout, XType x);
+
+// What `args` says of the weights: where and how they lie, their shape and bias.
+void SetWeights(const ExpertView& expert, ExpertArgs& args);
 
 inline int64_t PaddedX(int64_t n) { return (n + kXPad - 1) / kXPad * kXPad; }
 inline int64_t ElementBytes(XFormat format) { return format.type == XType::kF32 ? 4 : 2; }

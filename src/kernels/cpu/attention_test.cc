@@ -25,7 +25,7 @@ struct KvMemory {
   KvMemory(const CpuKernels& kernels, int32_t d, int64_t positions, DType type)
       : keys(Gaussians(1, positions * d)),
         values(Gaussians(2, positions * d)),
-        block_bytes(KvHeadElements(d) * ElementBytes(type)) {
+        block_bytes(KvHeadElements(d) * Bits(type) / 8) {
     const int64_t count = (positions + kKernelBlockTokens - 1) / kKernelBlockTokens;
     memory.assign(static_cast<size_t>(count * block_bytes / 4), std::numeric_limits<float>::quiet_NaN());
     for (int64_t b = 0; b < count; ++b) block_ids.push_back(static_cast<int32_t>(count - 1 - b));

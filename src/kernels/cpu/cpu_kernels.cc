@@ -30,10 +30,6 @@ int64_t KvHeadElements(int32_t head_dim) { return kKernelBlockTokens * (head_dim
 
 int64_t AttentionScratchFloats(int32_t head_dim) { return 8 * RoundUpTo(head_dim, 32); }
 
-// Eight rows (the widest tile of any tier): their scales prepared as 32-bit words, and themselves decoded to
-// f32.
-int64_t ExpertScratchBytes(int64_t k) { return RoundUpTo(8 * k / 32 * 4, 64) + 8 * k * 4; }
-
 std::vector<CpuTier> CpuTiers() {
 #if defined(__x86_64__)
   const bool avx2 =

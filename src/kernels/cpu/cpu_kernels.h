@@ -2,11 +2,13 @@
 // calls through the table; no kernel allocates, locks or throws. What a function does is said once, here;
 // how, in body/*.inc, which every tier compiles with its own instructions (tier_*.cc).
 //
-// Two promises hold for every function of every tier:
+// Three promises hold for every function of every tier:
 //  * Bitwise invariance. Each output element is accumulated in an order that depends on the length of its own
-//  sum alone:
-//    never on how many rows or tokens are worked on together, on where a slice [n0, n1) is cut, or on
-//    alignment. So chunks, batch mates and threads cannot change a bit.
+//    sum alone: never on how many rows or tokens are worked on together, on where a slice [n0, n1) is cut, or
+//    on alignment. So chunks, batch mates and threads cannot change a bit.
+//  * The stored form does not show. Equal values give equal bits in every form of MXFP4 and, with f32
+//    activations, in every type of rows, Q8_0 included; gate and up together or apart. Only the transposed
+//    form adds in another order, and with bf16 activations Q8_0 in another than BF16.
 //  * Weights are read as stored, from any address. Activations and outputs are aligned to their element.
 //
 // Activations ("x") of products are f32, or bf16 where a tier multiplies bf16 directly (native_bf16). A tier
@@ -40,7 +42,7 @@ struct XFormat {
 struct DenseArgs {
   const void* x = nullptr;  // [T] rows of K (padded) elements, ldx elements apart
   int64_t ldx = 0;
-  const std::byte* w = nullptr;  // [N, K] row-major
+  const std::byte* w = nullptr;  // [N, K] row-major; Q8_0: rows of K/32 blocks
   const float* bias = nullptr;   // [N] or nullptr
   float* y = nullptr;            // [T] rows, ldy elements apart
   int64_t ldy = 0;
@@ -49,26 +51,33 @@ struct DenseArgs {
   const int32_t* x_rows = nullptr;  // [T] rows of x to take, or nullptr for 0..T-1
 };
 
-// One expert's product for the rows routed to it. W [N, K] is MXFP4 (blocks [N, K/32, 16], scales [N, K/32])
-// or, for the transposed form, values [K, N] of a stored type in `blocks` with scales nullptr.
+// How an MXFP4 matrix lies: blocks [N, K/32, 16] and scales [N, K/32] apart, or [N, K/32, 17] with each
+// block's scale before it, in ggml's nibble order or in that of the published files (tensor/mxfp4.h).
+enum class Mxfp4Form : uint8_t { kHf, kGgml, kOllama };
+
+// One expert's product for the rows routed to it, W [N, K]: MXFP4; rows of values [N, K]; or, for the
+// transposed form, values [K, N]. Where gate and up lie apart (not for kHf, nor transposed), `values` and
+// `bias` are the even rows [N/2], up_values and up_bias the odd ones.
 struct ExpertArgs {
   const void* x = nullptr;  // rows of K (padded) elements, ldx elements apart
   int64_t ldx = 0;
   const int32_t* x_rows = nullptr;  // [T] row of x of each routed token
   const int32_t* y_rows = nullptr;  // [T] row of y to write
-  const std::byte* blocks = nullptr;
-  const std::byte* scales = nullptr;
-  DType value_type = DType::kBF16;   // transposed form only: F32, BF16 or F16
-  const std::byte* bias = nullptr;   // [N] as stored
-  DType bias_type = DType::kBF16;    // F32, BF16 or F16
-  void* y = nullptr;                 // gate_up: format `out`, [., N/2]; down: f32 [., N]
-  int64_t ldy = 0;                   // elements
-  int64_t tokens = 0;                // T
-  int64_t n = 0;                     // N
-  int64_t k = 0;                     // K
-  XFormat out = {};                  // gate_up only
-  float alpha = 0.0f, limit = 0.0f;  // gate_up only: clamped SwiGLU
-  void* scratch = nullptr;           // ExpertScratchBytes(K) bytes, 64-byte aligned, one for each thread
+  const std::byte* values = nullptr;
+  const std::byte* up_values = nullptr;
+  const std::byte* scales = nullptr;   // kHf only
+  Mxfp4Form form = Mxfp4Form::kHf;     // of MXFP4
+  DType value_type = DType::kBF16;     // of values: F32, BF16, F16, and of rows also Q8_0
+  const std::byte* bias = nullptr;     // [N] as stored
+  const std::byte* up_bias = nullptr;  // not null if up_values is not
+  DType bias_type = DType::kBF16;      // F32, BF16 or F16
+  void* y = nullptr;                   // gate_up: format `out`, [., N/2]; down: f32 [., N]
+  int64_t ldy = 0;                     // elements
+  int64_t tokens = 0;                  // T
+  int64_t n = 0;                       // N
+  int64_t k = 0;                       // K
+  XFormat out = {};                    // gate_up only
+  float alpha = 0.0f, limit = 0.0f;    // gate_up only: clamped SwiGLU
 };
 
 // One KV block of one layer and KV head, as the attention kernel wants it: keys [D][B] (position fastest),
@@ -89,7 +98,6 @@ struct AttentionArgs {
 };
 int64_t KvHeadElements(int32_t head_dim);
 int64_t AttentionScratchFloats(int32_t head_dim);
-int64_t ExpertScratchBytes(int64_t k);
 
 struct CpuKernels {
   const char* name;
@@ -115,18 +123,22 @@ struct CpuKernels {
   void (*f32_f32w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
   void (*f32_bf16w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
   void (*f32_f16w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
+  void (*f32_q8w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
   void (*bf16_bf16w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
+  void (*bf16_q8w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
 
   // Weight rows [n0, n1) of one expert's gate_up (rows 2j gate, 2j+1 up; n0 and n1 even), bias and clamped
   // SwiGLU: y[., j] = g sigmoid(alpha g) (u + 1), g = min(gate, limit), u = clamp(up, -limit, limit). Padding
-  // of y up to a multiple of kXPad is the caller's. f32_transposedw takes the dequantised layout.
+  // of y up to a multiple of kXPad is the caller's.
   void (*f32_mxfp4w_moe_gate_up)(const ExpertArgs& args, int64_t n0, int64_t n1);
-  void (*bf16_mxfp4w_moe_gate_up)(const ExpertArgs& args, int64_t n0, int64_t n1);
+  void (*f32_rowsw_moe_gate_up)(const ExpertArgs& args, int64_t n0, int64_t n1);
   void (*f32_transposedw_moe_gate_up)(const ExpertArgs& args, int64_t n0, int64_t n1);
+  void (*bf16_mxfp4w_moe_gate_up)(const ExpertArgs& args, int64_t n0, int64_t n1);
   // Weight rows [n0, n1) of one expert's down: y[., n] = W x + bias.
   void (*f32_mxfp4w_moe_down)(const ExpertArgs& args, int64_t n0, int64_t n1);
-  void (*bf16_mxfp4w_moe_down)(const ExpertArgs& args, int64_t n0, int64_t n1);
+  void (*f32_rowsw_moe_down)(const ExpertArgs& args, int64_t n0, int64_t n1);
   void (*f32_transposedw_moe_down)(const ExpertArgs& args, int64_t n0, int64_t n1);
+  void (*bf16_mxfp4w_moe_down)(const ExpertArgs& args, int64_t n0, int64_t n1);
 
   // Writes one position's key and value [D] of one KV head into place `slot` of its block, rounded to
   // kv_type.

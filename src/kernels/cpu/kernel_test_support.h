@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstring>
@@ -15,6 +16,7 @@
 #include "kernels/cpu/cpu_kernels.h"
 #include "tensor/float16.h"
 #include "tensor/mxfp4.h"
+#include "tensor/stored.h"
 
 namespace oxidized {
 
@@ -64,21 +66,43 @@ class Bytes {
   std::byte* data_;
 };
 
-inline int ElementBytes(DType type) { return type == DType::kF32 ? 4 : 2; }
-
-// Stores values in `type` and replaces them by what was stored.
-inline Bytes StoreAs(std::vector<float>& values, DType type, size_t misalignment) {
-  Bytes bytes(values.size() * static_cast<size_t>(ElementBytes(type)), misalignment);
+// Values stored in `type` (F32, BF16, F16 or Q8_0), and replaced by what was stored.
+inline std::vector<uint8_t> Stored(std::vector<float>& values, DType type) {
+  const auto n = static_cast<int64_t>(values.size());
+  std::vector<uint8_t> bytes(static_cast<size_t>(StoredBytes(type, n)));
   for (size_t i = 0; i < values.size(); ++i) {
-    if (type == DType::kF32) {
-      std::memcpy(bytes.data() + 4 * i, &values[i], 4);
-      continue;
-    }
     const uint16_t half = type == DType::kBF16 ? FloatToBf16(values[i]) : FloatToF16(values[i]);
-    std::memcpy(bytes.data() + 2 * i, &half, 2);
-    values[i] = type == DType::kBF16 ? Bf16ToFloat(half) : F16ToFloat(half);
+    if (type == DType::kF32) std::memcpy(bytes.data() + 4 * i, &values[i], 4);
+    if (type == DType::kF16 || type == DType::kBF16) std::memcpy(bytes.data() + 2 * i, &half, 2);
   }
+  if (type == DType::kQ8_0) {
+    for (size_t block = 0; block < values.size() / 32; ++block) {
+      const float* from = values.data() + block * 32;
+      float most = 0.0f;
+      for (int i = 0; i < 32; ++i) most = std::max(most, std::fabs(from[i]));
+      // Every fifth scale negative and every block with -128: the type allows both, if no usual writer does.
+      const uint16_t half = FloatToF16(block % 5 == 0 ? -most / 127 : most / 127);
+      uint8_t* to = bytes.data() + block * 34;
+      std::memcpy(to, &half, 2);
+      for (int i = 0; i < 32; ++i) {
+        const float q =
+            most == 0.0f ? 0.0f : std::clamp(std::round(from[i] / F16ToFloat(half)), -127.0f, 127.0f);
+        to[2 + i] = static_cast<uint8_t>(static_cast<int8_t>(i == 7 ? -128.0f : q));
+      }
+    }
+  }
+  DecodeStored(type, reinterpret_cast<const std::byte*>(bytes.data()), n, values.data());
   return bytes;
+}
+
+inline Bytes Copy(const std::vector<uint8_t>& from, size_t misalignment) {
+  Bytes bytes(from.size(), misalignment);
+  if (!from.empty()) std::memcpy(bytes.data(), from.data(), from.size());
+  return bytes;
+}
+
+inline Bytes StoreAs(std::vector<float>& values, DType type, size_t misalignment) {
+  return Copy(Stored(values, type), misalignment);
 }
 
 // Activations [T, K] in a format, rows padded as kernels want them; `values` becomes what is stored.

@@ -15,6 +15,8 @@ const Variant kVariants[] = {
     {"f32_f32w", &CpuKernels::f32_f32w_matmul, {XType::kF32, Rounding::kNone}, DType::kF32},
     {"f32_bf16w", &CpuKernels::f32_bf16w_matmul, {XType::kF32, Rounding::kNone}, DType::kBF16},
     {"f32_f16w", &CpuKernels::f32_f16w_matmul, {XType::kF32, Rounding::kF16}, DType::kF16},
+    {"f32_q8w", &CpuKernels::f32_q8w_matmul, {XType::kF32, Rounding::kNone}, DType::kQ8_0},
+    {"bf16_q8w", &CpuKernels::bf16_q8w_matmul, {XType::kBf16, Rounding::kBf16}, DType::kQ8_0},
     {"bf16_bf16w", &CpuKernels::bf16_bf16w_matmul, {XType::kBf16, Rounding::kBf16}, DType::kBF16},
 };
 
@@ -56,6 +58,7 @@ TEST_P(MatmulTest, AgreesWithDoublePrecisionOverTailsAndMisalignment) {
     if (product == nullptr) continue;
     int i = 0;
     for (const int64_t k : {1, 31, 32, 50, 96, 320}) {
+      if (k % BlockOf(variant.w).elements != 0) continue;
       for (const int64_t n : {1, 4, 33, 70}) {
         for (const int64_t tokens : {1, 2, 3, 7, 13}) {
           const Case c(variant, tokens, n, k, static_cast<size_t>(i++ % 3));
@@ -88,8 +91,9 @@ TEST_P(MatmulTest, BitsDependOnTheRowAloneNotOnTilesSlicesOrChunks) {
     if (product == nullptr) continue;
     struct {
       int64_t tokens, n, k;
-    } const shapes[] = {{150, 45, 260}, {41, 45, 3200}, {7, 9, 1472}};
+    } const shapes[] = {{150, 45, 260}, {150, 45, 256}, {41, 45, 3200}, {7, 9, 1472}};
     for (const auto& [tokens, n, k] : shapes) {
+      if (k % BlockOf(variant.w).elements != 0) continue;
       const Case c(variant, tokens, n, k, 1);
       std::vector<float> whole = c.Output();
       product(c.Args(whole), 0, n);
@@ -113,6 +117,32 @@ TEST_P(MatmulTest, BitsDependOnTheRowAloneNotOnTilesSlicesOrChunks) {
         }
       }
     }
+  }
+}
+
+// Q8_0 gives the bits of the same values stored in f32, whichever type holds the same activations.
+TEST_P(MatmulTest, Q8GivesTheBitsOfItsValuesInF32) {
+  for (const int64_t tokens : {1, 5, 40}) {
+    const Variant& bf16 = *std::find_if(std::begin(kVariants), std::end(kVariants),
+                                        [](const Variant& v) { return std::string(v.name) == "bf16_q8w"; });
+    const Variant q8{"", &CpuKernels::f32_q8w_matmul, {XType::kF32, Rounding::kBf16}, DType::kQ8_0};
+    const Case c(q8, tokens, 70, 1056, 1);
+    std::vector<float> expected = c.Output();
+    {
+      std::vector<float> values = c.w_values;
+      const Bytes w = StoreAs(values, DType::kF32, 0);
+      DenseArgs args = c.Args(expected);
+      args.w = w.data();
+      kernels().f32_f32w_matmul(args, 0, 70);
+    }
+    std::vector<float> actual = c.Output();
+    kernels().f32_q8w_matmul(c.Args(actual), 0, 70);
+    EXPECT_EQ(std::memcmp(actual.data(), expected.data(), actual.size() * 4), 0) << tokens;
+    if (!kernels().native_bf16) continue;
+    const Case narrow(bf16, tokens, 70, 1056, 2);
+    actual = narrow.Output();
+    kernels().bf16_q8w_matmul(narrow.Args(actual), 0, 70);
+    EXPECT_EQ(std::memcmp(actual.data(), expected.data(), actual.size() * 4), 0) << tokens;
   }
 }
 
