@@ -6,7 +6,7 @@
 #include "checkpoint/json_fields.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/safetensors.h"
-#include "tensor/dtype.h"
+#include "tokenizer/o200k.h"
 
 namespace oxidized {
 
@@ -47,7 +47,7 @@ ModelConfig ParseOriginalConfig(std::string_view json, const std::string& name) 
     model.layers.push_back(i % 2 == 0 ? LayerKind::kSliding : LayerKind::kFull);
   }
   // The published vocabulary is o200k_harmony; its ids are those of the Hugging Face files.
-  constexpr int32_t kHarmonyIds = 201'088, kReturn = 200'002, kEndOfText = 199'999;
+  constexpr int32_t kReturn = 200'002, kEndOfText = 199'999;
   if (model.vocab_size == kHarmonyIds) {
     model.eos_token_ids = {kReturn, kEndOfText};
     model.pad_token_id = kEndOfText;

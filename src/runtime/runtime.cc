@@ -5,46 +5,19 @@
 
 #include "base/error.h"
 #include "base/process.h"
-#include "executor/cpu/cpu_executor.h"
 #include "executor/reference/reference_executor.h"
+#include "runtime/cpu_options.h"
 #include "tokenizer/o200k.h"
 
 namespace oxidized {
 namespace {
 
-// What "auto" means: the 16-bit type that the dense weights are stored in, so that nothing of them is lost.
-CpuPrecision CpuPrecisionOf(Precision precision, const Checkpoint& checkpoint) {
-  switch (precision) {
-    case Precision::kF32:
-      return CpuPrecision::kF32;
-    case Precision::kBf16:
-      return CpuPrecision::kBf16;
-    case Precision::kF16:
-      return CpuPrecision::kF16;
-    case Precision::kAuto:
-      break;
-  }
-  switch (checkpoint.weights.unembedding.dtype) {
-    case DType::kF32:
-      return CpuPrecision::kF32;
-    case DType::kF16:
-      return CpuPrecision::kF16;
-    default:
-      return CpuPrecision::kBf16;
-  }
-}
-
 std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Checkpoint& checkpoint,
                                        ExpertMemory* experts) {
-  ExecutorLimits limits;
-  limits.max_context = options.context;
-  limits.max_sequences = options.max_sequences;
   if (options.executor != ExecutorKind::kReference) {
-    return MakeCpuExecutor(checkpoint.config, checkpoint.weights,
-                           {.limits = limits,
-                            .precision = CpuPrecisionOf(options.precision, checkpoint),
-                            .threads = options.threads,
-                            .experts = &experts->source()});
+    CpuExecutorOptions cpu = CpuOptionsOf(options, checkpoint);
+    cpu.experts = &experts->source();
+    return MakeCpuExecutor(checkpoint.config, checkpoint.weights, cpu);
   }
   if (options.experts.budget) {
     Fail(ErrorKind::kUsage,
@@ -58,7 +31,7 @@ std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Chec
     Fail(ErrorKind::kUsage,
          "the reference executor runs on one thread; leave out --threads or use --executor cpu");
   }
-  return MakeReferenceExecutor(checkpoint.config, checkpoint.weights, limits);
+  return MakeReferenceExecutor(checkpoint.config, checkpoint.weights, LimitsOf(options));
 }
 
 // A path, or the name of the built-in tokenizer where no file is called so.
