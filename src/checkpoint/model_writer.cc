@@ -20,21 +20,16 @@ std::vector<PlannedTensor> Planned(const std::vector<LayoutTensor>& layout) {
   return tensors;
 }
 
-int32_t BeginOfText(const Vocabulary* vocabulary) {
-  if (vocabulary == nullptr) return -1;
-  const auto found = vocabulary->special_ids.find("<|startoftext|>");
-  return found == vocabulary->special_ids.end() ? -1 : found->second;
-}
-
 void PlanFiles(const ModelConfig& config, const ModelOutput& output, const std::vector<LayoutTensor>& layout,
                WritePlan& plan) {
+  const Tokenizer* tokenizer = output.tokenizer;
+  const int32_t bos = tokenizer == nullptr ? -1 : tokenizer->SpecialId("<|startoftext|>").value_or(-1);
   switch (output.format) {
     case CheckpointFormat::kHuggingFace:
       plan.files = PlanShards(Planned(layout), kShardBytes);
       if (plan.files.size() > 1) plan.text_files.emplace(kIndexFileName, SafetensorsIndexJson(plan.files));
       plan.text_files["config.json"] = PublishedConfigJson(config);
-      plan.text_files["generation_config.json"] =
-          PublishedGenerationConfigJson(config, BeginOfText(output.vocabulary));
+      plan.text_files["generation_config.json"] = PublishedGenerationConfigJson(config, bos);
       break;
     case CheckpointFormat::kOriginal:
       plan.files = PlanShards(Planned(layout), INT64_MAX);
@@ -44,8 +39,8 @@ void PlanFiles(const ModelConfig& config, const ModelOutput& output, const std::
     case CheckpointFormat::kGguf: {
       GgufMetadata metadata;
       AddGgufConfig(metadata, config, output.out.stem().string(), output.types.dense, output.types.experts);
-      if (output.vocabulary != nullptr) {
-        AddGgufVocabulary(metadata, config, *output.vocabulary);
+      if (tokenizer != nullptr) {
+        AddGgufVocabulary(metadata, config, tokenizer->vocabulary());
       } else {
         AddGgufNoVocabulary(metadata, config);
       }

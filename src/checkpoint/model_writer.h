@@ -12,7 +12,7 @@
 #include "checkpoint/tensor_layout.h"
 #include "checkpoint/weight_source.h"
 #include "checkpoint/writer.h"
-#include "tokenizer/vocabulary.h"
+#include "tokenizer/tokenizer.h"
 
 namespace oxidized {
 
@@ -21,7 +21,7 @@ struct ModelOutput {
   CheckpointFormat format = CheckpointFormat::kHuggingFace;
   LayoutTypes types;
   // GGUF: stored in the file, without one the file names none. Elsewhere: gives the id a text begins with.
-  const Vocabulary* vocabulary = nullptr;
+  const Tokenizer* tokenizer = nullptr;
   std::string chat_template;                                  // GGUF: stored if not empty
   std::map<std::string, std::filesystem::path> copied_files;  // into the folder: tokenizer.json, …
   std::map<std::string, std::string> text_files;              // the same

@@ -12,9 +12,9 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "checkpoint/checkpoint_tokenizer.h"
 #include "checkpoint/hf_layout.h"
 #include "checkpoint/model_writer.h"
-#include "checkpoint/read_vocabulary.h"
 #include "tensor/float16.h"
 #include "tokenizer/o200k.h"
 
@@ -168,25 +168,6 @@ void MakeDraw(const Recipe& recipe, uint64_t seed, uint64_t index, std::byte* ou
   }
 }
 
-// The ids by which a generation ends are properties of the tokenizer.
-void TakeSpecialIds(const Vocabulary& vocabulary, const std::string& name, ModelConfig& config) {
-  int32_t size = vocabulary.tokens.id_limit();
-  for (const auto& [id, text] : vocabulary.special_texts) size = std::max(size, id + 1);
-  if (size > config.vocab_size) {
-    Fail(ErrorKind::kUsage, "synth: {} has {} tokens, the vocabulary of the preset {}", name, size,
-         config.vocab_size);
-  }
-  const auto special = [&](const char* text) {
-    const auto found = vocabulary.special_ids.find(text);
-    return found == vocabulary.special_ids.end() ? -1 : found->second;
-  };
-  config.eos_token_ids.clear();
-  for (const char* end : {"<|return|>", "<|endoftext|>"}) {
-    if (const int32_t id = special(end); id >= 0) config.eos_token_ids.push_back(id);
-  }
-  config.pad_token_id = special("<|endoftext|>");
-}
-
 // The tensors of the published form, made where and when rows of them are asked for.
 class SynthWeights : public WeightSource {
  public:
@@ -304,18 +285,22 @@ int64_t Synthesize(const SynthOptions& options) {
   if (options.progress) {
     output.progress = [&](WritePhase, int64_t done, int64_t total) { options.progress(done, total); };
   }
-  std::optional<Vocabulary> vocabulary;
+  std::shared_ptr<const Tokenizer> tokenizer;
   if (!options.tokenizer_source.empty()) {
-    vocabulary = ReadVocabulary(options.tokenizer_source);
-    TakeSpecialIds(*vocabulary, options.tokenizer_source.string(), config);
+    tokenizer = Tokenizer::Load(options.tokenizer_source);
+    if (tokenizer->vocab_size() > config.vocab_size) {
+      Fail(ErrorKind::kUsage, "synth: {} has {} tokens, the vocabulary of the preset {}",
+           options.tokenizer_source.string(), tokenizer->vocab_size(), config.vocab_size);
+    }
+    TakeSpecialIds(*tokenizer, config);  // properties of the tokenizer, not of the preset
     const bool json = options.tokenizer_source.extension() == ".json";
     const std::string name = json ? "tokenizer.json" : options.tokenizer_source.filename().string();
     if (options.format != CheckpointFormat::kGguf)
       output.copied_files.emplace(name, options.tokenizer_source);
   } else if (config.vocab_size == kHarmonyIds) {
-    vocabulary = O200kHarmony();
+    tokenizer = Tokenizer::BuiltIn();
   }
-  if (vocabulary) output.vocabulary = &*vocabulary;
+  output.tokenizer = tokenizer.get();
   return WriteModel(SynthWeights(config, options.seed), output).tensor_bytes;
 }
 

@@ -188,4 +188,6 @@ std::optional<int32_t> Tokenizer::SpecialId(std::string_view text) const {
 
 int32_t Tokenizer::vocab_size() const { return impl_->vocab_size; }
 
+const Vocabulary& Tokenizer::vocabulary() const { return impl_->vocabulary; }
+
 }  // namespace oxidized

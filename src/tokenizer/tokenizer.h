@@ -17,6 +17,8 @@
 
 namespace oxidized {
 
+struct Vocabulary;
+
 // One token of a list in id order, as GGUF holds a vocabulary.
 struct ListedToken {
   enum class Kind : uint8_t { kAbsent, kOrdinary, kSpecial };  // absent: the id stands for nothing
@@ -55,6 +57,9 @@ class Tokenizer {
   std::optional<int32_t> SpecialId(std::string_view text) const;  // "<|start|>"
 
   int32_t vocab_size() const;  // highest known id + 1
+
+  // The tables behind it, for writing them into another file (tokenizer/vocabulary.h).
+  const Vocabulary& vocabulary() const;
 
  private:
   struct Impl;
