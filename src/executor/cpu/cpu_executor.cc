@@ -22,7 +22,8 @@ namespace {
 
 using AttentionKernel = void (*)(const AttentionArgs&);
 
-constexpr int64_t kLeastLogitRows = 32;  // rows of logits made in one pass over the unembedding
+// Rows of logits made in one pass over the unembedding.
+int64_t LogitRows(const ExecutorLimits& limits) { return std::max(32, limits.max_sequences); }
 
 struct PrecisionRow {
   CpuPrecision precision;
@@ -58,8 +59,7 @@ class CpuExecutor final : public Executor {
         source_(options.experts != nullptr ? *options.experts : all_resident_),
         experts_(config_, kernels_, x_format_, team_),
         guess_(config_, kernels_, team_),
-        logits_(weights.unembedding, kernels_, x_format_.type,
-                std::max<int64_t>(kLeastLogitRows, options.limits.max_sequences), team_),
+        logits_(weights.unembedding, kernels_, x_format_.type, LogitRows(options.limits), team_),
         scratch_stride_((AttentionScratchFloats(config.head_dim) + 15) / 16 * 16),
         scratch_("kernel scratch", MemoryClass::kActivations,
                  static_cast<size_t>(scratch_stride_ * team_.size())) {
@@ -457,6 +457,33 @@ std::optional<CpuPrecision> ParseCpuPrecision(std::string_view name) {
     if (name == row.name) return row.precision;
   }
   return std::nullopt;
+}
+
+CpuMemoryNeed EstimateCpuMemory(const ModelConfig& config, const WeightsView& weights,
+                                const CpuExecutorOptions& options) {
+  const auto registered = [] {
+    CpuMemoryNeed sum;
+    for (const MemoryEntry& entry : MemoryEntries()) {
+      if (entry.memory_class == MemoryClass::kKv) sum.kv_bytes += entry.bytes;
+      if (entry.memory_class == MemoryClass::kActivations) sum.activation_bytes += entry.bytes;
+    }
+    return sum;
+  };
+  // Address space that nobody touches costs nothing: the real thing is made, asked, and let go.
+  const CpuMemoryNeed before = registered();
+  const CpuKernels& kernels = options.kernels != nullptr ? *options.kernels : SelectCpuKernels();
+  const KvLayout layout(config);
+  const ExecutorInfo info = DeriveInfo(config, layout, options.limits);
+  const CpuActivations activations(config, options.limits,
+                                   ChooseXFormat(RowOf(options.precision).rounding, kernels, weights));
+  std::vector<CpuKvGroup> kv;
+  for (size_t g = 0; g < layout.groups.size(); ++g) {
+    kv.emplace_back(info.kv_blocks[g], static_cast<int64_t>(layout.groups[g].layers.size()), config,
+                    RowOf(options.precision).kv_type);
+  }
+  const CpuMemoryNeed after = registered();
+  const int64_t logits = LogitRows(options.limits) * config.vocab_size * int64_t{sizeof(float)};
+  return {after.kv_bytes - before.kv_bytes, after.activation_bytes - before.activation_bytes + logits};
 }
 
 std::unique_ptr<Executor> MakeCpuExecutor(const ModelConfig& config, const WeightsView& weights,

@@ -30,6 +30,15 @@ struct CpuExecutorOptions {
   ExpertSource* experts = nullptr;      // nullptr: every expert is in memory; must outlive the executor
 };
 
+// What an executor with these options would hold beside the weights: KV of the whole context (pages are taken
+// as tokens come), activations of the largest step. Reserves nothing that lasts. Throws Error(kUsage).
+struct CpuMemoryNeed {
+  int64_t kv_bytes = 0;
+  int64_t activation_bytes = 0;
+};
+CpuMemoryNeed EstimateCpuMemory(const ModelConfig& config, const WeightsView& weights,
+                                const CpuExecutorOptions& options);
+
 // `weights` must outlive the executor. Throws Error(kUsage, kNoMemory).
 std::unique_ptr<Executor> MakeCpuExecutor(const ModelConfig& config, const WeightsView& weights,
                                           const CpuExecutorOptions& options);

@@ -1,0 +1,40 @@
+#include "memory/plan.h"
+
+#include <algorithm>
+
+namespace oxidized {
+
+MemoryPlan MakePlan(const PlanInput& in) {
+  MemoryPlan plan;
+  const int64_t others = in.dense_bytes + in.kv_bytes + in.activation_bytes + in.heap_bytes;
+  plan.pool_bytes = in.slots * in.slot_bytes;
+  plan.needed_bytes = others + (in.slots > 0 ? plan.pool_bytes : in.expert_bytes);
+  plan.fits = plan.needed_bytes <= in.available_bytes;
+  plan.everything_fits = others + in.expert_bytes <= in.available_bytes;
+  if (in.slot_bytes > 0) {
+    const int64_t slots = std::min((in.available_bytes - others) / in.slot_bytes, in.experts);
+    plan.fitting_slots = slots >= in.least_slots ? slots : 0;
+  }
+
+  const auto share = [](double part, double whole) {
+    return whole > 0.0 ? std::clamp(part / whole, 0.0, 1.0) : 1.0;
+  };
+  plan.hit_rate = in.slots > 0 ? share(static_cast<double>(in.slots), static_cast<double>(in.experts))
+                               : share(static_cast<double>(in.available_bytes - others),
+                                       static_cast<double>(in.expert_bytes));
+  plan.disk_bytes_per_token = (1.0 - plan.hit_rate) * static_cast<double>(in.decode_expert_bytes);
+  // Without room for the dense weights, these are read again for every token too.
+  const int64_t beside = in.kv_bytes + in.activation_bytes + in.heap_bytes + plan.pool_bytes;
+  const double dense_there =
+      share(static_cast<double>(in.available_bytes - beside), static_cast<double>(in.dense_bytes));
+  plan.disk_bytes_per_token += (1.0 - dense_there) * static_cast<double>(in.decode_dense_bytes);
+
+  const double from_memory = static_cast<double>(in.decode_dense_bytes + in.decode_expert_bytes);
+  double seconds = 0.0;
+  if (in.memory_bytes_per_s > 0.0) seconds += from_memory / in.memory_bytes_per_s;
+  if (in.disk_bytes_per_s > 0.0) seconds += plan.disk_bytes_per_token / in.disk_bytes_per_s;
+  plan.tokens_per_s = seconds > 0.0 ? 1.0 / seconds : 0.0;
+  return plan;
+}
+
+}  // namespace oxidized

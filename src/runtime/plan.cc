@@ -1,0 +1,60 @@
+#include "runtime/plan.h"
+
+#include "kernels/cpu/ceilings.h"
+#include "memory/disk_probe.h"
+#include "model/costs.h"
+#include "parallel/cpu_topology.h"
+#include "runtime/cpu_options.h"
+
+namespace oxidized {
+namespace {
+
+// Tokenizer tables, threads, code: what every run takes besides the model (measured with o200k: 45 MiB).
+constexpr int64_t kHeapBytes = int64_t{64} << 20;
+
+}  // namespace
+
+RuntimePlan PlanRuntime(const RuntimeOptions& options) {
+  RuntimePlan result;
+  const Checkpoint checkpoint =
+      OpenCheckpoint(ResolveModelPath(options.model_path, options.download), {.metadata_only = true});
+  const ModelConfig& config = checkpoint.config;
+  const ExpertFileMap map(checkpoint.weights, checkpoint.files);
+  const ModelCosts costs = ComputeCosts(config, checkpoint.weights);
+  result.model = checkpoint.path.string();
+  result.format = checkpoint.format;
+  result.num_layers = config.num_layers;
+  result.num_experts = config.num_experts;
+  result.experts_per_token = config.experts_per_token;
+  result.context = options.context > 0 ? options.context : config.max_context;
+  result.mapped = options.use_mmap;
+
+  PlanInput& in = result.input;
+  in.expert_bytes = costs.expert_bytes;
+  in.dense_bytes = costs.weight_bytes - costs.expert_bytes;
+  in.experts = int64_t{config.num_layers} * config.num_experts;
+  in.slot_bytes = map.slot_bytes();
+  in.least_slots = config.experts_per_token;
+  if (options.experts.budget && map.num_stored() > 0)
+    in.slots = SlotsFor(*options.experts.budget, map, config.experts_per_token);
+  in.decode_expert_bytes = costs.expert_bytes / config.num_experts * config.experts_per_token;
+  in.decode_dense_bytes = costs.decode_bytes - in.decode_expert_bytes;
+  const CpuMemoryNeed need = EstimateCpuMemory(config, checkpoint.weights, CpuOptionsOf(options, checkpoint));
+  in.kv_bytes = need.kv_bytes;
+  in.activation_bytes = need.activation_bytes;
+  in.heap_bytes = kHeapBytes;
+
+  ThreadTeam team(options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads());
+  in.memory_bytes_per_s = BandwidthProbe(team, SelectCpuKernels()).Measure(0.3);
+  if (!map.files().empty()) {
+    const DiskSpeed disk = MeasureDiskSpeed(map.files(), map.file_sizes());
+    in.disk_bytes_per_s = disk.bytes_per_s;
+    result.disk_method = disk.method;
+  }
+  in.available_bytes = AvailableMemoryBytes();
+  result.limit = ReadMemoryLimit();
+  result.plan = MakePlan(in);
+  return result;
+}
+
+}  // namespace oxidized

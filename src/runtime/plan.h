@@ -1,0 +1,28 @@
+// --dry-run: what a model would take here and how fast it could be, before anything of it is loaded. Opens
+// headers, measures memory and disk for a moment, and leaves the arithmetic to memory/plan.h.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/process.h"
+#include "memory/plan.h"
+#include "runtime/runtime.h"
+
+namespace oxidized {
+
+struct RuntimePlan {
+  std::string model, format;
+  int32_t num_layers = 0, num_experts = 0, experts_per_token = 0;
+  int64_t context = 0;
+  bool mapped = true;
+  PlanInput input;
+  MemoryPlan plan;
+  std::optional<MemoryLimit> limit;  // of a control group
+  const char* disk_method = "";
+};
+
+// Throws Error (kBadFile, kUsage).
+RuntimePlan PlanRuntime(const RuntimeOptions& options);
+
+}  // namespace oxidized
