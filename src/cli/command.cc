@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "cli/download_report.h"
 
 namespace oxidized::cli {
 namespace {
@@ -137,8 +138,10 @@ const std::map<std::string, Precision> kPrecisions = {{"auto", Precision::kAuto}
 }  // namespace
 
 void AddModelOptions(Command& command, RuntimeOptions& o) {
+  o.download = ReportDownloads();
   command.Add("-m,--model-path", Path(o.model_path),
-              "Model folder or file. Default: $OXIDIZED_MODEL_PATH, $OXIDIZED_MODEL, else the small model "
+              "Model folder or file, or hf:org/name[@revision][:QUANT], fetched when it is not there. Default: "
+              "$OXIDIZED_MODEL_PATH, $OXIDIZED_MODEL, else the small model "
               "that comes with the program");
   command.Add("-t,--tokenizer-path", Path(o.tokenizer_path),
               "tokenizer.json or tiktoken rank file. Default: beside the model");

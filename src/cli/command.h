@@ -91,6 +91,7 @@ Action AddDetokenize(Command& command);
 Action AddLogits(Command& command);
 Action AddPerplexity(Command& command);
 Action AddSynth(Command& command);
+Action AddPull(Command& command);
 Action AddHarmonyRender(Command& command);
 Action AddHarmonyParse(Command& command);
 

@@ -2,6 +2,7 @@
 #include "checkpoint/inspect.h"
 
 #include "cli/command.h"
+#include "cli/download_report.h"
 #include "cli/terminal.h"
 
 namespace oxidized::cli {
@@ -13,9 +14,7 @@ struct InspectOptions {
 };
 
 int Inspect(const InspectOptions& options) {
-  const std::filesystem::path path =
-      options.path.empty() ? DefaultModelPath() : std::filesystem::path(options.path);
-  const Checkpoint checkpoint = OpenCheckpoint(path);
+  const Checkpoint checkpoint = OpenCheckpoint(ResolveModelPath(options.path, ReportDownloads()));
   WriteAnswer(options.json ? InspectJson(checkpoint) : InspectText(checkpoint));
   return 0;
 }
@@ -24,7 +23,8 @@ int Inspect(const InspectOptions& options) {
 
 Action AddInspect(Command& command) {
   auto options = std::make_shared<InspectOptions>();
-  command.AddPositional("path", Text(options->path, "PATH"), "Model folder or file [the small model]");
+  command.AddPositional("path", Text(options->path, "PATH"),
+                        "Model folder or file, or hf:org/name [the small model]");
   command.AddFlag("--json", options->json, "As JSON");
   return [options] { return Inspect(*options); };
 }

@@ -23,6 +23,7 @@ constexpr CommandRow kCommands[] = {
     {"detokenize", "Token ids to text", AddDetokenize},
     {"logits", "Raw logits of a token sequence as float32 .npy [T, V]", AddLogits},
     {"perplexity", "Perplexity of a text under the model", AddPerplexity},
+    {"pull", "Fetch a model of the Hugging Face Hub into its cache", AddPull},
     {"synth", "Write a checkpoint of random weights in the published form", AddSynth},
     {"harmony", "The Harmony chat format", nullptr},
     {"harmony render", "Conversation JSON to the completion prompt", AddHarmonyRender},

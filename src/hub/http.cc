@@ -228,6 +228,7 @@ size_t HttpClient::active() const { return impl_->transfers.size(); }
 
 std::string RedirectTarget(const std::string& url, const std::string& location) {
   std::string target;
+  if (location.empty()) return target;
   CURLU* const parsed = curl_url();
   char* text = nullptr;
   // Setting a second URL resolves it against the first.

@@ -15,6 +15,10 @@ double Meter::Rate(const std::deque<std::pair<Clock::time_point, int64_t>>& samp
                           : 0.0;
 }
 
+Meter::~Meter() {
+  if (watch_.ended) watch_.ended();
+}
+
 void Meter::SetFile(const std::string& file) {
   progress_.file = file;
   told_ = {};

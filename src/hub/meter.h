@@ -22,7 +22,8 @@ struct PullProgress {
 // Who is told; both may be empty. Called on the thread that pulls.
 struct PullWatch {
   std::function<void(const PullProgress&)> progress;    // some times a second
-  std::function<void(const std::string& line)> remark;  // what begins, ends, or is tried again
+  std::function<void(const std::string& line)> remark;  // what begins, or is tried again
+  std::function<void()> ended;                          // well or not: no more will be told
 };
 
 class Meter {
@@ -30,6 +31,9 @@ class Meter {
   using Clock = std::chrono::steady_clock;
 
   Meter(const PullWatch& watch, int64_t total_bytes) : watch_(watch) { progress_.total_bytes = total_bytes; }
+  ~Meter();
+  Meter(const Meter&) = delete;
+  Meter& operator=(const Meter&) = delete;
 
   void SetFile(const std::string& file);
   void AtHand(int64_t bytes);  // there already: moves the count, not the rate; negative: lost again
