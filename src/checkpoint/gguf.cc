@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <optional>
 
 #include "base/error.h"
@@ -310,6 +311,33 @@ bool GgufStrings::Next(std::string_view& text) {
   text = {reinterpret_cast<const char*>(left_.data()) + 8, bytes};
   left_ = left_.subspan(8 + bytes);
   return true;
+}
+
+std::optional<int64_t> GgufInteger(const GgufValue& value, int64_t i) {
+  const std::byte* at = value.bytes.data();
+  switch (value.type) {
+    case GgufType::kU8:
+      return LoadUnaligned<uint8_t>(at + i);
+    case GgufType::kI8:
+      return LoadUnaligned<int8_t>(at + i);
+    case GgufType::kU16:
+      return LoadUnaligned<uint16_t>(at + 2 * i);
+    case GgufType::kI16:
+      return LoadUnaligned<int16_t>(at + 2 * i);
+    case GgufType::kU32:
+      return LoadUnaligned<uint32_t>(at + 4 * i);
+    case GgufType::kI32:
+      return LoadUnaligned<int32_t>(at + 4 * i);
+    case GgufType::kI64:
+      return LoadUnaligned<int64_t>(at + 8 * i);
+    case GgufType::kU64: {
+      const auto number = LoadUnaligned<uint64_t>(at + 8 * i);
+      if (number > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return std::nullopt;
+      return static_cast<int64_t>(number);
+    }
+    default:
+      return std::nullopt;
+  }
 }
 
 const GgufValue* Gguf::Find(std::string_view key) const {

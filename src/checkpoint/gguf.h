@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,6 +43,10 @@ struct GgufValue {
   int64_t count = 1;                 // of elements
   std::span<const std::byte> bytes;  // the elements as stored; a string is 8 bytes of length, then its text
 };
+
+// Element i, below count, of a value of any integer type; nullopt for other types and for what 64 signed bits
+// cannot hold.
+std::optional<int64_t> GgufInteger(const GgufValue& value, int64_t i);
 
 // Walks the elements of a string or an array of strings.
 class GgufStrings {

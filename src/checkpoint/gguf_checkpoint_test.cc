@@ -524,6 +524,9 @@ TEST_F(GgufModel, ShardsOpenTogetherWhicheverIsNamed) {
               [&] { OpenCheckpoint(folder / name(1)); });
   WriteFile(folder / name(2), parts[2].Build());
   ExpectError(kBad, {name(2), "split.no is 2, expected 1"}, [&] { OpenCheckpoint(folder); });
+  parts[1].values()[0] = RawString("split.no") + Raw(uint32_t{8}) + RawString("1");
+  WriteFile(folder / name(2), parts[1].Build());
+  ExpectError(kBad, {name(2), "split.no is no integer"}, [&] { OpenCheckpoint(folder); });
   parts[2].values().clear();
   WriteFile(folder / name(2), parts[2].Build());
   ExpectError(kBad, {name(3), "is also in"}, [&] { OpenCheckpoint(folder); });
@@ -542,6 +545,18 @@ TEST_F(GgufModel, OllamasBlobsOpenByPathAndByFolder) {
   }
   fs::copy_file(blob, models / "blobs" / ("sha256-" + std::string(64, 'c')));
   ExpectError(kBad, {"2 GGUF models", "name one of them"}, [&] { OpenCheckpoint(models); });
+}
+
+// Publishers of GGUF files leave config.json beside them.
+TEST_F(GgufModel, AConfigFileBesideItChangesNothingUnlessThereAreSafetensors) {
+  const fs::path folder = temp_.path() / "published";
+  fs::create_directory(folder);
+  fs::copy_file(temp_.path() / "hf/config.json", folder / "config.json");
+  WriteFile(folder / "m.gguf", MakeGguf(hf_, {}).Build());
+  EXPECT_EQ(OpenCheckpoint(folder).format, "GGUF version 3, llama.cpp's names, MXFP4 experts");
+  fs::copy_file(temp_.path() / "hf/model.safetensors", folder / "model.safetensors");
+  EXPECT_EQ(OpenCheckpoint(folder).format, hf_.format);
+  EXPECT_EQ(OpenCheckpoint(folder / "m.gguf").files.front().path().filename(), "m.gguf");
 }
 
 TEST_F(GgufModel, UnknownTensorsAreOnlyWarnedOf) {

@@ -12,35 +12,6 @@
 namespace oxidized {
 namespace {
 
-// Element `i` of a value of any integer type; nullopt for other types and for what 64 signed bits cannot
-// hold.
-std::optional<int64_t> IntegerAt(const GgufValue& value, int64_t i) {
-  const std::byte* at = value.bytes.data();
-  switch (value.type) {
-    case GgufType::kU8:
-      return LoadUnaligned<uint8_t>(at + i);
-    case GgufType::kI8:
-      return LoadUnaligned<int8_t>(at + i);
-    case GgufType::kU16:
-      return LoadUnaligned<uint16_t>(at + 2 * i);
-    case GgufType::kI16:
-      return LoadUnaligned<int16_t>(at + 2 * i);
-    case GgufType::kU32:
-      return LoadUnaligned<uint32_t>(at + 4 * i);
-    case GgufType::kI32:
-      return LoadUnaligned<int32_t>(at + 4 * i);
-    case GgufType::kI64:
-      return LoadUnaligned<int64_t>(at + 8 * i);
-    case GgufType::kU64: {
-      const auto number = LoadUnaligned<uint64_t>(at + 8 * i);
-      if (number > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return std::nullopt;
-      return static_cast<int64_t>(number);
-    }
-    default:
-      return std::nullopt;
-  }
-}
-
 // The metadata of one model, looked up by the part of a key behind its architecture.
 class Metadata {
  public:
@@ -108,7 +79,7 @@ class Metadata {
 
   template <typename Int>
   Int Narrow(const std::string& key, const GgufValue& value, int64_t i) const {
-    const std::optional<int64_t> number = IntegerAt(value, i);
+    const std::optional<int64_t> number = GgufInteger(value, i);
     if (!number) Wrong(key, TypeName(value), "an integer");
     if (*number < std::numeric_limits<int32_t>::min() || *number > std::numeric_limits<int32_t>::max()) {
       Wrong(key, std::to_string(*number), "an integer of 32 bits");

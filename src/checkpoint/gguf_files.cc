@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "checkpoint/message_text.h"
-#include "tensor/float16.h"
 
 namespace oxidized {
 namespace {
@@ -57,16 +56,14 @@ std::vector<fs::path> ShardPaths(const fs::path& path) {
   return paths;
 }
 
-// split.no (u16, from 0) and split.count (u16) of a shard. Files that were renamed by hand may have neither.
-void CheckSplit(const Gguf& gguf, const char* key, size_t expected, const std::string& path) {
+// split.no (from 0) and split.count of a shard. Files that were renamed by hand may have neither.
+void CheckSplit(const Gguf& gguf, const char* key, int64_t expected, const std::string& path) {
   const GgufValue* value = gguf.Find(key);
   if (value == nullptr) return;
-  if (value->is_array || value->type != GgufType::kU16) {
-    Fail(ErrorKind::kBadFile, "{}: {} is no u16", path, key);
-  }
-  const size_t found = LoadUnaligned<uint16_t>(value->bytes.data());
+  const std::optional<int64_t> found = value->is_array ? std::nullopt : GgufInteger(*value, 0);
+  if (!found) Fail(ErrorKind::kBadFile, "{}: {} is no integer", path, key);
   if (found == expected || (expected == 1 && found == 0)) return;  // a count of 0: never split
-  Fail(ErrorKind::kBadFile, "{}: {} is {}, expected {} of a file of this name", path, key, found, expected);
+  Fail(ErrorKind::kBadFile, "{}: {} is {}, expected {} of a file of this name", path, key, *found, expected);
 }
 
 }  // namespace
@@ -79,8 +76,8 @@ GgufFiles OpenGgufFiles(const fs::path& path, MappedFile::Mode mode) {
     model.files.push_back(MappedFile::Open(paths[i], mode));
     model.headers.push_back(ParseGguf(model.files.back().bytes(), name));
     Gguf& header = model.headers.back();
-    CheckSplit(header, "split.no", i, name);
-    CheckSplit(header, "split.count", paths.size(), name);
+    CheckSplit(header, "split.no", static_cast<int64_t>(i), name);
+    CheckSplit(header, "split.count", static_cast<int64_t>(paths.size()), name);
     for (GgufTensor& tensor : header.tensors) {
       const std::string_view tensor_name = tensor.name;
       const auto [other, is_new] = model.tensors.try_emplace(tensor_name, GgufFiles::Tensor{});

@@ -48,8 +48,17 @@ std::optional<fs::path> CacheSnapshot(const fs::path& folder) {
        folder.string(), names.size(), Quoted("snapshots/" + *names.begin()));
 }
 
+bool HasSafetensors(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".safetensors") return true;
+  }
+  return false;
+}
+
 Location LocateFolder(const fs::path& folder, bool cache_entry) {
-  if (fs::exists(folder / "config.json")) return WithConfig(folder);
+  // Publishers of GGUF files leave the config.json beside them that they converted from.
+  const bool config = fs::exists(folder / "config.json");
+  if (config && (HasSafetensors(folder) || !FindGguf(folder))) return WithConfig(folder);
   if (cache_entry) {
     if (const auto snapshot = CacheSnapshot(folder)) return LocateFolder(*snapshot, /*cache_entry=*/false);
   }
