@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -49,7 +52,44 @@ void ReadAll(int fd, const std::filesystem::path& path, std::byte* data, size_t 
   }
 }
 
+// What MappedFile::PathAt knows. A row is written before its `begin` is set, and never while it is.
+struct KnownMapping {
+  std::atomic<const std::byte*> begin = nullptr;
+  size_t size = 0;
+  char path[512] = {};
+};
+KnownMapping known_mappings[512];
+std::mutex known_mutex;
+
+void Remember(const std::byte* data, size_t size, const std::filesystem::path& path) {
+  std::lock_guard lock(known_mutex);
+  for (KnownMapping& row : known_mappings) {
+    if (row.begin.load() != nullptr) continue;
+    row.size = size;
+    const std::string text = path.string();
+    row.path[text.copy(row.path, sizeof(row.path) - 1)] = '\0';
+    row.begin.store(data);
+    return;
+  }
+}
+
+void Forget(const std::byte* data) {
+  std::lock_guard lock(known_mutex);
+  for (KnownMapping& row : known_mappings) {
+    if (row.begin.load() == data) row.begin.store(nullptr);
+  }
+}
+
 }  // namespace
+
+const char* MappedFile::PathAt(const void* address) {
+  const auto* at = static_cast<const std::byte*>(address);
+  for (const KnownMapping& row : known_mappings) {
+    const std::byte* begin = row.begin.load();
+    if (begin != nullptr && at >= begin && at < begin + row.size) return row.path;
+  }
+  return nullptr;
+}
 
 MappedFile MappedFile::Open(const std::filesystem::path& path, Mode mode) {
   // O_NONBLOCK: opening a named pipe must not wait for a writer; regular files ignore it.
@@ -71,6 +111,7 @@ MappedFile MappedFile::Open(const std::filesystem::path& path, Mode mode) {
     result.data_ = static_cast<const std::byte*>(data);
     result.size_ = size;
     result.mapped_ = true;
+    Remember(result.data_, size, path);
   } else {
     std::byte* data = MapAnonymous(path, size);
     result.data_ = data;  // owned from here on, also when the read throws
@@ -125,7 +166,9 @@ void MappedFile::ReadAhead(int64_t begin, int64_t end,
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  if (mapped_) Forget(data_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 }  // namespace oxidized

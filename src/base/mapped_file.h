@@ -29,6 +29,10 @@ class MappedFile {
   const std::filesystem::path& path() const { return path_; }
   bool mapped() const { return mapped_; }
 
+  // The path of the mapped file that holds this address; nullptr: none does. For signal handlers: takes no
+  // lock and allocates nothing. (Files beyond the first few hundred are not known to it.)
+  static const char* PathAt(const void* address);
+
   // Share of the bytes [begin, end) that is in memory already, 0 to 1: what touching them will not have to
   // read. 1 where unknown.
   double ResidentShare(int64_t begin, int64_t end) const;

@@ -162,6 +162,7 @@ void AddExecutorOptions(Command& command, RuntimeOptions& o) {
               "Most prompt tokens in one step; the result does not depend on it");
   command.AddFlag("--use-mmap", o.use_mmap, "Map the weights (default); =false reads them into memory",
                   "BOOL");
+  AddExpertMemoryOptions(command, o.experts);
 }
 
 }  // namespace oxidized::cli

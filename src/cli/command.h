@@ -82,6 +82,7 @@ class Command {
 // Options that several commands have in common.
 void AddModelOptions(Command& command, RuntimeOptions& options);
 void AddExecutorOptions(Command& command, RuntimeOptions& options);
+void AddExpertMemoryOptions(Command& command, ExpertMemoryOptions& options);
 
 // The commands: each adds its options and returns its action.
 Action AddGenerate(Command& command);  // the program itself, without a command
@@ -91,6 +92,8 @@ Action AddDetokenize(Command& command);
 Action AddLogits(Command& command);
 Action AddPerplexity(Command& command);
 Action AddSynth(Command& command);
+Action AddConvert(Command& command);
+Action AddVerify(Command& command);
 Action AddPull(Command& command);
 Action AddHarmonyRender(Command& command);
 Action AddHarmonyParse(Command& command);

@@ -2,6 +2,7 @@
 #include <csignal>
 
 #include "cli/benchmark_moe.h"
+#include "cli/dry_run.h"
 #include "cli/generation.h"
 #include "cli/interactive.h"
 
@@ -64,6 +65,7 @@ int RunPrompt(const GenerateOptions& o) {
 }  // namespace
 
 int Generate(const GenerateOptions& options) {
+  if (options.dry_run) return RunDryRun(options);
   if (options.benchmark_moe) return RunBenchmarkMoe(options);
   return options.interactive ? RunInteractive(options) : RunPrompt(options);
 }

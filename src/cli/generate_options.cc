@@ -1,5 +1,4 @@
 // Options of answering (the program without a command), and what follows from several of them together.
-// Options that this version does not fulfil yet are refused by name, never ignored.
 #include <cstdlib>
 #include <ctime>
 #include <random>
@@ -46,13 +45,8 @@ bool IsDate(const std::string& text) {
   return normal.tm_mday == parsed.tm_mday;
 }
 
-// Options whose effect this version does not have yet.
-Value Later(const char* name, const char* type) {
-  return {type, [name](const std::string&) { Fail(ErrorKind::kUnsupported, "{} is not yet there", name); }};
-}
-
 struct GenerateFlags {
-  bool enable_moe = true, use_metal = true, no_color = false, version = false, dry_run = false;
+  bool enable_moe = true, use_metal = true, no_color = false, version = false;
   std::string date = "today", show_reasoning = "hidden";
   Device device = Device::kAuto;
 };
@@ -132,17 +126,16 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   const auto device =
       c.Add("--device", Choice(flags.device, kDevices), "What computes [auto]; this build has the CPU");
   c.AddFlag("--memory-stats", o.memory_stats, "Where the bytes are, at the end, on stderr");
+  c.AddFlag(
+      "--dry-run", o.dry_run,
+      "Say what would fit and how fast it could be, from headers and measured speeds; load nothing. Exit "
+      "code 4: it does not fit");
 
   c.Group("Output");
   c.AddFlag("--json", o.json, "One JSON record of the answer, its timings, routing and memory on stdout");
   c.AddFlag("-v,--verbose", o.verbose, "More about what happens; with --version: CPU and libraries");
   c.AddFlag("--no-color", flags.no_color, "No colours (also: NO_COLOR)");
   c.AddFlag("--version", flags.version, "Print the version");
-
-  c.Group("Later");
-  c.Add("--expert-memory", Later("--expert-memory", "BYTES"),
-        "Keep at most so many bytes of experts in memory");
-  c.AddFlag("--dry-run", flags.dry_run, "Say what would fit, load nothing");
   return {use_metal,
           device,
           seed,
@@ -170,7 +163,6 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& 
     if (o.raw && option.given())
       Fail(ErrorKind::kUsage, "{} has no effect with --raw: there is no chat format to carry it", name);
   }
-  if (flags.dry_run) Fail(ErrorKind::kUnsupported, "--dry-run is not yet there");
   if (!flags.enable_moe) {
     Fail(ErrorKind::kUsage,
          "--enable-moe=false: gpt-oss is a mixture-of-experts model and cannot run without its experts");
@@ -207,7 +199,7 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& 
   if (o.interactive && o.raw)
     Fail(ErrorKind::kUsage, "--raw and --interactive exclude each other: a chat needs the chat format");
   if (o.interactive && o.json) Fail(ErrorKind::kUsage, "--json and --interactive exclude each other");
-  if (!o.prompt && !o.interactive && !o.benchmark_moe) {
+  if (!o.prompt && !o.interactive && !o.benchmark_moe && !o.dry_run) {
     Fail(ErrorKind::kUsage,
          "nothing to do: give --prompt TEXT, --interactive, or a command; --help lists them");
   }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "cli/bus_error.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 
@@ -19,6 +20,7 @@ int main(int argc, char** argv) {
   using namespace oxidized;
   try {
     cli::InstallSignalHandlers();
+    cli::InstallBusErrorHandler();
     const auto action = cli::ParseCommandLine(argc, argv);
     return action ? (*action)() : 0;
   } catch (const Error& error) {

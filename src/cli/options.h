@@ -32,6 +32,7 @@ struct GenerateOptions {
   bool moe_trace_logits = false;
   int32_t moe_window = kRoutingWindowTokens;
   bool memory_stats = false;
+  bool dry_run = false;
   bool benchmark_moe = false;
   int32_t benchmark_runs = 3;
 
