@@ -56,8 +56,8 @@ struct DenseArgs {
 enum class Mxfp4Form : uint8_t { kHf, kGgml, kOllama };
 
 // One expert's product for the rows routed to it, W [N, K]: MXFP4; rows of values [N, K]; or, for the
-// transposed form, values [K, N]. Where gate and up lie apart (not for kHf, nor transposed), `values` and
-// `bias` are the even rows [N/2], up_values and up_bias the odd ones.
+// transposed form, values [K, N]. Where gate and up lie apart (gate_up of all but kHf and transposed),
+// `values` and `bias` are the even rows [N/2], up_values and up_bias the odd ones.
 struct ExpertArgs {
   const void* x = nullptr;  // rows of K (padded) elements, ldx elements apart
   int64_t ldx = 0;
