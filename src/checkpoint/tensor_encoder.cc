@@ -257,7 +257,9 @@ void TensorEncoder::FillExperts(const LayoutTensor& tensor, int64_t first, int64
       std::vector<float> biases(static_cast<size_t>(some));
       for (int64_t i = 0; i < some; ++i)
         biases[static_cast<size_t>(i)] = view.bias_at(source_row - base + i * stride);
-      Convert(DType::kF32, reinterpret_cast<const std::byte*>(biases.data()), some, tensor, out, error);
+      RoundingError exact;  // bias_at widens: what was of this type comes back as it was
+      Convert(DType::kF32, reinterpret_cast<const std::byte*>(biases.data()), some, tensor, out,
+              view.bias.dtype == to ? exact : error);
       out += some * tensor.row_bytes;
       first += some;
       count -= some;

@@ -3,39 +3,37 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/format_options.h"
 #include "cli/terminal.h"
 
 namespace oxidized::cli {
 namespace {
 
 struct SynthCommandOptions {
-  std::string preset;
+  SynthOptions synth;
+  std::optional<CheckpointFormat> format;
   int32_t layers = 0;
-  uint64_t seed = 0;
-  std::string out;
-  std::string tokenizer;
 };
 
 const std::map<std::string, std::string> kPresets = {
     {"gpt-oss-20b", "gpt-oss-20b"}, {"gpt-oss-120b", "gpt-oss-120b"}, {"small", "small"}, {"tiny", "tiny"}};
 
-int Synth(const SynthCommandOptions& o) {
-  if (!o.tokenizer.empty() && !std::filesystem::is_regular_file(o.tokenizer)) {
-    Fail(ErrorKind::kBadFile, "{}: no such file", o.tokenizer);
+int Synth(SynthCommandOptions o) {
+  SynthOptions& options = o.synth;
+  if (!options.tokenizer_source.empty() && !std::filesystem::is_regular_file(options.tokenizer_source)) {
+    Fail(ErrorKind::kBadFile, "{}: no such file", options.tokenizer_source.string());
   }
-  SideStream side(true);
-  SynthOptions options;
-  options.preset = o.preset;
+  options.format = FormatOf(o.format, options.out);
   if (o.layers > 0) options.num_layers = o.layers;
-  options.seed = o.seed;
-  options.out = o.out;
-  options.tokenizer_source = o.tokenizer;
+  SideStream side(true);
+  const std::string out = options.out.string();
   options.progress = [&](int64_t done, int64_t total) {
-    side.Status(fmt::format("{}: {:.1f} of {:.1f} GB", o.out, static_cast<double>(done) / 1e9,
+    side.Status(fmt::format("{}: {:.1f} of {:.1f} GB", out, static_cast<double>(done) / 1e9,
                             static_cast<double>(total) / 1e9));
   };
   const int64_t bytes = Synthesize(options);
-  side.Line(fmt::format("{}: {} bytes of random weights ({}, seed {})", o.out, bytes, o.preset, o.seed));
+  side.Line(
+      fmt::format("{}: {} bytes of random weights ({}, seed {})", out, bytes, options.preset, options.seed));
   return 0;
 }
 
@@ -43,11 +41,13 @@ int Synth(const SynthCommandOptions& o) {
 
 Action AddSynth(Command& command) {
   auto o = std::make_shared<SynthCommandOptions>();
-  command.Add("--preset", Choice(o->preset, kPresets), "Shape of the model").Required();
+  command.Add("--preset", Choice(o->synth.preset, kPresets), "Shape of the model").Required();
   command.Add("--layers", Number(o->layers, 1, 1024), "Layers [the preset's]");
-  command.Add("--seed", Seed(o->seed), "Same seed, same bytes [0]");
-  command.Add("--out", Text(o->out, "DIR"), "Folder to make").Required();
-  command.Add("--tokenizer", Text(o->tokenizer, "FILE"), "tokenizer.json to put beside it");
+  command.Add("--seed", Seed(o->synth.seed), "Same seed, same values [0]");
+  command.Add("--out", Path(o->synth.out), "Folder to make; for gguf the file").Required();
+  AddFormatOptions(command, o->format, o->synth.types);
+  command.Add("--tokenizer", Path(o->synth.tokenizer_source, "FILE"),
+              "tokenizer.json to put beside it; for gguf into it");
   return [o] { return Synth(*o); };
 }
 

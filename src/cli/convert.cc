@@ -1,0 +1,51 @@
+// `convert IN OUT`: a checkpoint in another format.
+#include "checkpoint/convert.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "cli/command.h"
+#include "cli/format_options.h"
+#include "cli/terminal.h"
+
+namespace oxidized::cli {
+namespace {
+
+struct ConvertCommandOptions {
+  ConvertOptions convert;
+  std::optional<CheckpointFormat> format;
+  DType quantize = DType::kBF16;  // kGgmlMxfp4: asked for
+};
+
+int Convert(ConvertCommandOptions o) {
+  ConvertOptions& options = o.convert;
+  options.format = FormatOf(o.format, options.out);
+  options.quantize_experts = o.quantize == DType::kGgmlMxfp4;
+  options.threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 16u));
+  SideStream side(true);
+  const std::string out = options.out.string();
+  options.progress = [&](WritePhase phase, int64_t done, int64_t total) {
+    side.Status(fmt::format("{}: {}{:.1f} of {:.1f} GB", out,
+                            phase == WritePhase::kReadingBack ? "reading back " : "",
+                            static_cast<double>(done) / 1e9, static_cast<double>(total) / 1e9));
+  };
+  const ConvertReport report = ConvertCheckpoint(options);
+  side.Line(fmt::format("{}: {}, read", options.in.string(), report.source_format));
+  for (const std::string& note : report.notes) side.Line(note);
+  side.Line(fmt::format("{}: {} bytes of tensors, written and read back", out, report.written.tensor_bytes));
+  return 0;
+}
+
+}  // namespace
+
+Action AddConvert(Command& command) {
+  auto o = std::make_shared<ConvertCommandOptions>();
+  command.AddPositional("IN", Path(o->convert.in), "Checkpoint of any format that opens").Required();
+  command.AddPositional("OUT", Path(o->convert.out), "Folder to make; for gguf the file").Required();
+  AddFormatOptions(command, o->format, o->convert.types);
+  command.Add("--quantize-experts", Choice(o->quantize, {{"mxfp4", DType::kGgmlMxfp4}}),
+              "Allow experts of another type to be rounded to it");
+  return [o] { return Convert(*o); };
+}
+
+}  // namespace oxidized::cli

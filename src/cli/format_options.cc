@@ -1,0 +1,35 @@
+#include "cli/format_options.h"
+
+#include "base/error.h"
+
+namespace oxidized::cli {
+
+void AddFormatOptions(Command& command, std::optional<CheckpointFormat>& format, LayoutTypes& types) {
+  static const std::map<std::string, std::optional<CheckpointFormat>> kFormats = {
+      {"hf", CheckpointFormat::kHuggingFace},
+      {"original", CheckpointFormat::kOriginal},
+      {"gguf", CheckpointFormat::kGguf}};
+  static const std::map<std::string, DType> kDense = {
+      {"bf16", DType::kBF16}, {"f16", DType::kF16}, {"f32", DType::kF32}, {"q8_0", DType::kQ8_0}};
+  static const std::map<std::string, DType> kExperts = {
+      {"mxfp4", DType::kGgmlMxfp4}, {"bf16", DType::kBF16}, {"f32", DType::kF32}};
+  command.Add("--format", Choice(format, kFormats),
+              "Form of the files [gguf for a name that ends so, else hf]");
+  command.Add("--dense-type", Choice(types.dense, kDense),
+              "Of what is no expert; q8_0 in gguf only, where norms, biases and router stay f32 [bf16]");
+  command.Add("--expert-type", Choice(types.experts, kExperts),
+              "Of the experts' matrices; other than mxfp4 in gguf only [mxfp4]");
+}
+
+CheckpointFormat FormatOf(std::optional<CheckpointFormat> asked, const std::filesystem::path& out) {
+  const bool named_gguf = out.extension() == ".gguf";
+  const CheckpointFormat format =
+      asked.value_or(named_gguf ? CheckpointFormat::kGguf : CheckpointFormat::kHuggingFace);
+  if (named_gguf && format != CheckpointFormat::kGguf) {
+    Fail(ErrorKind::kUsage, "{}: named as a GGUF file, but --format {} writes a folder", out.string(),
+         Name(format));
+  }
+  return format;
+}
+
+}  // namespace oxidized::cli

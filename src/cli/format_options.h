@@ -1,0 +1,18 @@
+// Options of the commands that write checkpoints: which format, which stored types.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "checkpoint/tensor_layout.h"
+#include "cli/command.h"
+
+namespace oxidized::cli {
+
+// --format, --dense-type and --expert-type.
+void AddFormatOptions(Command& command, std::optional<CheckpointFormat>& format, LayoutTypes& types);
+
+// The format asked for, or the one that the name of the output says. Throws Error(kUsage) when they differ.
+CheckpointFormat FormatOf(std::optional<CheckpointFormat> asked, const std::filesystem::path& out);
+
+}  // namespace oxidized::cli

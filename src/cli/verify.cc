@@ -1,0 +1,47 @@
+// `verify PATH`: whether a checkpoint is sound, every value of it.
+#include "checkpoint/verify.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/terminal.h"
+
+namespace oxidized::cli {
+namespace {
+
+struct VerifyCommandOptions {
+  VerifyOptions verify;
+  bool json = false;
+};
+
+int Verify(VerifyCommandOptions o) {
+  VerifyOptions& options = o.verify;
+  if (options.path.empty()) options.path = DefaultModelPath();
+  options.threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 2u, 16u));
+  VerifyReport report;
+  {
+    SideStream side(true);
+    const std::string path = options.path.string();
+    options.progress = [&](int64_t done, int64_t total) {
+      side.Status(fmt::format("{}: {:.1f} of {:.1f} GB", path, static_cast<double>(done) / 1e9,
+                              static_cast<double>(total) / 1e9));
+    };
+    report = VerifyCheckpoint(options);
+    side.Status("");
+  }
+  WriteAnswer(o.json ? VerifyJson(report) : VerifyText(report));
+  return report.sound() ? 0 : static_cast<int>(ErrorKind::kBadFile);
+}
+
+}  // namespace
+
+Action AddVerify(Command& command) {
+  auto o = std::make_shared<VerifyCommandOptions>();
+  command.AddPositional("PATH", Path(o->verify.path), "Checkpoint of any format that opens");
+  command.AddFlag("--json", o->json, "The report as JSON");
+  return [o] { return Verify(*o); };
+}
+
+}  // namespace oxidized::cli
