@@ -139,12 +139,15 @@ const std::map<std::string, Precision> kPrecisions = {{"auto", Precision::kAuto}
 
 void AddModelOptions(Command& command, RuntimeOptions& o) {
   o.download = ReportDownloads();
-  command.Add("-m,--model-path", Path(o.model_path),
-              "Model folder or file, or hf:org/name[@revision][:QUANT], fetched when it is not there. Default: "
-              "$OXIDIZED_MODEL_PATH, $OXIDIZED_MODEL, else the small model "
-              "that comes with the program");
+  command.Add(
+      "-m,--model-path", Path(o.model_path),
+      "Model folder or file, or hf:org/name[@revision][:QUANT], fetched when it is not there. Default: "
+      "$OXIDIZED_MODEL_PATH, $OXIDIZED_MODEL, else the small model "
+      "that comes with the program");
   command.Add("-t,--tokenizer-path", Path(o.tokenizer_path),
-              "tokenizer.json or tiktoken rank file. Default: beside the model");
+              "tokenizer.json, tiktoken rank file, or o200k_harmony: the built-in one. Default: the model's "
+              "own, else "
+              "the built-in one if it fits");
 }
 
 void AddExecutorOptions(Command& command, RuntimeOptions& o) {

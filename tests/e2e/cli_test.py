@@ -317,6 +317,14 @@ class CommandLine(unittest.TestCase):
         other = run("--raw", "-p", "Hello", "--max-tokens", "1", environment={"OXIDIZED_MODEL": str(self.model)})
         self.assertEqual(other.returncode, 0, other.stderr)
 
+    def test_the_built_in_vocabulary_needs_no_file(self):
+        text = "Hello, World! <|start|>"
+        ordinary = run("tokenize", "-t", "o200k_harmony", text).stdout.decode().split()
+        self.assertEqual(ordinary, "13225 11 5922 0 464 91 5236 91 29".split())
+        special = run("tokenize", "-t", "o200k_harmony", "--specials", text).stdout.decode().split()
+        self.assertEqual(special, "13225 11 5922 0 220 200006".split())
+        self.assertEqual(run("detokenize", "-t", "o200k_harmony", *special).stdout.decode(), text)
+
     def test_tokenize_and_detokenize(self):
         text = "naïve café — 日本語 <|start|>"
         ids = run("tokenize", "-t", TOKENIZER, text).stdout.decode().split()
