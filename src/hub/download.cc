@@ -170,7 +170,8 @@ class FileDownload {
     const Piece piece = std::move(pieces_.at(id));
     pieces_.erase(id);
     const int64_t brought = piece.at - piece.range.begin;
-    if (brought >= kProgressBytes || piece.at == piece.range.end) patience_.Progressed();
+    // One stream that is cut begins again at 0: nothing was gained.
+    if ((brought >= kProgressBytes && !one_stream_) || piece.at == piece.range.end) patience_.Progressed();
     if (!piece.refusal.empty()) Fail(ErrorKind::kNetwork, "{}: {}", Who(piece), piece.refusal);
     if (start_over_) return;  // forgets everything anyway
     Verdict verdict = Judge(result);

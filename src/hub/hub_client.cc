@@ -25,7 +25,7 @@ std::string HostOf(const std::string& url) {
 }  // namespace
 
 HubClient::HubClient(const Settings& settings, const RepoSpec& spec, const PullWatch& watch)
-    : settings_(settings), spec_(spec), watch_(watch), http_(settings) {
+    : settings_(settings), spec_(spec), watch_(watch), api_(settings), http_(settings) {
   if (!settings.token.empty() && !TokenIsSafeWith(settings.endpoint) && watch.remark)
     watch.remark(fmt::format("{}: the token is not sent over plain HTTP", settings.endpoint));
 }
@@ -46,11 +46,11 @@ HubClient::Answer HubClient::Ask(std::string url, bool head, const std::string& 
       if (!too_long) answer.body.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
       return !too_long;
     };
-    http_.Start(std::move(request));
+    api_.Start(std::move(request));
     HttpResult result;
     for (bool ended = false; !ended;) {
       ThrowIfInterrupted();
-      for (auto& [id, finished] : http_.Poll(100)) {
+      for (auto& [id, finished] : api_.Poll(100)) {
         result = std::move(finished);
         ended = true;
       }
@@ -59,6 +59,7 @@ HubClient::Answer HubClient::Ask(std::string url, bool head, const std::string& 
       Fail(ErrorKind::kNetwork, "{}: {}: longer than {} bytes", HostOf(url), what, kMaxListingBytes);
     answer.head = result.head;
     const Verdict verdict = Judge(result);
+    reached_ = reached_ || result.head.status != 0;
     switch (verdict.action) {
       case Verdict::Action::kGood:
         return answer;
@@ -75,7 +76,7 @@ HubClient::Answer HubClient::Ask(std::string url, bool head, const std::string& 
       }
       case Verdict::Action::kRetry: {
         // Nobody there at the first attempt: most likely no network at all, and nothing is lost by saying so.
-        if (verdict.unreachable)
+        if (verdict.unreachable && !reached_)
           Fail(ErrorKind::kNetwork, "{}: cannot be reached: {}", HostOf(url), verdict.what);
         const auto wait = patience.Failed(fmt::format("{}: {}", HostOf(url), what), verdict);
         if (watch_.remark) {

@@ -34,6 +34,8 @@ class HubClient {
   // Throws Error(kNetwork): what a refusal of the hub means. `what` is "the file list" or a file's name.
   [[noreturn]] void Refuse(const HttpHead& head, const std::string& what, const std::string& url) const;
 
+  // For transfers of contents; questions to the hub go their own way, so that neither sees the other's
+  // answers.
   HttpClient& http() { return http_; }
   const Settings& settings() const { return settings_; }
 
@@ -49,7 +51,8 @@ class HubClient {
   const Settings& settings_;
   const RepoSpec& spec_;
   const PullWatch& watch_;
-  HttpClient http_;
+  HttpClient api_, http_;
+  bool reached_ = false;  // the hub has answered at least once
 };
 
 }  // namespace oxidized::hub

@@ -311,6 +311,9 @@ class HubTest(unittest.TestCase):
         shutil.rmtree(self.cache)
         self.hub.faults = [Fault("00001-of", 9, ignore_range=True), Fault("00001-of", 2, cut_after=MIB)]
         self.pulled()
+        shutil.rmtree(self.cache)
+        self.hub.faults = [Fault("00001-of", ignore_range=True, cut_after=MIB)]
+        self.refused(NETWORK, r"00001-of.*\(tried 6 times\)")
 
     def test_wrong_bytes_never_become_a_blob(self):
         self.hub.faults = [Fault("00002-of", wrong_bytes=True)]
