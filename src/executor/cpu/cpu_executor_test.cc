@@ -49,6 +49,9 @@ const std::vector<Shaped>& Models() {
     add("transposed", Shape(64, 4, 4, 24, 4, 4, 64, 67, 33), DType::kBF16, ExpertLayout::kTransposed);
     add("f32 dense", Shape(64, 4, 1, 64, 6, 2, 64, 64, 64), DType::kF32, ExpertLayout::kMxfp4);
     add("f16 dense", Shape(32, 2, 1, 32, 6, 1, 32, 64, 128), DType::kF16, ExpertLayout::kTransposed);
+    add("Q8_0 and ggml's MXFP4", Shape(64, 8, 2, 16, 8, 2, 96, 97, 40), DType::kQ8_0,
+        ExpertLayout::kGgmlMxfp4);
+    add("Q8_0 experts", Shape(64, 4, 2, 16, 5, 2, 64, 67, 33), DType::kQ8_0, ExpertLayout::kRows);
     return all;
   }();
   return models;

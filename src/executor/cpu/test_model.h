@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -17,10 +19,12 @@
 #include "kv/block_pool.h"
 #include "model/weights.h"
 #include "tensor/float16.h"
+#include "tensor/mxfp4.h"
 
 namespace oxidized::test {
 
-// A model that owns its random weights. Every tensor starts at an odd address.
+// A model that owns its random weights. Every tensor starts at an odd address. Dense matrices, and experts
+// that are not MXFP4, are of type `dense`; vectors and the router too, but F32 in a model of Q8_0.
 struct TestModel {
   ModelConfig config;
   WeightsView weights;
@@ -47,7 +51,7 @@ struct TestModel {
       w.v_bias = Vector(kv, 0.0f, 0.2f);
       w.o_bias = Vector(m, 0.0f, 0.2f);
       w.sinks = Vector(config.num_heads, 0.5f, 1.0f);
-      w.router = Matrix(config.num_experts, m, 0.3f);
+      w.router = Matrix(config.num_experts, m, 0.3f, ElementType());
       w.router_bias = Vector(config.num_experts, 0.0f, 0.3f);
       for (int32_t e = 0; e < config.num_experts; ++e) {
         w.gate_up.push_back(Expert(2 * f, m));
@@ -55,9 +59,68 @@ struct TestModel {
       }
       weights.layers.push_back(std::move(w));
     }
+    if (layout_ == ExpertLayout::kGgmlMxfp4 || layout_ == ExpertLayout::kOllamaMxfp4)
+      StoreExperts(layout_, /*apart=*/true);
+  }
+
+  // Stores the values of the experts, MXFP4 until now, in another layout; in kRows as `type`. With `apart`
+  // gate and up get matrices of their own.
+  void StoreExperts(ExpertLayout layout, bool apart, DType type = DType::kF32) {
+    for (LayerWeights& layer : weights.layers) {
+      for (ExpertView& e : layer.gate_up) e = Restored(e, layout, apart, type);
+      for (ExpertView& e : layer.down) e = Restored(e, layout, false, type);
+    }
   }
 
  private:
+  DType ElementType() const { return dense_ == DType::kQ8_0 ? DType::kF32 : dense_; }
+  std::byte* Keep(const std::vector<std::byte>& bytes) {
+    std::byte* data = Allocate(static_cast<int64_t>(bytes.size()));
+    std::copy(bytes.begin(), bytes.end(), data);
+    return data;
+  }
+  // Every second of `rows` rows from `first` on, or all of them.
+  static std::vector<std::byte> Rows(const std::vector<std::byte>& all, int64_t rows, int64_t first,
+                                     int64_t step) {
+    const auto size = all.size() / static_cast<size_t>(rows);
+    std::vector<std::byte> out;
+    for (int64_t r = first; r < rows; r += step) {
+      const auto at = all.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(r) * size);
+      out.insert(out.end(), at, at + static_cast<std::ptrdiff_t>(size));
+    }
+    return out;
+  }
+  ExpertView Restored(const ExpertView& from, ExpertLayout layout, bool apart, DType type) {
+    ExpertView e = from;
+    e.layout = layout;
+    e.dtype = type;
+    e.scales = nullptr;
+    std::vector<std::byte> stored;
+    if (layout == ExpertLayout::kRows) {
+      std::vector<float> row(static_cast<size_t>(from.cols));
+      for (int64_t r = 0; r < from.rows; ++r) {
+        from.DecodeRow(r, row.data());
+        Append(row, type, stored);
+      }
+    } else {
+      for (int64_t i = 0; i < from.rows * from.cols / 32; ++i) {
+        const auto* codes = reinterpret_cast<const uint8_t*>(from.values) + i * 16;
+        uint8_t block[16];
+        std::memcpy(block, codes, 16);
+        if (layout == ExpertLayout::kGgmlMxfp4) Mxfp4ToGgmlOrder(codes, block);
+        stored.push_back(from.scales[i]);
+        for (const uint8_t b : block) stored.push_back(static_cast<std::byte>(b));
+      }
+    }
+    e.values = Keep(Rows(stored, from.rows, 0, apart ? 2 : 1));
+    if (!apart) return e;
+    e.up_values = Keep(Rows(stored, from.rows, 1, 2));
+    const std::vector<std::byte> bias(from.bias.data,
+                                      from.bias.data + from.bias.size * Bits(from.bias.dtype) / 8);
+    e.bias = {Keep(Rows(bias, from.rows, 0, 2)), from.bias.dtype, from.rows / 2};
+    e.up_bias = {Keep(Rows(bias, from.rows, 1, 2)), from.bias.dtype, from.rows / 2};
+    return e;
+  }
   float Random() {
     const auto bits = RandomBits(17, 0, counter_++);
     double sum = 0.0;
@@ -68,25 +131,44 @@ struct TestModel {
     storage.emplace_back(static_cast<size_t>(bytes) + 1);
     return storage.back().data() + 1;
   }
-  const std::byte* Values(int64_t n, DType type, float mean, float scale) {
-    const int64_t size = Bits(type) / 8;
-    std::byte* data = Allocate(n * size);
-    for (int64_t i = 0; i < n; ++i) {
-      const float v = mean + scale * Random();
-      const uint16_t half = type == DType::kF16 ? FloatToF16(v) : FloatToBf16(v);
-      if (type == DType::kF32) {
-        std::memcpy(data + 4 * i, &v, 4);
-      } else {
-        std::memcpy(data + 2 * i, &half, 2);
+  // `values` in `type` behind `out`.
+  static void Append(const std::vector<float>& values, DType type, std::vector<std::byte>& out) {
+    const auto append = [&](const void* data, size_t size) {
+      const auto* bytes = static_cast<const std::byte*>(data);
+      out.insert(out.end(), bytes, bytes + size);
+    };
+    if (type == DType::kQ8_0) {
+      for (size_t i = 0; i < values.size(); i += 32) {
+        float most = 1e-6f;
+        for (size_t k = i; k < i + 32; ++k) most = std::max(most, std::fabs(values[k]));
+        const uint16_t scale = FloatToF16(most / 127);
+        append(&scale, 2);
+        for (size_t k = i; k < i + 32; ++k) {
+          const auto q =
+              static_cast<int8_t>(std::clamp(std::round(values[k] / F16ToFloat(scale)), -127.0f, 127.0f));
+          append(&q, 1);
+        }
       }
+      return;
     }
-    return data;
+    for (const float v : values) {
+      const uint16_t half = type == DType::kF16 ? FloatToF16(v) : FloatToBf16(v);
+      type == DType::kF32 ? append(&v, 4) : append(&half, 2);
+    }
+  }
+  const std::byte* Values(int64_t n, DType type, float mean, float scale) {
+    std::vector<float> values(static_cast<size_t>(n));
+    for (float& v : values) v = mean + scale * Random();
+    std::vector<std::byte> stored;
+    Append(values, type, stored);
+    return Keep(stored);
   }
   VectorView Vector(int64_t n, float mean, float scale) {
-    return {Values(n, dense_, mean, scale), dense_, n};
+    return {Values(n, ElementType(), mean, scale), ElementType(), n};
   }
-  MatrixView Matrix(int64_t rows, int64_t cols, float scale) {
-    return {Values(rows * cols, dense_, 0.0f, scale), dense_, rows, cols};
+  MatrixView Matrix(int64_t rows, int64_t cols, float scale) { return Matrix(rows, cols, scale, dense_); }
+  MatrixView Matrix(int64_t rows, int64_t cols, float scale, DType type) {
+    return {Values(rows * cols, type, 0.0f, scale), type, rows, cols};
   }
   ExpertView Expert(int64_t rows, int64_t cols) {
     ExpertView e{.layout = layout_,
@@ -95,10 +177,11 @@ struct TestModel {
                  .up_bias = {},
                  .rows = rows,
                  .cols = cols};
-    if (layout_ == ExpertLayout::kTransposed) {
+    if (layout_ == ExpertLayout::kTransposed || layout_ == ExpertLayout::kRows) {
       e.values = Values(rows * cols, dense_, 0.0f, 0.15f);
       return e;
     }
+    e.layout = ExpertLayout::kMxfp4;
     std::byte* blocks = Allocate(rows * cols / 2);
     std::byte* scales = Allocate(rows * cols / 32);
     for (int64_t i = 0; i < rows * cols / 2; ++i)

@@ -1,0 +1,134 @@
+// The stored form of the weights does not show: equal values give equal bits.
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "executor/cpu/cpu_executor.h"
+#include "executor/cpu/cpu_products.h"
+#include "executor/cpu/test_model.h"
+#include "executor/reference/reference_executor.h"
+
+namespace oxidized {
+namespace {
+
+using test::TestBatcher;
+using test::TestModel;
+using test::TestSequence;
+
+ModelConfig SmallShape() {
+  ModelConfig c;
+  c.num_layers = 2;
+  c.hidden_size = 96;
+  c.num_heads = 4;
+  c.num_kv_heads = 2;
+  c.head_dim = 16;
+  c.num_experts = 6;
+  c.experts_per_token = 2;
+  c.expert_width = 64;
+  c.vocab_size = 61;
+  c.sliding_window = 12;
+  c.max_context = 128;
+  c.layers = {LayerKind::kSliding, LayerKind::kFull};
+  return c;
+}
+
+// Logits of every position of two sequences: prefill that fills wide tiles, then single rows.
+std::vector<std::map<int64_t, std::vector<float>>> Logits(Executor& executor) {
+  std::vector<TestSequence> sequences(2);
+  for (int32_t i = 0; i < 40; ++i) {
+    sequences[0].tokens.push_back(i * 7 % 61);
+    sequences[1].tokens.push_back(i * i % 61);
+  }
+  TestBatcher batcher(executor, sequences);
+  batcher.Step({30, 25});
+  batcher.Step({1, 1});
+  batcher.Step({1, 0});
+  return {sequences[0].logits, sequences[1].logits};
+}
+
+constexpr ExecutorLimits kLimits{
+    .max_context = 64, .max_sequences = 2, .max_step_tokens = 64, .kv_tokens = 256};
+
+class StoredFormsTest : public ::testing::TestWithParam<CpuTier> {
+ protected:
+  void SetUp() override {
+    if (!GetParam().available) GTEST_SKIP() << "this machine has no " << GetParam().kernels->name;
+  }
+  auto LogitsOf(const TestModel& model, CpuPrecision precision) {
+    const auto executor = MakeCpuExecutor(
+        model.config, model.weights,
+        {.limits = kLimits, .precision = precision, .threads = 2, .kernels = GetParam().kernels});
+    return Logits(*executor);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Tiers, StoredFormsTest, ::testing::ValuesIn(CpuTiers()),
+                         [](const auto& param) { return std::string(param.param.kernels->name); });
+
+struct Form {
+  const char* name;
+  ExpertLayout layout;
+  bool apart;
+  DType type;
+};
+constexpr Form kForms[] = {
+    {"ggml", ExpertLayout::kGgmlMxfp4, false, DType::kF32},
+    {"ggml apart", ExpertLayout::kGgmlMxfp4, true, DType::kF32},
+    {"ollama", ExpertLayout::kOllamaMxfp4, false, DType::kF32},
+    {"ollama apart", ExpertLayout::kOllamaMxfp4, true, DType::kF32},
+    {"f32 rows", ExpertLayout::kRows, false, DType::kF32},
+    {"bf16 rows apart", ExpertLayout::kRows, true, DType::kBF16},
+    {"f16 rows", ExpertLayout::kRows, false, DType::kF16},
+};
+
+TEST_P(StoredFormsTest, ExpertsGiveTheSameBitsInEveryForm) {
+  const TestModel published(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
+  for (const CpuPrecision precision : {CpuPrecision::kF32, CpuPrecision::kBf16, CpuPrecision::kF16}) {
+    const auto expected = LogitsOf(published, precision);
+    const XFormat format = ChooseXFormat(Rounding::kBf16, *GetParam().kernels, published.weights);
+    for (const Form& form : kForms) {
+      // Rows have no product in bf16 of their own: there f32 arithmetic sums in another order.
+      if (form.layout == ExpertLayout::kRows && precision == CpuPrecision::kBf16 &&
+          format.type == XType::kBf16)
+        continue;
+      TestModel model(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
+      model.StoreExperts(form.layout, form.apart, form.type);
+      EXPECT_EQ(LogitsOf(model, precision), expected) << form.name << ' ' << Name(precision);
+    }
+  }
+}
+
+TEST(StoredForms, ReferenceReadsEveryFormAlike) {
+  const TestModel published(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
+  const auto expected = Logits(*MakeReferenceExecutor(published.config, published.weights, kLimits));
+  for (const Form& form : kForms) {
+    TestModel model(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
+    model.StoreExperts(form.layout, form.apart, form.type);
+    EXPECT_EQ(Logits(*MakeReferenceExecutor(model.config, model.weights, kLimits)), expected) << form.name;
+  }
+}
+
+// Dense matrices of Q8_0 against the same values in f32: all of it in f32 arithmetic is the same arithmetic.
+TEST_P(StoredFormsTest, Q8DenseGivesTheBitsOfItsValues) {
+  TestModel q8(SmallShape(), DType::kQ8_0, ExpertLayout::kGgmlMxfp4);
+  const auto widened = [&](MatrixView& m) {
+    const int64_t size = m.rows * m.cols * 4;
+    q8.storage.emplace_back(static_cast<size_t>(size));
+    auto* out = reinterpret_cast<float*>(q8.storage.back().data());
+    for (int64_t r = 0; r < m.rows; ++r) m.DecodeRow(r, out + r * m.cols);
+    m = {q8.storage.back().data(), DType::kF32, m.rows, m.cols};
+  };
+  const auto q8_f32 = LogitsOf(q8, CpuPrecision::kF32), q8_f16 = LogitsOf(q8, CpuPrecision::kF16);
+  const bool native = ChooseXFormat(Rounding::kBf16, *GetParam().kernels, q8.weights).type == XType::kBf16;
+  EXPECT_EQ(native, GetParam().kernels->native_bf16)
+      << "Q8_0 and MXFP4 are multiplied in bf16 where that is possible";
+  widened(q8.weights.embedding);
+  widened(q8.weights.unembedding);
+  for (LayerWeights& layer : q8.weights.layers) {
+    for (MatrixView* m : {&layer.q, &layer.k, &layer.v, &layer.o}) widened(*m);
+  }
+  EXPECT_EQ(LogitsOf(q8, CpuPrecision::kF32), q8_f32);
+  EXPECT_EQ(LogitsOf(q8, CpuPrecision::kF16), q8_f16);
+}
+
+}  // namespace
+}  // namespace oxidized
