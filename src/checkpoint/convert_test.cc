@@ -1,20 +1,16 @@
 #include "checkpoint/convert.h"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <cmath>
-#include <csignal>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "base/interrupt.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_test_util.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/gguf_files.h"
 #include "checkpoint/model_files.h"
-#include "checkpoint/safetensors_writer.h"
 #include "tensor/float16.h"
 #include "tensor/mxfp4.h"
 
@@ -370,109 +366,73 @@ TEST(Convert, NarrowingNeverOverflows) {
   EXPECT_FALSE(fs::exists(temp.path() / "m.gguf"));
 }
 
-// ---- All or nothing ----
+// ---- The encoder ----
 
-struct Target {
-  CheckpointFormat format;
-  const char* name;
-};
-constexpr Target kTargets[] = {{CheckpointFormat::kHuggingFace, "out"},
-                               {CheckpointFormat::kGguf, "out.gguf"}};
-
-TEST(Convert, AKilledRunLeavesNothingUnderTheName) {
-  const TempFolder temp;
-  Synthesize(Tiny(temp.path() / "hf"));
-  for (const Target& target : kTargets) {
-    ConvertOptions options;
-    options.in = temp.path() / "hf";
-    options.out = temp.path() / target.name;
-    options.format = target.format;
-    for (const WritePhase phase : {WritePhase::kWriting, WritePhase::kReadingBack}) {
-      const pid_t child = ::fork();
-      if (child == 0) {
-        options.progress = [&](WritePhase now, int64_t, int64_t) {
-          if (now == phase) ::raise(SIGKILL);
-        };
-        ConvertCheckpoint(options);
-        ::_exit(0);
+// The same blocks in each layout that a file may have, gate and up together or apart.
+TEST(TensorEncoder, MovesMxfp4OutOfEveryLayout) {
+  ModelConfig config = testing::MiniConfig();
+  const PartShape shape = ShapeOf(config, Part::kGateUp);
+  const auto groups = static_cast<size_t>(shape.cols / kMxfp4BlockElements);
+  const auto rows = static_cast<size_t>(shape.rows);
+  std::vector<uint8_t> blocks(rows * groups * 16), scales(rows * groups);
+  for (size_t i = 0; i < blocks.size(); ++i) blocks[i] = static_cast<uint8_t>(i * 167 + i / 256);
+  for (size_t i = 0; i < scales.size(); ++i) scales[i] = static_cast<uint8_t>(100 + i);
+  // Row r of [rows, groups, 17] bytes, in ggml's or in safetensors' order of nibbles.
+  const auto joined = [&](bool ggml, size_t first, size_t step) {
+    std::vector<std::byte> bytes;
+    for (size_t r = first; r < rows; r += step) {
+      for (size_t b = r * groups; b < (r + 1) * groups; ++b) {
+        uint8_t packed[16];
+        std::memcpy(packed, blocks.data() + b * 16, 16);
+        if (ggml) Mxfp4ToGgmlOrder(blocks.data() + b * 16, packed);
+        bytes.push_back(static_cast<std::byte>(scales[b]));
+        for (const uint8_t byte : packed) bytes.push_back(static_cast<std::byte>(byte));
       }
-      int status = 0;
-      ASSERT_EQ(::waitpid(child, &status, 0), child);
-      ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-      EXPECT_FALSE(fs::exists(options.out));
-      EXPECT_TRUE(fs::exists(options.out.string() + ".partial-" + std::to_string(child)));
     }
-    options.progress = nullptr;
-    ConvertCheckpoint(options);  // what the killed runs left is not in the way
-    EXPECT_EQ(OpenCheckpoint(options.out).config.num_layers, 2);
-    ExpectError(ErrorKind::kBadFile, {target.name, "nothing is overwritten"},
-                [&] { ConvertCheckpoint(options); });
-  }
-}
-
-TEST(Convert, AnInterruptedRunCleansUp) {
-  const TempFolder temp;
-  Synthesize(Tiny(temp.path() / "hf"));
-  SetInterruptCheck([] { return true; });
-  EXPECT_THROW(Convert(temp.path() / "hf", temp.path() / "out.gguf", CheckpointFormat::kGguf), Interrupted);
-  SetInterruptCheck(nullptr);
-  EXPECT_EQ(std::distance(fs::directory_iterator(temp.path()), {}), 1);
-}
-
-TEST(Convert, RoomIsCheckedBeforeTheFirstByte) {
-  const TempFolder temp;
-  Synthesize(Tiny(temp.path() / "hf"));
-  for (const Target& target : kTargets) {
-    ConvertOptions options;
-    options.in = temp.path() / "hf";
-    options.out = temp.path() / target.name;
-    options.format = target.format;
-    options.free_bytes = [](const fs::path& folder) {
-      EXPECT_TRUE(fs::is_directory(folder));
-      return int64_t{1'000'000};
-    };
-    bool began = false;
-    options.progress = [&](WritePhase, int64_t, int64_t) { began = true; };
-    ExpectError(ErrorKind::kNoMemory, {"0.0 GB free", "needs 0.1 GB"}, [&] { ConvertCheckpoint(options); });
-    EXPECT_FALSE(began);
-    EXPECT_EQ(std::distance(fs::directory_iterator(temp.path()), {}), 1);
-  }
-}
-
-TEST(Writer, ReadsBackWhatItWrote) {
-  const TempFolder temp;
-  WritePlan plan;
-  plan.out = temp.path() / "m";
-  plan.files = {
-      PlanSafetensors("model.safetensors", {{{"a", DType::kU8, {10'000'000}}}, {{"b", DType::kU8, {3}}}})};
-  plan.fill = [](const TensorSpec& tensor, int64_t offset, std::span<std::byte> out) {
-    for (size_t i = 0; i < out.size(); ++i)
-      out[i] = static_cast<std::byte>((static_cast<size_t>(offset) + i) * 31 + tensor.name.size());
+    return bytes;
   };
-  plan.read_back = true;
-  for (const int64_t damaged : {int64_t{5'000'000}, int64_t{9'999'999}, int64_t{10'000'002}, int64_t{-30}}) {
-    plan.before_read_back = [&](const fs::path& partial) {
-      const fs::path file = partial / "model.safetensors";
-      std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
-      const auto at = plan.files[0].tensors[0].begin + damaged;
-      stream.seekg(at);
-      const char byte = static_cast<char>(stream.get() ^ 1);
-      stream.seekp(at);
-      stream.put(byte);
-    };
-    ExpectError(ErrorKind::kBadFile,
-                {"model.safetensors", damaged < 0 ? "header" : "read back from the disk"},
-                [&] { WriteFiles(plan); });
-    EXPECT_TRUE(fs::is_empty(temp.path()));
+  const std::vector<float> bias(rows, 0.5f);
+  for (const ExpertLayout layout :
+       {ExpertLayout::kMxfp4, ExpertLayout::kGgmlMxfp4, ExpertLayout::kOllamaMxfp4}) {
+    for (const bool apart : {false, true}) {
+      if (apart && layout == ExpertLayout::kMxfp4) continue;
+      const bool ggml = layout == ExpertLayout::kGgmlMxfp4;
+      const std::vector<std::byte> gate = joined(ggml, 0, apart ? 2 : 1), up = joined(ggml, 1, 2);
+      ExpertView view;
+      view.layout = layout;
+      view.rows = shape.rows;
+      view.cols = shape.cols;
+      view.values = gate.data();
+      if (layout == ExpertLayout::kMxfp4) {
+        view.values = reinterpret_cast<const std::byte*>(blocks.data());
+        view.scales = reinterpret_cast<const std::byte*>(scales.data());
+      }
+      if (apart) view.up_values = up.data();
+      view.bias = {reinterpret_cast<const std::byte*>(bias.data()), DType::kF32,
+                   apart ? shape.rows / 2 : shape.rows};
+      if (apart) view.up_bias = view.bias;
+      WeightsView weights;
+      weights.layers.resize(static_cast<size_t>(config.num_layers));
+      for (LayerWeights& layer : weights.layers) layer.gate_up = {view, view};
+      const StoredWeights source(config, weights);
+
+      TensorEncoder hf(source, LayoutOf(config, CheckpointFormat::kHuggingFace, {}));
+      std::vector<std::byte> out(blocks.size());
+      hf.Fill("model.layers.1.mlp.experts.gate_up_proj_blocks", static_cast<int64_t>(blocks.size()), out);
+      EXPECT_EQ(std::memcmp(out.data(), blocks.data(), blocks.size()), 0);
+      out.resize(scales.size());
+      hf.Fill("model.layers.1.mlp.experts.gate_up_proj_scales", 0, out);
+      EXPECT_EQ(std::memcmp(out.data(), scales.data(), scales.size()), 0);
+
+      TensorEncoder gguf(source, LayoutOf(config, CheckpointFormat::kGguf, {}));
+      const std::vector<std::byte> expected = joined(true, 1, 2);
+      out.resize(2 * expected.size());
+      gguf.Fill("blk.0.ffn_up_exps.weight", 0, out);  // both experts
+      EXPECT_EQ(std::memcmp(out.data(), expected.data(), expected.size()), 0);
+      EXPECT_EQ(std::memcmp(out.data() + expected.size(), expected.data(), expected.size()), 0);
+      EXPECT_EQ(gguf.expert_error().values, 0);
+    }
   }
-  plan.before_read_back = nullptr;
-  int64_t written = 0, read = 0;
-  plan.progress = [&](WritePhase phase, int64_t done, int64_t) {
-    (phase == WritePhase::kWriting ? written : read) = done;
-  };
-  EXPECT_EQ(WriteFiles(plan), 10'000'003);
-  EXPECT_EQ(written, 10'000'003);
-  EXPECT_EQ(read, 10'000'003);
 }
 
 }  // namespace

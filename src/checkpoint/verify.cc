@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
-#include <sstream>
 #include <thread>
 
 #include "base/error.h"
@@ -16,8 +15,7 @@
 #include "base/sha256.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_tokenizer.h"
-#include "checkpoint/gguf_files.h"
-#include "checkpoint/json_file.h"
+#include "checkpoint/expected_digest.h"
 #include "checkpoint/value_scan.h"
 
 namespace oxidized {
@@ -25,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// ---- Which files, and what their digests should be ----
+// ---- Which files ----
 
 constexpr const char* kModelExtensions[] = {".safetensors", ".gguf", ".json", ".jinja", ".tiktoken"};
 
@@ -44,42 +42,6 @@ std::vector<fs::path> FilesOf(const fs::path& path, const std::optional<Checkpoi
     files.insert(path);
   }
   return {files.begin(), files.end()};
-}
-
-// Lines "hash  name" or "hash *name" of a SHA256SUMS; others are passed over.
-std::map<std::string, std::string> ReadSums(const fs::path& folder) {
-  std::map<std::string, std::string> sums;
-  const fs::path path = folder / "SHA256SUMS";
-  if (!fs::is_regular_file(path)) return sums;
-  std::istringstream lines(ReadSmallFile(path));
-  for (std::string line; std::getline(lines, line);) {
-    if (line.ends_with('\r')) line.pop_back();
-    const size_t space = line.find(' ');
-    if (space == std::string::npos || space + 2 > line.size() || !IsSha256Hex(line.substr(0, space)))
-      continue;
-    std::string name = line.substr(space + 2);
-    if (name.starts_with("./")) name.erase(0, 2);
-    sums[name] = line.substr(0, space);
-  }
-  return sums;
-}
-
-// The name of the blob that a snapshot's link leads to: blobs/<digest>.
-std::string BlobName(const fs::path& file) {
-  std::error_code error;
-  const fs::path target = fs::is_symlink(file, error) ? fs::canonical(file, error) : fs::path();
-  if (error || target.parent_path().filename() != "blobs") return "";
-  const std::string name = target.filename().string();
-  return IsSha256Hex(name) || IsSha1Hex(name) ? name : "";
-}
-
-// What git calls a file of this content.
-std::string GitName(const fs::path& file) {
-  const std::string content = ReadSmallFile(file, size_t{64} << 20);
-  Digest digest(Digest::Algorithm::kSha1);
-  digest.Update(fmt::format("blob {}", content.size()) + std::string(1, '\0'));
-  digest.Update(content);
-  return digest.FinishHex();
 }
 
 // ---- Reading: each file front to back by one thread, values looked at right behind it ----
@@ -288,27 +250,16 @@ std::optional<Checkpoint> Open(const fs::path& path, Problems& problems) {
 
 std::vector<FileWork> PlanFiles(const fs::path& path, const std::optional<Checkpoint>& checkpoint) {
   std::vector<FileWork> files;
-  std::map<std::string, std::string> sums;
-  fs::path sums_of;
   for (const fs::path& file : FilesOf(path, checkpoint)) {
-    const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
-    if (folder != sums_of) {
-      sums = ReadSums(folder);
-      sums_of = folder;
-    }
     FileWork work;
     work.path = file;
     work.result.name = file.filename().string();
     std::error_code ignored;
     const auto size = fs::file_size(file, ignored);
     work.result.bytes = ignored ? 0 : static_cast<int64_t>(size);
-    work.result.expected = BlobName(file);
-    if (!work.result.expected.empty()) {
-      work.result.expected_by = "the Hugging Face cache";
-    } else if (const auto sum = sums.find(work.result.name); sum != sums.end()) {
-      work.result.expected = sum->second;
-      work.result.expected_by = "SHA256SUMS";
-    }
+    ExpectedDigest expected = ExpectedDigestOf(file);
+    work.result.expected = std::move(expected.hex);
+    work.result.expected_by = std::move(expected.by);
     files.push_back(std::move(work));
   }
   return files;
@@ -321,7 +272,7 @@ void CompareDigests(std::vector<FileWork>& files, Problems& problems, VerifyRepo
       result.matches = false;
       problems.Add(file.problem);
     } else if (!result.expected.empty()) {
-      const std::string found = IsSha1Hex(result.expected) ? GitName(file.path) : result.sha256;
+      const std::string found = IsSha1Hex(result.expected) ? GitBlobName(file.path) : result.sha256;
       result.matches = found == result.expected;
       if (!result.matches) {
         problems.Add(fmt::format("{}: its digest is {}, expected {} ({})", file.path.string(), found,

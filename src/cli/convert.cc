@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "cli/command.h"
+#include "cli/download_report.h"
 #include "cli/format_options.h"
 #include "cli/terminal.h"
 
@@ -19,6 +20,7 @@ struct ConvertCommandOptions {
 
 int Convert(ConvertCommandOptions o) {
   ConvertOptions& options = o.convert;
+  options.in = ResolveModelPath(options.in, ReportDownloads());
   options.format = FormatOf(o.format, options.out);
   options.quantize_experts = o.quantize == DType::kGgmlMxfp4;
   options.threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 16u));
@@ -40,8 +42,8 @@ int Convert(ConvertCommandOptions o) {
 
 Action AddConvert(Command& command) {
   auto o = std::make_shared<ConvertCommandOptions>();
-  command.AddPositional("IN", Path(o->convert.in), "Checkpoint of any format that opens").Required();
-  command.AddPositional("OUT", Path(o->convert.out), "Folder to make; for gguf the file").Required();
+  command.AddPositional("in", Path(o->convert.in), "Model folder or file, or hf:org/name").Required();
+  command.AddPositional("out", Path(o->convert.out), "Folder to make; for gguf the file").Required();
   AddFormatOptions(command, o->format, o->convert.types);
   command.Add("--quantize-experts", Choice(o->quantize, {{"mxfp4", DType::kGgmlMxfp4}}),
               "Allow experts of another type to be rounded to it");

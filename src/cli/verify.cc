@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/download_report.h"
 #include "cli/terminal.h"
 
 namespace oxidized::cli {
@@ -18,7 +19,7 @@ struct VerifyCommandOptions {
 
 int Verify(VerifyCommandOptions o) {
   VerifyOptions& options = o.verify;
-  if (options.path.empty()) options.path = DefaultModelPath();
+  options.path = ResolveModelPath(options.path, ReportDownloads());
   options.threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 2u, 16u));
   VerifyReport report;
   {
@@ -39,7 +40,8 @@ int Verify(VerifyCommandOptions o) {
 
 Action AddVerify(Command& command) {
   auto o = std::make_shared<VerifyCommandOptions>();
-  command.AddPositional("PATH", Path(o->verify.path), "Checkpoint of any format that opens");
+  command.AddPositional("path", Path(o->verify.path),
+                        "Model folder or file, or hf:org/name [the small model]");
   command.AddFlag("--json", o->json, "The report as JSON");
   return [o] { return Verify(*o); };
 }
