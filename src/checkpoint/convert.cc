@@ -118,7 +118,7 @@ void NoteRounding(const RoundingError& error, const std::string& what, const cha
 
 ConvertReport ConvertCheckpoint(const ConvertOptions& options) {
   OpenOptions open;
-  open.convert_to = options.types.dense == DType::kBF16 ? DType::kBF16 : DType::kF32;
+  open.convert_to = DType::kF32;  // exact, so that all rounding happens where it is measured
   const Checkpoint checkpoint = OpenCheckpoint(options.in, open);
   const bool to_mxfp4 = options.types.experts == DType::kGgmlMxfp4;
   const std::set<DType> experts = OtherExpertTypes(checkpoint.weights);
