@@ -14,7 +14,8 @@ struct InspectOptions {
 };
 
 int Inspect(const InspectOptions& options) {
-  const Checkpoint checkpoint = OpenCheckpoint(ResolveModelPath(options.path, ReportDownloads()));
+  const Checkpoint checkpoint =
+      OpenCheckpoint(ResolveModelPath(options.path, ReportDownloads()), {.metadata_only = true});
   WriteAnswer(options.json ? InspectJson(checkpoint) : InspectText(checkpoint));
   return 0;
 }
