@@ -53,7 +53,7 @@ int RunPrompt(const GenerateOptions& o) {
     outcome.stop_reason = outcome.stop_reason == "stop" ? "tool_call" : outcome.stop_reason;
   }
   if (o.json) {
-    WriteAnswer(OutcomeJson(outcome, *generation.moe_report()) + "\n");
+    WriteAnswer(OutcomeJson(outcome, *generation.moe_report(), runtime) + "\n");
   } else if (!outcome.text.empty() && outcome.text.back() != '\n') {
     WriteAnswer("\n");
     generation.side().AnswerWritten("\n");

@@ -1,6 +1,7 @@
 #include "cli/generation.h"
 
 #include "base/log.h"
+#include "cli/memory_pools.h"
 #include "cli/memory_report.h"
 #include "cli/moe_page.h"
 #include "harmony/render.h"
@@ -140,6 +141,10 @@ std::optional<MoeReport> Generation::moe_report() const {
   report.routing = routing_.get();
   report.prefill = &runtime_->engine().prefill_totals();
   report.decode = &runtime_->engine().decode_totals();
+  const ExpertMemory* experts = runtime_->experts();
+  if (experts != nullptr && experts->store() != nullptr) report.cache = experts->store()->counters();
+  if (const ExpertMemory* experts = runtime_->experts(); experts != nullptr && experts->store() != nullptr)
+    report.cache = experts->store()->counters();
   return report;
 }
 
@@ -206,7 +211,7 @@ void Report(const GenerateOptions& options, const Outcome& outcome, Generation& 
     side.Line(RoutingTables(moe.routing->last(), moe.routing->shape()));
     side.Line(RunTables(moe));
   }
-  if (options.memory_stats) side.Line(MemoryTable());
+  if (options.memory_stats) side.Line(MemoryTable() + "\n" + PoolTable(generation.runtime()));
   if (options.verbose) {
     for (const auto& [title, totals] :
          {std::pair{"prefill", &generation.runtime().engine().prefill_totals()},

@@ -13,6 +13,7 @@
 #include "base/interrupt.h"
 #include "cli/generation.h"
 #include "cli/line_editor.h"
+#include "cli/memory_pools.h"
 #include "cli/memory_report.h"
 #include "harmony/conversation_json.h"
 #include "tokenizer/utf8_stream.h"
@@ -248,7 +249,7 @@ void Chat::Stats(const std::string&) {
   }
 }
 
-void Chat::Memory(const std::string&) { side_.Line(MemoryTable()); }
+void Chat::Memory(const std::string&) { side_.Line(MemoryTable() + "\n" + PoolTable(generation_.runtime())); }
 
 void Chat::Save(const std::string& path) {
   if (path.empty()) return side_.Line("/save needs the name of a file");

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/memory_registry.h"
+#include "cli/memory_pools.h"
 #include "tokenizer/utf8_stream.h"
 
 namespace oxidized::cli {
@@ -17,7 +18,7 @@ StageSums Sum(const StageTotals& totals) {
   return sums;
 }
 
-std::string OutcomeJson(const Outcome& outcome, const MoeReport& moe) {
+std::string OutcomeJson(const Outcome& outcome, const MoeReport& moe, const Runtime& runtime) {
   using Json = nlohmann::ordered_json;
   Json json;
   json["text"] = RepairUtf8(outcome.text);
@@ -39,6 +40,7 @@ std::string OutcomeJson(const Outcome& outcome, const MoeReport& moe) {
     memory.push_back({{"owner", entry.owner}, {"class", Name(entry.memory_class)}, {"bytes", entry.bytes}});
   }
   json["memory"] = std::move(memory);
+  json["memory_stats"] = MemoryStatsJson(runtime);
   return json.dump();
 }
 

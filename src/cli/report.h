@@ -29,7 +29,7 @@ struct Outcome {
 };
 
 // docs/json-output.md has the fields.
-std::string OutcomeJson(const Outcome& outcome, const MoeReport& moe);
+std::string OutcomeJson(const Outcome& outcome, const MoeReport& moe, const Runtime& runtime);
 
 // Where the time of a kind of step went, with the bytes and operations that its stages had to move and do.
 std::string StageTable(const char* title, const StageTotals& totals);

@@ -210,6 +210,13 @@ std::vector<Event> Engine::TakeEvents(RequestId id) {
   return events;
 }
 
+std::vector<KvPoolUse> Engine::KvPools() const {
+  std::vector<KvPoolUse> pools;
+  for (const BlockPool& pool : scheduler_.pools())
+    pools.push_back({info().kv_windows[pools.size()], pool.num_blocks(), pool.num_held(), pool.most_held()});
+  return pools;
+}
+
 bool Engine::Step() {
   if (scheduler_.idle()) return false;
   scheduler_.Schedule(plan_);

@@ -25,6 +25,12 @@ struct StageTotals {
   void Add(int64_t step_rows, const std::vector<StageCost>& costs);
 };
 
+// Blocks of one KV group's memory.
+struct KvPoolUse {
+  int32_t window = 0;  // 0: full attention
+  int32_t blocks = 0, held = 0, most_held = 0;
+};
+
 struct EngineOptions {
   int32_t chunk_tokens = 0;  // most prompt tokens of one request in a step; 0: as many as a step holds
 };
@@ -42,6 +48,8 @@ class Engine {
   // Runs one step if there is work. Returns whether there is more. Never throws for a request's sake: when
   // the executor fails, the requests of that step end with kError and the engine goes on.
   bool Step();
+
+  std::vector<KvPoolUse> KvPools() const;
 
   // Called between steps, by the thread that steps; what it does must change no result.
   void AfterEachStep(std::function<void()> action) { after_step_ = std::move(action); }

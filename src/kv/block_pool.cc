@@ -1,5 +1,7 @@
 #include "kv/block_pool.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "kv/kv_layout.h"
 
@@ -17,6 +19,7 @@ int32_t BlockPool::Allocate() {
   free_.pop();
   OX_CHECK(holders_[static_cast<size_t>(block)] == 0);
   holders_[static_cast<size_t>(block)] = 1;
+  most_held_ = std::max(most_held_, num_held());
   return block;
 }
 

@@ -18,6 +18,8 @@ class BlockPool {
 
   int32_t num_blocks() const { return static_cast<int32_t>(holders_.size()); }
   int32_t num_free() const { return static_cast<int32_t>(free_.size()); }
+  int32_t num_held() const { return num_blocks() - num_free(); }
+  int32_t most_held() const { return most_held_; }  // so far
 
   int32_t Allocate();             // one holder; never call with num_free() == 0
   void AddHolder(int32_t block);  // a further holder of a held block
@@ -26,6 +28,7 @@ class BlockPool {
 
  private:
   std::vector<int32_t> holders_;
+  int32_t most_held_ = 0;
   std::priority_queue<int32_t, std::vector<int32_t>, std::greater<>> free_;
 };
 

@@ -265,6 +265,7 @@ void ExpertStore::EndRead(int32_t at) {
     return;
   }
   slot.state = State::kReady;
+  most_resident_ = std::max(most_resident_, policy_->num_resident());
   map_.Rebase(id.layer, id.expert, Memory(at), slot.gate_up, slot.down);
   if (index >= 0 && !wanted_[static_cast<size_t>(index)].given) Give(index);
 }
@@ -276,6 +277,11 @@ ExpertCacheCounters ExpertStore::counters() const {
       std::count_if(slots_.begin(), slots_.end(), [](const Slot& s) { return s.state == State::kReady; });
   counters.resident_bytes = counters.resident_experts * map_.slot_bytes();
   return counters;
+}
+
+int64_t ExpertStore::most_resident() const {
+  std::lock_guard lock(mutex_);
+  return most_resident_;
 }
 
 std::vector<ExpertAccount> ExpertStore::accounts() const {

@@ -55,7 +55,7 @@ class ExpertStore final : public ExpertSource {
   const char* eviction_name() const { return policy_->name(); }
   int32_t slots() const { return static_cast<int32_t>(slots_.size()); }
   int64_t slot_bytes() const { return map_.slot_bytes(); }
-  bool prefetches() const { return prefetch_; }
+  int64_t most_resident() const;  // so far
 
  private:
   enum class State : uint8_t { kFree, kReading, kReady };
@@ -114,6 +114,7 @@ class ExpertStore final : public ExpertSource {
   std::vector<BlockRead> reads_;
 
   ExpertCacheCounters counters_;
+  int64_t most_resident_ = 0;
   std::vector<ExpertAccount> accounts_;
 
   std::unique_ptr<BlockReader> reader_;  // last: its threads end before what they touch

@@ -54,6 +54,7 @@ class Runtime {
   const Checkpoint& checkpoint() const { return checkpoint_; }
   Executor& executor() { return *executor_; }
   Engine& engine() { return *engine_; }
+  const Engine& engine() const { return *engine_; }
   const ExpertMemory* experts() const { return experts_.get(); }  // nullptr: with the reference executor
   double load_ms() const { return load_ms_; }
 
