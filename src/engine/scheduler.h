@@ -42,6 +42,7 @@ class Scheduler {
   // Takes the blocks that the plan's rows need.
   void Schedule(Plan& plan);
 
+  const std::vector<BlockPool>& pools() const { return pools_; }  // of each KV group
   bool idle() const { return running_.empty() && waiting_.empty(); }
   // Blocks of a whole sequence of this many tokens, in every group, exist at all.
   bool CanEverHold(int64_t tokens) const;
