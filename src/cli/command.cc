@@ -163,6 +163,9 @@ void AddExecutorOptions(Command& command, RuntimeOptions& o) {
               "Tokens a conversation may have. Default: what the model allows");
   command.Add("--chunk-tokens", Number(o.chunk_tokens, 1, 1 << 20),
               "Most prompt tokens in one step; the result does not depend on it");
+  command.AddFlag(
+      "--yarn-truncate", o.yarn_truncate,
+      "Round the ends of the rotation's ramp as llama.cpp does, to compare with it; gpt-oss does not");
   command.AddFlag("--use-mmap", o.use_mmap, "Map the weights (default); =false reads them into memory",
                   "BOOL");
   AddExpertMemoryOptions(command, o.experts);

@@ -89,6 +89,7 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   const bool f32 = options.precision == Precision::kF32 || options.executor == ExecutorKind::kReference;
   runtime->checkpoint_ = OpenCheckpoint(runtime->options_.model_path,
                                         {.mode = mode, .convert_to = f32 ? DType::kF32 : DType::kBF16});
+  if (options.yarn_truncate) runtime->checkpoint_.config.rope.truncate = true;
   if (options.executor != ExecutorKind::kReference)
     runtime->experts_ = std::make_unique<ExpertMemory>(options.experts, runtime->checkpoint_);
   runtime->executor_ = MakeExecutor(options, runtime->checkpoint_, runtime->experts_.get());

@@ -34,6 +34,8 @@ struct RuntimeOptions {
   int64_t context = 0;       // 0: what the model allows
   int32_t chunk_tokens = 0;  // 0: as many as a step holds
   int32_t max_sequences = 1;
+  bool yarn_truncate =
+      false;  // the rotation as llama.cpp computes it (RopeConfig::truncate), for comparisons
   ExpertMemoryOptions experts;
   hub::PullWatch download;  // told when model_path has to be fetched first
 };
