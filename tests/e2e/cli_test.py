@@ -115,6 +115,8 @@ class CommandLine(unittest.TestCase):
             (("logits", "--out", "x.npy"), "--tokens"),
             (("frobnicate",), "frobnicate"),
             (("-p", "x", "--benchmark-runs", "5"), "--benchmark-moe"),
+            (("-p", "x", "--moe-trace-logits"), "--moe-trace"),
+            (("--benchmark-moe", "--moe-report", "r"), "--benchmark-moe"),
             (("-p", "x", "--config", "/dev/zero"), "/dev/zero"),
             (("-p", "x", "--date", "2024-02-30"), "2024-02-30"),
             (("-p", "x", "--raw", "--system", "y"), "--system"),
@@ -126,10 +128,6 @@ class CommandLine(unittest.TestCase):
 
     def test_options_of_later_versions_are_refused_by_name(self):
         for arguments in [
-            ("--expert-memory", "4GiB"),
-            ("--dry-run",),
-            ("--moe-trace", "t"),
-            ("--moe-report", "r"),
             ("--device", "cuda"),
             ("--device", "metal"),
         ]:
@@ -439,19 +437,73 @@ class CommandLine(unittest.TestCase):
     def test_routing_table_agrees_with_the_record(self):
         table = self.answer("-p", "Hello", "--show-moe-metrics").stderr.decode()
         layers = json.loads(self.answer("-p", "Hello", "--json").stdout)["moe"]["layers"]
-        whole = {"counts": [sum(each) for each in zip(*(layer["counts"] for layer in layers))], "dropped": 0}
-        rows = re.findall(r"(?m)^ *(\d+|all) +(\d+) +(\d+):(\d+) +([\d.]+) % +([\d.]+) +([\d.]+) +(\d+) +(\d+) +(\d+)  \|(.*)\|$", table)
-        self.assertEqual([row[0] for row in rows], [str(i) for i in range(len(layers))] + ["all"])
-        for row, layer in zip(rows, layers + [whole]):
+        rows = re.findall(r"(?m)^ *(\d+) +([\d.]+) +([\d.]+) +([\d.]+) +(\d+) % +(\d+): (\d+) % +(\d+)  (\S+)$", table)
+        self.assertEqual(sorted(int(row[0]) for row in rows), list(range(len(layers))))
+        deviations = [float(row[2]) for row in rows]
+        self.assertEqual(deviations, sorted(deviations, reverse=True), "the worst balanced layer comes first")
+        for row in rows:
+            layer = layers[int(row[0])]
             counts = layer["counts"]
             mean = sum(counts) / len(counts)
             deviation = math.sqrt(sum((count - mean) ** 2 for count in counts) / len(counts))
-            self.assertEqual((int(row[1]), int(row[2]), int(row[3])), (sum(counts), counts.index(max(counts)), max(counts)))
-            self.assertAlmostEqual(float(row[4]), 100 * max(counts) / sum(counts), delta=0.06)
-            self.assertAlmostEqual(float(row[5]), max(counts) / mean, delta=0.006)
-            self.assertAlmostEqual(float(row[6]), deviation / mean, delta=0.006)
-            self.assertEqual((int(row[7]), int(row[8]), int(row[9])), (counts.count(0), 0, 0))
-            self.assertEqual(len(row[10]), len(counts))
+            self.assertAlmostEqual(float(row[1]), max(counts) / mean, delta=0.006)
+            self.assertAlmostEqual(float(row[2]), deviation / mean, delta=0.006)
+            self.assertAlmostEqual(float(row[3]), layer["gini"], delta=0.006)
+            self.assertAlmostEqual(float(row[4]), 100 * layer["load_entropy"], delta=0.51)
+            self.assertEqual((int(row[5]), int(row[7])), (counts.index(max(counts)), counts.count(0)))
+            self.assertAlmostEqual(float(row[6]), 100 * max(counts) / sum(counts), delta=0.51)
+            bars = "·▁▂▃▄▅▆▇█"
+            self.assertEqual(row[8], "".join(bars[-(-8 * count // max(counts))] for count in counts))
+
+    def test_experts_on_demand_answer_the_same(self):
+        whole = json.loads(self.answer("-p", "Hello", "--json").stdout)
+        self.assertIsNone(whole["memory_stats"]["expert_store"])
+        for options in [("25%",), ("50%", "--expert-eviction", "frequency"), ("300KiB", "--expert-prefetch=false")]:
+            with self.subTest(options=options):
+                part = json.loads(self.answer("-p", "Hello", "--json", "--expert-memory", *options).stdout)
+                self.assertEqual(part["text"], whole["text"])
+                store = part["memory_stats"]["expert_store"]
+                self.assertGreater(store["misses"], 0)
+                self.assertGreater(store["bytes_read"], 0)
+                self.assertLessEqual(store["resident"], store["slots"])
+                self.assertEqual(store["hits"] + store["misses"], sum(expert["uses"] for expert in store["experts"]))
+                self.assertEqual(store["prefetches"] > 0, "--expert-prefetch=false" not in options)
+        table = self.answer("-p", "Hello", "--memory-stats", "--expert-memory", "25%").stderr.decode()
+        self.assertRegex(table, r"expert slots +\d+ +\d+ +\d+")
+        self.assertRegex(table, r"uses found their expert")
+        self.refused(USAGE, "give at least", "-m", self.model, "-p", "x", "--expert-memory", "1000")
+        self.refused(USAGE, "no amount", "-m", self.model, "-p", "x", "--expert-memory", "much")
+        self.refused(USAGE, "--executor cpu", "-m", self.model, "-p", "x", "--expert-memory", "50%", "--executor", "reference")
+
+    @unittest.skipIf(os.environ.get("OXIDIZED_SANITIZED"), "a sanitizer explains SIGBUS in its own way")
+    def test_a_mapped_model_that_loses_its_bytes_is_one_line_and_a_code(self):
+        copy = self.folder / "shrinking"
+        shutil.copytree(self.model, copy)
+        # A chat that waits: the file shrinks between two answers.
+        chat = subprocess.Popen(
+            PROGRAM + ["-m", str(copy), "--interactive", "--max-tokens", "4"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        chat.stdin.write(b"/help\n")
+        chat.stdin.flush()
+        while b"/reset" not in chat.stderr.readline() and chat.poll() is None:
+            pass
+        for file in copy.glob("*.safetensors"):
+            os.truncate(file, 8192)
+        _, said = chat.communicate(b"Hello\n", timeout=120)
+        self.assertEqual(chat.returncode, BAD_FILE, said)
+        self.assertRegex(said.decode(), r"error: .*shrinking.*safetensors: a part of the mapped model could not be read")
+
+    def test_dry_run_says_what_fits_and_loads_nothing(self):
+        result = run("-m", self.model, "--dry-run", "--expert-memory", "50%")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn(b"It fits.", result.stdout)
+        plan = json.loads(run("-m", self.model, "--dry-run", "--json", "--expert-memory", "50%").stdout)
+        self.assertTrue(plan["fits"])
+        self.assertEqual(plan["experts"]["resident"] * 2, plan["experts"]["all"])
+        self.assertAlmostEqual(plan["speed"]["hit_rate"], 0.5)
+        self.assertGreater(plan["speed"]["disk_bytes_per_s"], 0)
+        self.assertGreater(plan["speed"]["tokens_per_s"], 0)
+        self.assertEqual(plan["bytes"]["needed"], sum(plan["bytes"][part] for part in ["dense_weights", "expert_pool", "kv", "activations", "rest"]))
 
     @unittest.skipIf(len(PROGRAM) > 1 or os.environ.get("OXIDIZED_SANITIZED"), "an emulator or sanitizer has memory of its own")
     def test_memory_classes_sum_to_what_the_process_has(self):
