@@ -94,9 +94,8 @@ Action AddPerplexity(Command& command);
 Action AddSynth(Command& command);
 Action AddConvert(Command& command);
 Action AddVerify(Command& command);
-Action AddConvert(Command& command);
-Action AddVerify(Command& command);
 Action AddPull(Command& command);
+Action AddMoeSimulate(Command& command);
 Action AddHarmonyRender(Command& command);
 Action AddHarmonyParse(Command& command);
 

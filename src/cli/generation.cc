@@ -141,8 +141,6 @@ std::optional<MoeReport> Generation::moe_report() const {
   report.routing = routing_.get();
   report.prefill = &runtime_->engine().prefill_totals();
   report.decode = &runtime_->engine().decode_totals();
-  const ExpertMemory* experts = runtime_->experts();
-  if (experts != nullptr && experts->store() != nullptr) report.cache = experts->store()->counters();
   if (const ExpertMemory* experts = runtime_->experts(); experts != nullptr && experts->store() != nullptr)
     report.cache = experts->store()->counters();
   return report;

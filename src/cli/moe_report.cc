@@ -66,10 +66,10 @@ PhaseMeans MeansOf(const std::vector<LayerRouting>& layers, int32_t usable) {
 }
 
 std::string MeansHeader() {
-  return "mean of layers  tokens max/mean   CV  Gini router aux loss   ties dropped rerouted";
+  return "layer means   tokens max/mean   CV  Gini router aux loss   ties dropped rerouted";
 }
 std::string MeansRow(const std::string& name, const PhaseMeans& m) {
-  return fmt::format("\n{:<14}{:>8}{:>9.2f}{:>5.2f}{:>6.2f}{:>5.0f} %{:>9.3f}{:>5.1f} %{:>8}{:>9}", name,
+  return fmt::format("\n{:<12}{:>8}{:>9.2f}{:>5.2f}{:>6.2f}{:>5.0f} %{:>9.3f}{:>5.1f} %{:>8}{:>9}", name,
                      m.tokens, m.max_over_mean, m.variation, m.gini, 100.0 * m.router_entropy, m.switch_loss,
                      100.0 * m.near_ties, m.dropped, m.rerouted);
 }

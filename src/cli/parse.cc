@@ -27,6 +27,8 @@ constexpr CommandRow kCommands[] = {
     {"synth", "Write a checkpoint of random weights", AddSynth},
     {"convert", "Rewrite a checkpoint in another format", AddConvert},
     {"verify", "Check every value of a checkpoint, and its files' SHA-256", AddVerify},
+    {"moe", "Routing of experts", nullptr},
+    {"moe simulate", "What a cache of experts would have done, from a routing trace", AddMoeSimulate},
     {"harmony", "The Harmony chat format", nullptr},
     {"harmony render", "Conversation JSON to the completion prompt", AddHarmonyRender},
     {"harmony parse", "Token ids to messages as JSON", AddHarmonyParse},

@@ -71,9 +71,9 @@ constexpr EvictionRuleInfo kRules[] = {
     {EvictionRule::kLfuDa, "lfu-da", "least frequently used since it came, with dynamic aging"},
 };
 
-// Long enough to tell a popular expert from an unpopular one, short enough to follow a change of subject:
-// docs/moe.md has the figures.
-constexpr double kHalfLifePasses = 8.0;
+// A longer memory tells popular experts apart better where popularity is all there is, and is worse wherever
+// a token tends to use what the one before used: docs/moe.md has the figures.
+constexpr double kHalfLifePasses = 2.0;
 
 }  // namespace
 

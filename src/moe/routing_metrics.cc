@@ -70,13 +70,21 @@ std::vector<PairFigures> TopPairs(const LayerRouting& layer, size_t count) {
   const auto before = [](const PairFigures& x, const PairFigures& y) {
     return x.tokens > y.tokens || (x.tokens == y.tokens && (x.a < y.a || (x.a == y.a && x.b < y.b)));
   };
+  // Expected: as many pairs in all, each in proportion to the product of its experts' counts.
+  double choices = 0.0, squares = 0.0;
+  for (const int64_t count_of : layer.counts) {
+    choices += static_cast<double>(count_of);
+    squares += static_cast<double>(count_of) * static_cast<double>(count_of);
+  }
+  const auto pairs = static_cast<double>(std::accumulate(layer.pairs.begin(), layer.pairs.end(), int64_t{0}));
+  const double per_product = Over(pairs, (choices * choices - squares) / 2.0);
   for (int32_t a = 0; a < experts; ++a) {
     for (int32_t b = a + 1; b < experts; ++b) {
       const int64_t tokens = layer.pairs[PairIndex(a, b, experts)];
       if (tokens == 0) continue;
       const double both = static_cast<double>(layer.counts[static_cast<size_t>(a)]) *
                           static_cast<double>(layer.counts[static_cast<size_t>(b)]);
-      top.push_back({a, b, tokens, Over(static_cast<double>(tokens * layer.tokens), both)});
+      top.push_back({a, b, tokens, Over(static_cast<double>(tokens), both * per_product)});
     }
   }
   const size_t kept = std::min(count, top.size());

@@ -43,7 +43,7 @@ ExpertFigures FiguresOf(const LayerRouting& layer, size_t expert);
 struct PairFigures {
   int32_t a = 0, b = 0;  // a < b
   int64_t tokens = 0;    // served by both
-  double lift = 0.0;     // tokens over what independent choices of the same frequencies would give
+  double lift = 0.0;     // tokens over what pairing experts at random by their frequencies would give
 };
 // The `count` pairs that most tokens used, most first.
 std::vector<PairFigures> TopPairs(const LayerRouting& layer, size_t count);

@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "executor/cpu/cpu_executor.h"
 #include "executor/reference/reference_executor.h"
+#include "moe/routing_collector.h"
 
 namespace oxidized::test {
 namespace {
@@ -124,6 +125,70 @@ TEST_P(EngineInvariance, ARequestGivesItsOwnTokensInAnyCompany) {
   }
   EXPECT_GT(preemptions, 0) << "the memory was meant to be short";
   EXPECT_GT(reused, 0) << "some requests begin alike";
+}
+
+// Notes the rows it is shown, and whether they came as they must.
+class RowLog final : public RoutingObserver {
+ public:
+  void OnRows(const ObservedRows& rows) override {
+    ASSERT_EQ(rows.first_position, static_cast<int64_t>(tokens.size())) << "each position once, in order";
+    ASSERT_EQ(rows.logits.size(), rows.layers.size());
+    tokens.insert(tokens.end(), rows.tokens.begin(), rows.tokens.end());
+    if (rows.phase == RoutingPhase::kPrefill) prefill += static_cast<int64_t>(rows.tokens.size());
+    stats.Add(rows);
+  }
+  std::vector<int32_t> tokens;
+  int64_t prefill = 0;
+  RoutingStats stats;
+};
+
+// Watched and unwatched requests in one engine short of memory: the same tokens, and the watcher sees the
+// rows of its own request once each, however they were cut, preempted and mixed.
+TEST_P(EngineInvariance, WatchingRoutingChangesNothing) {
+  const Checkpoint checkpoint = OpenCheckpoint(std::string(GOLDEN_MODELS) + "/base/mxfp4");
+  const ModelConfig& config = checkpoint.config;
+  std::vector<Answer> plain;
+  for (const bool watched : {false, true}) {
+    ExecutorLimits limits;
+    limits.max_context = kContext;
+    limits.max_sequences = 4;
+    limits.max_step_tokens = 64;
+    limits.kv_tokens = 512;
+    const auto executor = GetParam().make(checkpoint, limits, 2);
+    Engine engine(*executor, {.chunk_tokens = 9});
+    std::vector<RequestId> ids;
+    std::vector<Request> requests = Requests(config.vocab_size);
+    requests.resize(5);
+    std::vector<RowLog> logs(requests.size());
+    for (size_t i = 0; i < requests.size(); ++i) {
+      Request& request = requests[i];
+      request.prompt[0] = static_cast<int32_t>(i);  // nothing to share: every row is computed
+      logs[i].stats = RoutingStats::Detailed(
+          ShapeOf(request.routing, config.num_layers, config.num_experts, config.experts_per_token));
+      if (watched && i % 2 == 0) request.routing_observers.push_back(&logs[i]);
+      ids.push_back(*engine.Submit(request));
+    }
+    while (engine.Step()) {
+    }
+    for (size_t i = 0; i < requests.size(); ++i) {
+      const Answer answer = AnswerOf(engine, ids[i]);
+      if (!watched) {
+        plain.push_back(answer);
+        continue;
+      }
+      EXPECT_EQ(answer.tokens, plain[i].tokens);
+      if (i % 2 != 0) continue;
+      const auto prompt = static_cast<int64_t>(requests[i].prompt.size());
+      EXPECT_EQ(logs[i].prefill, prompt);
+      EXPECT_EQ(static_cast<int64_t>(logs[i].tokens.size()), prompt + requests[i].max_new_tokens - 1);
+      const std::vector<LayerRouting> seen = logs[i].stats.layers(),
+                                      counted = plain[i].stats.routing.layers();
+      for (size_t l = 0; l < seen.size(); ++l) {
+        EXPECT_EQ(seen[l].counts, counted[l].counts);
+        EXPECT_EQ(seen[l].router.tokens, seen[l].tokens);
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Executors, EngineInvariance, ::testing::ValuesIn(kSetups),

@@ -1,0 +1,278 @@
+"""Routing statistics against an independent computation: the program's figures on one side, NumPy on the routing trace
+of the same run on the other (tools/moe_trace.py, and the caches below). Also that watching changes nothing.
+
+Run by ctest with OXIDIZED_PROGRAM set to the program (an emulator may stand before it, separated by '|').
+"""
+
+import collections
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+try:
+    import numpy as np
+except ImportError:
+    print("SKIPPED: NumPy is missing (Debian: python3-numpy)")
+    sys.exit(77)
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+import moe_trace  # noqa: E402
+
+PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
+WINDOW = 50
+
+
+def run(*arguments, stdin="", code=0):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_")}
+    result = subprocess.run(
+        PROGRAM + [str(a) for a in arguments], input=stdin.encode(), capture_output=True, env=env, timeout=300
+    )
+    assert result.returncode == code, (arguments, result.returncode, result.stderr.decode())
+    return result
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+
+
+class Figures(Folder):
+    def close(self, mine, theirs, what):
+        if isinstance(theirs, dict):
+            for key in theirs:
+                self.close(mine[key], theirs[key], f"{what}.{key}")
+        elif isinstance(theirs, list):
+            self.assertEqual(len(mine), len(theirs), what)
+            for i, (a, b) in enumerate(zip(mine, theirs)):
+                self.close(a, b, f"{what}[{i}]")
+        elif isinstance(theirs, int) or theirs is None:
+            self.assertEqual(mine, theirs, what)
+        else:
+            self.assertAlmostEqual(mine, theirs, delta=1e-6 * max(1.0, abs(theirs)), msg=what)
+
+    def compare(self, layers, trace, select, pairs):
+        expected = moe_trace.summary(trace, select)
+        self.assertEqual(len(layers), len(expected))
+        for number, (mine, theirs) in enumerate(zip(layers, expected)):
+            for key, value in theirs.items():
+                if key in ("share", "frequency"):  # of the counts and tokens, which are compared
+                    continue
+                if key == "pairs" and not pairs:
+                    continue
+                if theirs["tokens"] == 0 and key in ("margin",):
+                    continue
+                self.close(mine[key], value, f"layer {number} {key}")
+
+    def test_every_figure_is_what_numpy_makes_of_the_trace(self):
+        for name, options in {
+            "topk": [],
+            "capacity": ["--expert-capacity-factor", "0.6", "--chunk-tokens", "24"],
+            "switch": ["--routing-strategy", "switch"],
+            "fewer": ["--num-experts", "5", "--experts-per-token", "3"],
+            "all": ["--num-experts", "2"],  # nobody is left over: no margins
+        }.items():
+            with self.subTest(name):
+                trace_file = self.folder / f"{name}.trace"
+                answer = self.any_end(trace_file, options)
+                moe = json.loads(answer.stdout)["moe"]
+                trace = moe_trace.Trace(trace_file)
+                records = trace.records
+                self.assertGreater(len(records), WINDOW)
+                self.assertEqual(trace.torn_bytes, 0)
+                self.assertEqual(moe["experts_per_token"], trace.header["experts_per_token"])
+                self.compare(moe["layers"], trace, None, True)
+                self.compare(moe["prefill"]["layers"], trace, records["phase"] == moe_trace.PREFILL, False)
+                self.compare(moe["decode"]["layers"], trace, records["phase"] == moe_trace.DECODE, False)
+                self.assertEqual(moe["window"]["tokens"], WINDOW)
+                self.compare(moe["window"]["layers"], trace, slice(len(records) - WINDOW, None), False)
+                dropped = sum(layer["dropped"] for layer in moe["layers"])
+                rerouted = sum(layer["rerouted"] for layer in moe["layers"])
+                self.assertEqual(dropped > 0, name in ("capacity", "switch"))
+                self.assertEqual(rerouted > 0, name == "capacity")
+                self.check_weights(trace, name)
+
+    def any_end(self, trace_file, options):
+        """A changed routing rule may well talk on until it is cut."""
+        env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_")}
+        return subprocess.run(
+            PROGRAM + ["-p", "Name three colours of the rainbow.", "--seed", "5", "--max-tokens", "40", "--json",
+                       "--date", "2026-01-31", "--moe-trace", str(trace_file), "--moe-trace-logits", "--moe-window",
+                       str(WINDOW), *options], capture_output=True, env=env, timeout=300)
+
+    def check_weights(self, trace, name):
+        """The weights in the trace are the softmax over the logits of the experts chosen (switch: over all)."""
+        layer = trace.records["layer"]
+        chosen = layer["experts"] != moe_trace.NO_EXPERT
+        ids = np.where(chosen, layer["experts"], 0).astype(np.int64)
+        logits = np.take_along_axis(layer["logits"].astype(np.float64), ids, axis=2)
+        if name == "switch":
+            all_logits = layer["logits"].astype(np.float64)
+            expected = np.exp(logits) / np.exp(all_logits).sum(2, keepdims=True)
+        else:
+            expected = np.exp(logits) * chosen
+            expected = expected / np.maximum(expected.sum(2, keepdims=True), 1e-300)
+        self.assertLess(np.abs(np.where(chosen, expected, 0) - layer["weights"]).max(), 1e-3)  # f16
+
+    def test_watching_changes_nothing(self):
+        plain = run("-p", "What is two and two?", "--seed", 8, "--date", "none")
+        watched = run("-p", "What is two and two?", "--seed", 8, "--date", "none", "--show-moe-metrics", "--moe-trace",
+                      self.folder / "t", "--moe-trace-logits", "--moe-report", self.folder / "r.html")
+        self.assertEqual(plain.stdout, watched.stdout)
+        for line in watched.stderr.decode().splitlines():
+            if ": warning: " not in line and not line.startswith("model: "):
+                self.assertLessEqual(len(line), 80, line)
+
+    def test_a_chat_shows_the_answer_and_the_whole(self):
+        result = run("--interactive", "--seed", 1, "--max-tokens", 20, "--moe-trace", self.folder / "t",
+                     stdin="Hello\nHow are you?\n/moe\n")
+        text = result.stderr.decode()
+        self.assertIn("last answer\nlayer max/mean", text)
+        self.assertIn("all 2 answers\nlayer max/mean", text)
+        trace = moe_trace.Trace(self.folder / "t")
+        self.assertEqual(len(np.unique(trace.records["sequence"])), 2)
+        wholes = [line.split()[1] for line in text.splitlines() if line.startswith("all ") and "answers" not in line]
+        self.assertEqual(wholes[1], str(len(trace.records)))
+        last = trace.records["sequence"] == trace.records["sequence"].max()
+        self.assertEqual(wholes[0], str(int(last.sum())))
+
+
+class Trace(Folder):
+    def test_what_was_written_before_a_kill_is_a_trace(self):
+        file = self.folder / "t"
+        env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_")}
+        child = subprocess.Popen(
+            PROGRAM + ["--raw", "-p", "The", "--max-tokens", "100000", "--moe-trace", str(file)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        end = time.monotonic() + 120
+        while time.monotonic() < end and (not file.exists() or file.stat().st_size < 4000) and child.poll() is None:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        trace = moe_trace.Trace(file)
+        self.assertGreater(len(trace.records), 2)
+        np.testing.assert_array_equal(trace.records["position"], np.arange(len(trace.records)))
+        run("moe", "simulate", "--trace", file, "--budget", "50%")
+
+    def test_a_trace_that_cannot_be_written_is_named(self):
+        result = run("-p", "Hi", "--moe-trace", "/nowhere/t", code=3)
+        self.assertIn(b"/nowhere/t", result.stderr)
+
+
+def requests(trace, phase=None):
+    """[(layer, [experts])] in the order a store would be asked: of each step and layer, what its tokens use."""
+    records = trace.records
+    if phase is not None:
+        records = records[records["phase"] == phase]
+    result = []
+    bounds = np.flatnonzero(np.diff(records["step"])) + 1
+    for step in np.split(np.arange(len(records)), bounds):
+        for layer in range(trace.header["layers"]):
+            used = records["layer"]["experts"][step, layer].ravel()
+            distinct = list(dict.fromkeys(int(e) for e in used if e != moe_trace.NO_EXPERT))
+            if distinct:
+                result.append((layer, distinct))
+    return result
+
+
+def lru_misses(requests, slots):
+    cache, misses = collections.OrderedDict(), 0
+    for layer, experts in requests:
+        keys = [(layer, e) for e in experts]
+        absent = [key for key in keys if key not in cache]
+        misses += len(absent)
+        for key in keys:
+            if key in cache:
+                cache.move_to_end(key)
+        for key in absent:
+            if len(cache) == slots:
+                victim = next(k for k in cache if k not in keys)
+                del cache[victim]
+            cache[key] = True
+    return misses
+
+
+def belady_misses(requests, slots):
+    uses = collections.defaultdict(list)
+    for i, (layer, experts) in enumerate(requests):
+        for e in experts:
+            uses[layer, e].append(i)
+    cache, misses = set(), 0
+    for i, (layer, experts) in enumerate(requests):
+        keys = {(layer, e) for e in experts}
+        for key in keys:
+            uses[key].pop(0)
+        for key in keys - cache:
+            misses += 1
+            if len(cache) == slots:
+                victim = max((k for k in cache if k not in keys), key=lambda k: uses[k][0] if uses[k] else 1 << 60)
+                cache.remove(victim)
+            cache.add(key)
+    return misses
+
+
+class Simulate(Folder):
+    def simulate(self, *arguments):
+        return json.loads(run("moe", "simulate", "--json", *arguments).stdout)
+
+    def check(self, trace_file, budgets, phase=None):
+        trace = moe_trace.Trace(trace_file)
+        asked = requests(trace, phase)
+        result = self.simulate("--trace", trace_file, "--budget", ",".join(budgets), *(
+            [] if phase is None else ["--phase", ["prefill", "decode"][phase]]))
+        self.assertEqual(result["uses"], sum(len(e) for _, e in asked))
+        seen = 0
+        for row in result["results"]:
+            if row["policy"] in ("lru", "belady") and not row["prefetch"]:
+                expected = {"lru": lru_misses, "belady": belady_misses}[row["policy"]](asked, row["slots"])
+                self.assertEqual(row["misses"], expected, row)
+                seen += 1
+            self.assertEqual(row["hits"] + row["misses"], result["uses"])
+            self.assertEqual(row["bytes_read"], (row["misses"] + row["prefetches"]) * result["expert_bytes"])
+        self.assertEqual(seen, 2 * len(budgets))
+        return result
+
+    def test_synthetic_traces(self):
+        for routing in ("uniform", "zipf:1.1", "sticky:0.8", "all-to-one"):
+            with self.subTest(routing):
+                file = self.folder / "t"
+                shape = ["--layers", 4, "--experts", 16, "--experts-per-token", 2, "--tokens", 300, "--seed", 3]
+                direct = self.simulate("--synthetic", routing, *shape, "--save-trace", file)
+                read = self.check(file, ["15%", "25%", "50%", "75%"])
+                rows = {(r["slots"], r["policy"], r["prefetch"]): r["misses"] for r in read["results"]}
+                for row in direct["results"]:  # the trace holds what was simulated
+                    if not row["prefetch"]:
+                        self.assertEqual(rows[row["slots"], row["policy"], False], row["misses"])
+                for (slots, policy, prefetch), misses in rows.items():
+                    if not prefetch:
+                        self.assertGreaterEqual(misses, rows[slots, "belady", False])
+
+    def test_the_demo_model(self):
+        file = self.folder / "t"
+        run("-p", "What is the capital of France?", "--seed", 2, "--max-tokens", 60, "--moe-trace", file)
+        self.check(file, ["25%", "50%", "75%"], moe_trace.DECODE)
+
+    def test_refusals(self):
+        for says, arguments in {
+            "one of --trace FILE and --synthetic": [],
+            "is none of uniform": ["--synthetic", "zipf"],
+            "room for 3 experts": ["--synthetic", "uniform", "--experts", 8, "--layers", 2, "--budget", "20%"],
+            "is no size": ["--synthetic", "uniform", "--budget", "lots"],
+        }.items():
+            self.assertIn(says, run("moe", "simulate", *arguments, code=2).stderr.decode())
+        (self.folder / "no").write_bytes(b"no trace")
+        self.assertIn("no routing trace", run("moe", "simulate", "--trace", self.folder / "no", code=3).stderr.decode())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

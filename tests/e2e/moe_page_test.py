@@ -1,0 +1,88 @@
+"""The page of --moe-report, in a real browser without a window (Debian: chromium). Skipped where there is none, but for
+what can be seen without.
+
+Run by ctest with OXIDIZED_PROGRAM set to the program (an emulator may stand before it, separated by '|').
+"""
+
+import html.parser
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
+BROWSER = next((b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None)
+
+
+class Page(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp())
+        cls.file = cls.folder / "report.html"
+        env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_")}
+        result = subprocess.run(
+            PROGRAM + ["-p", "What is the capital of France?", "--seed", "3", "--json", "--moe-report", str(cls.file)],
+            capture_output=True, env=env, timeout=300)
+        assert result.returncode == 0, result.stderr.decode()
+        cls.moe = json.loads(result.stdout)["moe"]
+        cls.text = cls.file.read_text()
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def test_it_needs_nothing_but_itself(self):
+        class Links(html.parser.HTMLParser):
+            found = []
+
+            def handle_starttag(self, tag, attributes):
+                self.found += [f"{tag} {k}={v}" for k, v in attributes if k in ("src", "href", "data", "action")]
+
+        Links().feed(self.text)
+        self.assertEqual(Links.found, [])
+        self.assertNotRegex(self.text, r"url\(|@import|https?://|fetch\(")
+
+    def test_its_data_are_those_of_the_run(self):
+        data = json.loads(re.search(r'type="application/json">(.*?)</script>', self.text, re.S).group(1))
+        self.assertEqual(data["layers"], self.moe["layers"])
+        bins = data["timeline"]["bins"]
+        self.assertEqual(sum(b["tokens"] for b in bins), self.moe["layers"][0]["tokens"])
+        for number, layer in enumerate(self.moe["layers"]):
+            self.assertEqual([sum(b["counts"][number][e] for b in bins) for e in range(data["experts"])], layer["counts"])
+
+    def dom(self, *options):
+        result = subprocess.run(
+            [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={self.folder / 'profile'}",
+             *options, "--dump-dom", self.file.as_uri()], capture_output=True, timeout=120)
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        return result.stdout.decode()
+
+    @unittest.skipUnless(BROWSER, "no browser (Debian: chromium)")
+    def test_a_browser_draws_it(self):
+        experts, layers = self.moe["experts"], len(self.moe["layers"])
+        for options in (["--window-size=1200,900"], ["--window-size=390,800"], ["--force-dark-mode"]):
+            dom = self.dom(*options)
+            self.assertNotIn("data-error", dom)
+            self.assertIn('data-ready="1"', dom)
+            heat = re.search(r'<div class="wide" id="heat">(.*?)</div>', dom, re.S).group(1)
+            self.assertEqual(heat.count("data-t="), layers * experts)
+            for number, layer in enumerate(self.moe["layers"]):
+                for expert, count in enumerate(layer["counts"]):
+                    self.assertIn(f"layer {number}, expert {expert}\n{count} choices", heat)
+            pairs = re.search(r'<div id="pairs" class="wide">(.*?)</div>', dom, re.S).group(1)
+            self.assertEqual(pairs.count("data-t="), experts * (experts - 1))
+            self.assertNotIn("NaN", dom.split("</main>")[0])
+            self.assertNotIn("undefined", dom.split("</main>")[0])
+
+
+if __name__ == "__main__":
+    if BROWSER is None:
+        print("SKIPPED in part: no browser (Debian: chromium)")
+        result = unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.loadTestsFromTestCase(Page))
+        sys.exit(77 if result.wasSuccessful() else 1)
+    unittest.main(verbosity=2)
