@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/memory_registry.h"
 #include "checkpoint/checkpoint_test_util.h"
 #include "checkpoint/synth.h"
 #include "engine/engine.h"
@@ -201,6 +202,29 @@ TEST(ExpertMemory, ColdExpertsPagesAreLetGoAndComeBackUnchanged) {
   EXPECT_EQ(memory.cleaner().counts().cold_experts, kAllExperts) << "nothing was used in between";
   EXPECT_EQ(memory.cleaner().counts().runs, 2);
   ExpectSame(Ask(engine), AllResident(CpuPrecision::kBf16));
+}
+
+TEST(MemoryEstimate, IsWhatAnExecutorReserves) {
+  const auto registered = [](MemoryClass memory_class) {
+    int64_t bytes = 0;
+    for (const MemoryEntry& entry : MemoryEntries())
+      bytes += entry.memory_class == memory_class ? entry.bytes : 0;
+    return bytes;
+  };
+  CpuExecutorOptions options;
+  options.limits = {.max_context = 2048, .max_sequences = 3, .max_step_tokens = 64, .kv_tokens = 4096};
+  options.threads = 2;
+  for (const CpuPrecision precision : {CpuPrecision::kF32, CpuPrecision::kBf16}) {
+    options.precision = precision;
+    const int64_t kv = registered(MemoryClass::kKv), activations = registered(MemoryClass::kActivations);
+    const CpuMemoryNeed need = EstimateCpuMemory(Tiny().config, Tiny().weights, options);
+    EXPECT_EQ(registered(MemoryClass::kKv), kv) << "an estimate that lasts";
+    const auto executor = MakeCpuExecutor(Tiny().config, Tiny().weights, options);
+    EXPECT_EQ(registered(MemoryClass::kKv) - kv, need.kv_bytes);
+    const auto made = static_cast<double>(registered(MemoryClass::kActivations) - activations);
+    EXPECT_NEAR(static_cast<double>(need.activation_bytes), made,
+                0.1 * made);  // scratch of threads is left out
+  }
 }
 
 }  // namespace
