@@ -234,7 +234,7 @@ TEST(Figures, PairsAndSwitchLoss) {
   ASSERT_EQ(top.size(), 2u);
   EXPECT_EQ(std::tie(top[0].a, top[0].b, top[0].tokens), std::make_tuple(0, 1, int64_t{3}));
   EXPECT_DOUBLE_EQ(top[0].lift, 3.0 / (16 * (5.0 / 32)));  // 5 pairs; products 16 + 8 + 8
-  EXPECT_EQ(top[1].b, 2);  // the lowest ids of those with one token
+  EXPECT_EQ(top[1].b, 2);                                  // the lowest ids of those with one token
   EXPECT_DOUBLE_EQ(FiguresOf(layer, 4).switch_loss, 4 * (0.4 * 0.4 + 0.4 * 0.4 + 0.2 * 0.1));
   EXPECT_DOUBLE_EQ(FiguresOf(layer, size_t{0}).frequency, 0.8);
 }
