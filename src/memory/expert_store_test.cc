@@ -167,7 +167,7 @@ TEST_P(ExpertStoreBudgets, AnySequenceIsServedWithTheRightBytes) {
 INSTANTIATE_TEST_SUITE_P(Slots, ExpertStoreBudgets, ::testing::Values(1, 2, 3, 8, 20, 32, 100));
 
 TEST(ExpertStore, WhatIsThereComesFirstAndTheRestAsItArrives) {
-  auto owned = std::make_unique<FakeReader>(Hf(), FakeReader::Plan{});
+  auto owned = std::make_unique<FakeReader>(Hf(), FakeReader::Plan{std::chrono::milliseconds(10)});
   FakeReader* reader = owned.get();
   const auto store = StoreWith(Hf(), 8, std::move(owned));
   Serve(*store, Hf(), 0, {1, 2});
