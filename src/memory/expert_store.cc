@@ -50,7 +50,7 @@ void ExpertStore::Request(int32_t layer, std::span<const int32_t> experts) {
   UnpinTaken();
   AbandonRequest();
   error_.clear();
-  ready_.clear();
+  ++request_;
   // All pins before the first read: what is here must not make room for what is not.
   for (const int32_t expert : experts) {
     const ExpertId id{layer, expert};
@@ -222,6 +222,7 @@ void ExpertStore::BeginRead(ExpertId id, int32_t at, bool urgent) {
   slot = {};
   slot.state = State::kReading;
   slot.prefetched = !urgent;
+  slot.request = urgent ? request_ : 0;
   slot.id = id;
   slot_of_[Key(id)] = at;
   policy_->Pin(id);
@@ -240,8 +241,8 @@ void ExpertStore::OnRead(const BlockRead& read, const std::string& error) {
   OX_CHECK(slot.state == State::kReading && slot.reads_left > 0);
   if (!error.empty()) {
     slot.failed = true;
-    // A failed guess is nobody's error: the router asks again if it wants that expert.
-    if (in_wanted_[Key(slot.id)] >= 0) error_ = error;
+    // What failed for a guess or an earlier request is no error of this one: it is read again if wanted.
+    if (in_wanted_[Key(slot.id)] >= 0 && slot.request == request_) error_ = error;
   }
   counters_.layers[static_cast<size_t>(slot.id.layer)].bytes_read += read.needed;
   accounts_[Key(slot.id)].bytes_read += read.needed;
@@ -260,7 +261,7 @@ void ExpertStore::EndRead(int32_t at) {
     slot_of_[Key(id)] = -1;
     slot = {};
     free_.push_back(at);
-    // A guess that failed or was dropped halfway, and is wanted after all: once more, now in earnest.
+    // Begun for somebody else, failed or dropped halfway, and wanted after all: once more, now in earnest.
     if (index >= 0 && error_.empty()) unread_.push_back(index);
     return;
   }

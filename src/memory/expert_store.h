@@ -64,6 +64,7 @@ class ExpertStore final : public ExpertSource {
     bool failed = false;      // of the read under way
     bool prefetched = false;  // read before it was asked for, and not used since
     ExpertId id;
+    int64_t request = 0;  // that the read under way was begun for; 0: a guess
     int32_t reads_left = 0;
     ExpertView gate_up, down;
   };
@@ -103,6 +104,7 @@ class ExpertStore final : public ExpertSource {
   std::vector<int32_t> slot_of_;  // [L * E], -1: not resident
   std::vector<int32_t> free_;
 
+  int64_t request_ = 0;             // its number
   std::vector<Wanted> wanted_;      // the request
   std::vector<int32_t> in_wanted_;  // [L * E] index into wanted_, -1
   size_t not_given_ = 0;

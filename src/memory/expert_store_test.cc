@@ -264,11 +264,7 @@ TEST(ExpertStore, AFailedGuessIsReadAgainWhenItIsWanted) {
     const auto store = StoreWith(Hf(), 4, std::move(owned));
     store->Prefetch(0, std::vector<int32_t>{3});
     while (reader->served() <= failing && store->counters().resident_experts == 0) std::this_thread::yield();
-    try {
-      Serve(*store, Hf(), 0, {3});
-    } catch (const Error& error) {  // the failing read came after the request had begun: an honest error
-      EXPECT_EQ(error.kind(), ErrorKind::kRequestFailed);
-    }
+    Serve(*store, Hf(), 0, {3});
     Serve(*store, Hf(), 0, {3, 5});
   }
 }
