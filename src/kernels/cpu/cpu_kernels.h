@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "tensor/dtype.h"
+#include "tensor/packed_bf16.h"
 
 namespace oxidized {
 
@@ -42,9 +43,10 @@ struct XFormat {
 struct DenseArgs {
   const void* x = nullptr;  // [T] rows of K (padded) elements, ldx elements apart
   int64_t ldx = 0;
-  const std::byte* w = nullptr;  // [N, K] row-major; Q8_0: rows of K/32 blocks
-  const float* bias = nullptr;   // [N] or nullptr
-  float* y = nullptr;            // [T] rows, ldy elements apart
+  const std::byte* w = nullptr;            // [N, K] row-major; Q8_0: rows of K/32 blocks
+  const PackedBf16View* packed = nullptr;  // packedw: [N, K] in place of w, K a multiple of 32
+  const float* bias = nullptr;             // [N] or nullptr
+  float* y = nullptr;                      // [T] rows, ldy elements apart
   int64_t ldy = 0;
   int64_t tokens = 0;               // T
   int64_t k = 0;                    // K
@@ -124,8 +126,10 @@ struct CpuKernels {
   void (*f32_bf16w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
   void (*f32_f16w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
   void (*f32_q8w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
+  void (*f32_packedw_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);  // the bits of f32_bf16w
   void (*bf16_bf16w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
   void (*bf16_q8w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
+  void (*bf16_packedw_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);  // the bits of bf16_bf16w
 
   // Weight rows [n0, n1) of one expert's gate_up (rows 2j gate, 2j+1 up; n0 and n1 even), bias and clamped
   // SwiGLU: y[., j] = g sigmoid(alpha g) (u + 1), g = min(gate, limit), u = clamp(up, -limit, limit). Padding

@@ -146,5 +146,51 @@ TEST_P(MatmulTest, Q8GivesTheBitsOfItsValuesInF32) {
   }
 }
 
+// bf16 in 12 bits gives the bits of the bf16 it was made of: with no block kept aside, some, and all.
+TEST_P(MatmulTest, PackedGivesTheBitsOfBf16) {
+  const int64_t n = 70, k = 2080;  // more than one word of escape bits a row
+  for (const int64_t odd : {int64_t{1} << 40, int64_t{97}, int64_t{5}}) {
+    for (const int64_t tokens : {1, 5, 40}) {
+      const auto check = [&](const Variant& plain, Product packed_product) {
+        Case c(plain, tokens, n, k, 1);
+        for (int64_t i = odd - 1; i < n * k; i += odd) {  // values of rare sizes
+          const uint16_t bits = FloatToBf16(std::ldexp(1.0f, static_cast<int>(i % 60) - 50));
+          std::memcpy(c.w.data() + 2 * i, &bits, 2);
+        }
+        std::vector<int64_t> counts(256);
+        CountHighBytes(c.w.data(), n * k, counts);
+        PackedBf16View view{.high_bytes = CommonHighBytes(counts)};
+        Bytes blocks(static_cast<size_t>(n * k / kPackedBlockValues * kPackedBlockBytes), 3);
+        std::vector<uint64_t> escaped(static_cast<size_t>(n * PackedEscapeWords(k)));
+        std::vector<uint32_t> first;
+        std::vector<std::byte> escapes;
+        for (int64_t r = 0; r < n; ++r) {
+          first.push_back(static_cast<uint32_t>(escapes.size() / 64));
+          PackBf16Row(c.w.data() + r * k * 2, k, view.high_bytes,
+                      blocks.data() + r * k / kPackedBlockValues * kPackedBlockBytes,
+                      escaped.data() + r * PackedEscapeWords(k), escapes);
+        }
+        EXPECT_EQ(escapes.empty(), odd > 100);
+        view.blocks = blocks.data();
+        view.escaped = escaped.data();
+        view.first_escape = first.data();
+        view.escapes = escapes.data();
+
+        std::vector<float> expected = c.Output(), actual = c.Output();
+        (kernels().*plain.product)(c.Args(expected), 0, n);
+        DenseArgs args = c.Args(actual);
+        args.w = nullptr;
+        args.packed = &view;
+        packed_product(args, 0, 36);
+        packed_product(args, 36, n);
+        EXPECT_EQ(std::memcmp(actual.data(), expected.data(), actual.size() * 4), 0)
+            << plain.name << ", " << tokens << " tokens, one odd value in " << odd;
+      };
+      check(kVariants[1], kernels().f32_packedw_matmul);
+      if (kernels().native_bf16) check(kVariants[5], kernels().bf16_packedw_matmul);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace oxidized
