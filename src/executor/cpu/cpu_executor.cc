@@ -10,6 +10,7 @@
 #include "executor/cpu/cpu_products.h"
 #include "executor/cpu/expert_groups.h"
 #include "executor/cpu/expert_guess.h"
+#include "executor/cpu/packed_dense.h"
 #include "executor/cpu/stage_clock.h"
 #include "executor/slots.h"
 #include "executor/taps.h"
@@ -59,7 +60,8 @@ class CpuExecutor final : public Executor {
         source_(options.experts != nullptr ? *options.experts : all_resident_),
         experts_(config_, kernels_, x_format_, team_),
         guess_(config_, kernels_, team_),
-        logits_(weights.unembedding, kernels_, x_format_.type, LogitRows(options.limits), team_),
+        packed_(options.pack_dense ? PackedDense(weights, team_, options.packing_progress) : PackedDense()),
+        logits_(weights.unembedding, packed_, kernels_, x_format_.type, LogitRows(options.limits), team_),
         scratch_stride_((AttentionScratchFloats(config.head_dim) + 15) / 16 * 16),
         scratch_("kernel scratch", MemoryClass::kActivations,
                  static_cast<size_t>(scratch_stride_ * team_.size())) {
@@ -177,7 +179,7 @@ class CpuExecutor final : public Executor {
       Project(batch, NormedX(), w.k, v.k_bias.data(), Key(batch), worker, workers);
       Project(batch, NormedX(), w.v, v.v_bias.data(), Value(batch), worker, workers);
     });
-    clock_.End(CpuStage::kQkv, w.q.bytes() + w.k.bytes() + w.v.bytes(),
+    clock_.End(CpuStage::kQkv, packed_.ReadBytes(w.q) + packed_.ReadBytes(w.k) + packed_.ReadBytes(w.v),
                2 * batch.num_tokens() * (Macs(w.q) + Macs(w.k) + Macs(w.v)));
   }
 
@@ -252,7 +254,7 @@ class CpuExecutor final : public Executor {
       team_.Barrier();
       AddDelta(batch, worker, workers);
     });
-    clock_.End(CpuStage::kOut, w.o.bytes(), 2 * batch.num_tokens() * Macs(w.o));
+    clock_.End(CpuStage::kOut, packed_.ReadBytes(w.o), 2 * batch.num_tokens() * Macs(w.o));
   }
 
   // The router works in f32 whatever the precision. Routing goes sequence by sequence: batch mates never
@@ -360,13 +362,14 @@ class CpuExecutor final : public Executor {
     const DenseArgs args{.x = x,
                          .ldx = PaddedX(w.cols),
                          .w = w.data,
+                         .packed = packed_.Find(w),
                          .bias = bias,
                          .y = y,
                          .ldy = w.rows,
                          .tokens = batch.num_tokens(),
                          .k = w.cols,
                          .x_rows = nullptr};
-    DenseProductFor(kernels_, w.dtype, x_format_.type)(args, share.begin, share.end);
+    DenseProductFor(kernels_, w.dtype, x_format_.type, args.packed != nullptr)(args, share.begin, share.end);
   }
 
   void AddDelta(const StepBatch& batch, int worker, int workers) {
@@ -434,6 +437,7 @@ class CpuExecutor final : public Executor {
   ExpertSource& source_;
   CpuExperts experts_;
   ExpertGuess guess_;
+  PackedDense packed_;
   CpuLogits logits_;
   const int64_t scratch_stride_;  // floats of one thread
   AlignedBuffer<float> scratch_;  // of the attention kernel

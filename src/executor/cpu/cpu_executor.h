@@ -3,6 +3,7 @@
 // batch mates.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -28,6 +29,8 @@ struct CpuExecutorOptions {
   int threads = 0;                      // 0: one for each core this process may use
   const CpuKernels* kernels = nullptr;  // nullptr: SelectCpuKernels()
   ExpertSource* experts = nullptr;      // nullptr: every expert is in memory; must outlive the executor
+  bool pack_dense = false;              // dense bf16 weights in 12 bits, made now: same bits, fewer bytes
+  std::function<void(int64_t done, int64_t total)> packing_progress = {};  // stored bytes
 };
 
 // What an executor with these options would hold beside the weights: KV of the whole context (pages are taken

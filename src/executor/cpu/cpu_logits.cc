@@ -6,9 +6,10 @@
 
 namespace oxidized {
 
-CpuLogits::CpuLogits(const MatrixView& unembedding, const CpuKernels& kernels, XType x_type,
-                     int64_t rows_at_once, ThreadTeam& team)
+CpuLogits::CpuLogits(const MatrixView& unembedding, const PackedDense& packed, const CpuKernels& kernels,
+                     XType x_type, int64_t rows_at_once, ThreadTeam& team)
     : unembedding_(unembedding),
+      packed_(packed),
       kernels_(kernels),
       x_type_(x_type),
       rows_at_once_(rows_at_once),
@@ -25,7 +26,7 @@ void CpuLogits::Run(const StepBatch& batch, const void* x, Slots& slots, StageCl
   for (size_t first = 0; first < wanted_.size(); first += most) {
     const auto rows = std::span(wanted_).subspan(first, std::min(wanted_.size() - first, most));
     Unembed(x, rows);
-    clock.End(CpuStage::kUnembed, unembedding_.bytes(),
+    clock.End(CpuStage::kUnembed, packed_.ReadBytes(unembedding_),
               2 * static_cast<int64_t>(rows.size()) * unembedding_.rows * unembedding_.cols);
     for (size_t i = 0; i < rows.size(); ++i) {
       const int32_t t = rows[i];
@@ -47,13 +48,14 @@ void CpuLogits::Unembed(const void* x, std::span<const int32_t> rows) {
   const DenseArgs args{.x = x,
                        .ldx = PaddedX(unembedding_.cols),
                        .w = unembedding_.data,
+                       .packed = packed_.Find(unembedding_),
                        .bias = nullptr,
                        .y = logits_.data(),
                        .ldy = unembedding_.rows,
                        .tokens = static_cast<int64_t>(rows.size()),
                        .k = unembedding_.cols,
                        .x_rows = rows.data()};
-  const DenseProduct product = DenseProductFor(kernels_, unembedding_.dtype, x_type_);
+  const DenseProduct product = DenseProductFor(kernels_, unembedding_.dtype, x_type_, args.packed != nullptr);
   team_.Run([&](int worker, int workers) {
     const Share share = ShareOf(unembedding_.rows, kRowGranule, worker, workers);
     product(args, share.begin, share.end);

@@ -8,6 +8,7 @@
 
 #include "base/aligned_buffer.h"
 #include "executor/cpu/cpu_products.h"
+#include "executor/cpu/packed_dense.h"
 #include "executor/cpu/stage_clock.h"
 #include "executor/slots.h"
 #include "executor/step_batch.h"
@@ -19,9 +20,9 @@ namespace oxidized {
 class CpuLogits {
  public:
   // Makes at most `rows_at_once` rows [V] of logits in one pass over the weights. Keeps references to
-  // `unembedding`, `kernels` and `team`.
-  CpuLogits(const MatrixView& unembedding, const CpuKernels& kernels, XType x_type, int64_t rows_at_once,
-            ThreadTeam& team);
+  // all but numbers.
+  CpuLogits(const MatrixView& unembedding, const PackedDense& packed, const CpuKernels& kernels, XType x_type,
+            int64_t rows_at_once, ThreadTeam& team);
 
   // x [T, M] is the final norm in the products' format. `samples` becomes what the batch asks for.
   void Run(const StepBatch& batch, const void* x, Slots& slots, StageClock& clock,
@@ -34,6 +35,7 @@ class CpuLogits {
   std::span<const float> LogitsOfSample(size_t i) const;
 
   const MatrixView& unembedding_;
+  const PackedDense& packed_;
   const CpuKernels& kernels_;
   const XType x_type_;
   const int64_t rows_at_once_;

@@ -27,8 +27,9 @@ XFormat ChooseXFormat(Rounding rounding, const CpuKernels& kernels, const Weight
   return {native ? XType::kBf16 : XType::kF32, rounding};
 }
 
-DenseProduct DenseProductFor(const CpuKernels& kernels, DType w, XType x) {
+DenseProduct DenseProductFor(const CpuKernels& kernels, DType w, XType x, bool packed) {
   const bool bf16 = x == XType::kBf16;
+  if (packed) return bf16 ? kernels.bf16_packedw_matmul : kernels.f32_packedw_matmul;
   switch (w) {
     case DType::kF32:
       OX_CHECK(!bf16);

@@ -19,7 +19,8 @@ inline constexpr int64_t kRowGranule =
 // product: dense ones in BF16 or Q8_0, experts in a form of MXFP4.
 XFormat ChooseXFormat(Rounding rounding, const CpuKernels& kernels, const WeightsView& weights);
 
-DenseProduct DenseProductFor(const CpuKernels& kernels, DType w, XType x);
+// `packed`: for the 12-bit form of bf16 weights.
+DenseProduct DenseProductFor(const CpuKernels& kernels, DType w, XType x, bool packed = false);
 
 // The two products of an expert stored in `layout`.
 struct ExpertProducts {

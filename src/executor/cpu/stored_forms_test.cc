@@ -5,6 +5,7 @@
 
 #include "executor/cpu/cpu_executor.h"
 #include "executor/cpu/cpu_products.h"
+#include "executor/cpu/packed_dense.h"
 #include "executor/cpu/test_model.h"
 #include "executor/reference/reference_executor.h"
 
@@ -104,6 +105,28 @@ TEST(StoredForms, ReferenceReadsEveryFormAlike) {
     TestModel model(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
     model.StoreExperts(form.layout, form.apart, form.type);
     EXPECT_EQ(Logits(*MakeReferenceExecutor(model.config, model.weights, kLimits)), expected) << form.name;
+  }
+}
+
+TEST_P(StoredFormsTest, PackedDenseWeightsGiveTheSameBits) {
+  const TestModel model(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
+  {
+    ThreadTeam team(2);
+    const PackedDense packed(model.weights, team, {});
+    ASSERT_NE(packed.Find(model.weights.layers[0].q), nullptr);
+    ASSERT_NE(packed.Find(model.weights.unembedding), nullptr);
+    EXPECT_EQ(packed.Find(model.weights.embedding), nullptr);
+    EXPECT_LT(packed.packed_bytes(), packed.stored_bytes() * 9 / 10);
+  }
+  for (const CpuPrecision precision : {CpuPrecision::kF32, CpuPrecision::kBf16}) {
+    const auto expected = LogitsOf(model, precision);
+    const auto executor = MakeCpuExecutor(model.config, model.weights,
+                                          {.limits = kLimits,
+                                           .precision = precision,
+                                           .threads = 2,
+                                           .kernels = GetParam().kernels,
+                                           .pack_dense = true});
+    EXPECT_EQ(Logits(*executor), expected) << Name(precision);
   }
 }
 
