@@ -1,5 +1,6 @@
 #include "cli/generation.h"
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "cli/memory_pools.h"
 #include "cli/memory_report.h"
@@ -10,7 +11,13 @@ namespace oxidized::cli {
 
 Generation::Generation(const GenerateOptions& options) : options_(options), side_(options.color) {
   side_.Status("opening the model");
-  runtime_ = Runtime::Load(options.runtime);
+  RuntimeOptions runtime = options.runtime;
+  runtime.packing_progress = [this](int64_t done, int64_t total) {
+    side_.Status(fmt::format("packing dense weights: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
+                             static_cast<double>(total) / 1e9));
+    ThrowIfInterrupted();
+  };
+  runtime_ = Runtime::Load(runtime);
   side_.Status("");
   if (options.runtime.model_path.empty() || options.verbose) {
     side_.Line(fmt::format("model: {} ({}), executor: {}", runtime_->checkpoint().path.string(),

@@ -39,6 +39,8 @@ CpuExecutorOptions CpuOptionsOf(const RuntimeOptions& options, const Checkpoint&
   cpu.limits = LimitsOf(options);
   cpu.precision = CpuPrecisionOf(options.precision, checkpoint);
   cpu.threads = options.threads;
+  cpu.pack_dense = options.pack_dense;
+  cpu.packing_progress = options.packing_progress;
   return cpu;
 }
 

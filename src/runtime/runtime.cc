@@ -27,6 +27,10 @@ std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Chec
     Fail(ErrorKind::kUsage,
          "the reference executor computes in f32 only; use --precision f32 or --executor cpu");
   }
+  if (options.pack_dense) {
+    Fail(ErrorKind::kUsage,
+         "--pack-weights: the reference executor takes weights as stored; use --executor cpu");
+  }
   if (options.threads > 1) {
     Fail(ErrorKind::kUsage,
          "the reference executor runs on one thread; leave out --threads or use --executor cpu");

@@ -34,8 +34,10 @@ struct RuntimeOptions {
   int64_t context = 0;       // 0: what the model allows
   int32_t chunk_tokens = 0;  // 0: as many as a step holds
   int32_t max_sequences = 1;
-  bool yarn_truncate =
-      false;  // the rotation as llama.cpp computes it (RopeConfig::truncate), for comparisons
+  // The rotation as llama.cpp computes it (RopeConfig::truncate), for comparisons.
+  bool yarn_truncate = false;
+  bool pack_dense = false;  // dense bf16 weights in 12 bits, made when the model is opened
+  std::function<void(int64_t done, int64_t total)> packing_progress = {};  // stored bytes
   ExpertMemoryOptions experts;
   hub::PullWatch download;  // told when model_path has to be fetched first
 };
