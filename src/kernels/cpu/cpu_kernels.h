@@ -8,7 +8,8 @@
 //    on alignment. So chunks, batch mates and threads cannot change a bit.
 //  * The stored form does not show. Equal values give equal bits in every form of MXFP4 and, with f32
 //    activations, in every type of rows, Q8_0 included; gate and up together or apart. Only the transposed
-//    form adds in another order, and with bf16 activations Q8_0 in another than BF16.
+//    form adds in another order, and with bf16 activations Q8_0 in another than BF16. The int8_* products
+//    give the same bits in every tier.
 //  * Weights are read as stored, from any address. Activations and outputs are aligned to their element.
 //
 // Activations ("x") of products are f32, or bf16 where a tier multiplies bf16 directly (native_bf16). A tier
@@ -29,7 +30,7 @@ namespace oxidized {
 inline constexpr int64_t kXPad = 32;
 inline constexpr int64_t kKernelBlockTokens = 32;  // positions of a KV block, B
 
-enum class XType : uint8_t { kF32, kBf16 };            // element type of activations in memory
+enum class XType : uint8_t { kF32, kBf16, kInt8 };     // element type of activations in memory
 enum class Rounding : uint8_t { kNone, kBf16, kF16 };  // values that activations are rounded to
 
 // Where and how a kernel writes activations for the next product: f32 memory with rounded values, or bf16
@@ -39,9 +40,19 @@ struct XFormat {
   Rounding rounding = Rounding::kNone;
 };
 
+// kInt8, lossy: rows are Int8XBlocks of 32 elements, the last one padded with zeros. A value is q * scale,
+// scale = max |x| / 127 of its block and q = x / scale rounded to nearest, ties to even. A block with an
+// infinity or NaN has the scale NaN and zeros.
+inline constexpr int32_t kInt8Offset = 16;
+struct Int8XBlock {
+  int8_t q[32];  // elements 0 2 4 6 1 3 5 7, then those 8, 16 and 24 further on: as MXFP4 is decoded
+  float scale;
+  int32_t correction;  // -kInt8Offset * sum of q, for weights that are held above their value
+};
+
 // y[t, n] = sum_k x[t, k] W[n, k] + bias[n]
 struct DenseArgs {
-  const void* x = nullptr;  // [T] rows of K (padded) elements, ldx elements apart
+  const void* x = nullptr;  // [T] rows of K (padded) elements, ldx elements (int8: bytes) apart
   int64_t ldx = 0;
   const std::byte* w = nullptr;            // [N, K] row-major; Q8_0: rows of K/32 blocks
   const PackedBf16View* packed = nullptr;  // packedw: [N, K] in place of w, K a multiple of 32
@@ -61,7 +72,7 @@ enum class Mxfp4Form : uint8_t { kHf, kGgml, kOllama };
 // transposed form, values [K, N]. Where gate and up lie apart (gate_up of all but kHf and transposed),
 // `values` and `bias` are the even rows [N/2], up_values and up_bias the odd ones.
 struct ExpertArgs {
-  const void* x = nullptr;  // rows of K (padded) elements, ldx elements apart
+  const void* x = nullptr;  // rows of K (padded) elements, ldx elements (int8: bytes) apart
   int64_t ldx = 0;
   const int32_t* x_rows = nullptr;  // [T] row of x of each routed token
   const int32_t* y_rows = nullptr;  // [T] row of y to write
@@ -110,7 +121,7 @@ struct CpuKernels {
   void (*f32_rms_norm)(const float* x, const float* scale, float eps, int64_t m, float* y);
   // x[i] += y[i]
   void (*f32_add)(float* x, const float* y, int64_t n);
-  // Writes n values in `format`, zeros up to the next multiple of kXPad.
+  // Writes n values in `format`, zeros up to the next multiple of kXPad. kInt8: `x` may be `values`.
   void (*f32_to_x)(const float* values, int64_t n, XFormat format, void* x);
   // Stored vector of F32, BF16 or F16 widened to f32.
   void (*widen)(const std::byte* values, DType type, int64_t n, float* out);
@@ -129,6 +140,7 @@ struct CpuKernels {
   void (*f32_packedw_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);  // the bits of f32_bf16w
   void (*bf16_bf16w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
   void (*bf16_q8w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
+  void (*int8_q8w_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);
   void (*bf16_packedw_matmul)(const DenseArgs& args, int64_t n0, int64_t n1);  // the bits of bf16_bf16w
 
   // Weight rows [n0, n1) of one expert's gate_up (rows 2j gate, 2j+1 up; n0 and n1 even), bias and clamped
@@ -138,11 +150,13 @@ struct CpuKernels {
   void (*f32_rowsw_moe_gate_up)(const ExpertArgs& args, int64_t n0, int64_t n1);
   void (*f32_transposedw_moe_gate_up)(const ExpertArgs& args, int64_t n0, int64_t n1);
   void (*bf16_mxfp4w_moe_gate_up)(const ExpertArgs& args, int64_t n0, int64_t n1);
+  void (*int8_mxfp4w_moe_gate_up)(const ExpertArgs& args, int64_t n0, int64_t n1);  // writes f32
   // Weight rows [n0, n1) of one expert's down: y[., n] = W x + bias.
   void (*f32_mxfp4w_moe_down)(const ExpertArgs& args, int64_t n0, int64_t n1);
   void (*f32_rowsw_moe_down)(const ExpertArgs& args, int64_t n0, int64_t n1);
   void (*f32_transposedw_moe_down)(const ExpertArgs& args, int64_t n0, int64_t n1);
   void (*bf16_mxfp4w_moe_down)(const ExpertArgs& args, int64_t n0, int64_t n1);
+  void (*int8_mxfp4w_moe_down)(const ExpertArgs& args, int64_t n0, int64_t n1);
 
   // Writes one position's key and value [D] of one KV head into place `slot` of its block, rounded to
   // kv_type.

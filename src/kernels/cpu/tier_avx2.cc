@@ -5,5 +5,6 @@
 #define OX_TIER_NAME "avx2"
 #define OX_TIER_INSTRUCTIONS "AVX2 FMA F16C"
 #define OX_TIER_VECTORS "kernels/cpu/body/vec_avx2.inc"
+#define OX_TIER_INT8 "kernels/cpu/body/int8_avx2.inc"
 #include "kernels/cpu/body/tier.inc"
 #endif

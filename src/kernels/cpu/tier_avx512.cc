@@ -5,5 +5,6 @@
 #define OX_TIER_NAME "avx512"
 #define OX_TIER_INSTRUCTIONS "AVX-512 F BW VL DQ"
 #define OX_TIER_VECTORS "kernels/cpu/body/vec_avx512.inc"
+#define OX_TIER_INT8 "kernels/cpu/body/int8_avx512.inc"
 #include "kernels/cpu/body/tier.inc"
 #endif

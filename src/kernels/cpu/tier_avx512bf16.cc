@@ -5,6 +5,7 @@
 #define OX_TIER_NAME "avx512bf16"
 #define OX_TIER_INSTRUCTIONS "AVX-512 F BW VL DQ VNNI BF16"
 #define OX_TIER_VECTORS "kernels/cpu/body/vec_avx512.inc"
+#define OX_TIER_INT8 "kernels/cpu/body/int8_avx512.inc"
 #define OX_TIER_BF16_DOT "kernels/cpu/body/dot_avx512bf16.inc"
 #include "kernels/cpu/body/tier.inc"
 #endif

@@ -5,5 +5,6 @@
 #define OX_TIER_NAME "neon"
 #define OX_TIER_INSTRUCTIONS "NEON"
 #define OX_TIER_VECTORS "kernels/cpu/body/vec_neon.inc"
+#define OX_TIER_INT8 "kernels/cpu/body/int8_neon.inc"
 #include "kernels/cpu/body/tier.inc"
 #endif

@@ -5,6 +5,7 @@
 #define OX_TIER_NAME "neonbf16"
 #define OX_TIER_INSTRUCTIONS "NEON BF16"
 #define OX_TIER_VECTORS "kernels/cpu/body/vec_neon.inc"
+#define OX_TIER_INT8 "kernels/cpu/body/int8_neon.inc"
 #define OX_TIER_BF16_DOT "kernels/cpu/body/dot_neonbf16.inc"
 #include "kernels/cpu/body/tier.inc"
 #endif

@@ -4,4 +4,5 @@
 #define OX_TIER_NAME "scalar"
 #define OX_TIER_INSTRUCTIONS "portable C++"
 #define OX_TIER_VECTORS "kernels/cpu/body/vec_scalar.inc"
+#define OX_TIER_INT8 "kernels/cpu/body/int8_scalar.inc"
 #include "kernels/cpu/body/tier.inc"
