@@ -150,14 +150,14 @@ void AddModelOptions(Command& command, RuntimeOptions& o) {
               "the built-in one if it fits");
 }
 
-void AddExecutorOptions(Command& command, RuntimeOptions& o) {
+void AddExecutorOptions(Command& command, RuntimeOptions& o, std::optional<Value> threads) {
   command.Add("--executor", Choice(o.executor, kExecutors),
               "What computes: reference is the scalar, exact, slow specification");
   command.Add(
       "--precision", Choice(o.precision, kPrecisions),
       "Type of the KV cache and of the inputs of dot products; accumulation stays f32. auto: the best "
       "the executor has");
-  command.Add("--threads", Number(o.threads, 1, 1024),
+  command.Add("--threads", threads ? std::move(*threads) : Number(o.threads, 1, 1024),
               "Threads. Default: the processors this process may use");
   command.Add("--context", Number(o.context, 1, 1 << 30),
               "Tokens a conversation may have. Default: what the model allows");

@@ -81,7 +81,8 @@ class Command {
 
 // Options that several commands have in common.
 void AddModelOptions(Command& command, RuntimeOptions& options);
-void AddExecutorOptions(Command& command, RuntimeOptions& options);
+// `threads`: what --threads sets instead, for a command that takes several counts.
+void AddExecutorOptions(Command& command, RuntimeOptions& options, std::optional<Value> threads = {});
 void AddExpertMemoryOptions(Command& command, ExpertMemoryOptions& options);
 
 // The commands: each adds its options and returns its action.
@@ -96,6 +97,7 @@ Action AddConvert(Command& command);
 Action AddVerify(Command& command);
 Action AddPull(Command& command);
 Action AddMoeSimulate(Command& command);
+Action AddBench(Command& command);
 Action AddHarmonyRender(Command& command);
 Action AddHarmonyParse(Command& command);
 

@@ -116,8 +116,10 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Add("--moe-window", Number(o.moe_window, 1, 1 << 20),
         "Tokens of the sliding window of routing metrics [1024]");
   c.AddFlag("--benchmark-moe", o.benchmark_moe,
-            "Measure routing, expert compute and end to end instead of answering; the result is on stdout");
+            "Measure the mixture of experts stage by stage instead of answering; the result is on stdout");
   const auto runs = c.Add("--benchmark-runs", Number(o.benchmark_runs, 1, 1000), "Runs of the benchmark [3]");
+  c.Add("--benchmark-plot", Path(o.benchmark_plot, "FILE"),
+        "Write the benchmark's figures as a picture (SVG)");
 
   c.Group("Machine");
   const auto use_metal =
@@ -155,6 +157,8 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
 void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& given) {
   if (!o.benchmark_moe && given.benchmark_runs.given())
     Fail(ErrorKind::kUsage, "--benchmark-runs needs --benchmark-moe");
+  if (!o.benchmark_moe && !o.benchmark_plot.empty())
+    Fail(ErrorKind::kUsage, "--benchmark-plot needs --benchmark-moe");
   if (given.trace_logits.given() && o.moe_trace.empty())
     Fail(ErrorKind::kUsage, "--moe-trace-logits needs --moe-trace");
   if (o.benchmark_moe && !(o.moe_trace.empty() && o.moe_report.empty()))

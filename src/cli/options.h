@@ -35,6 +35,7 @@ struct GenerateOptions {
   bool dry_run = false;
   bool benchmark_moe = false;
   int32_t benchmark_runs = 3;
+  std::filesystem::path benchmark_plot;  // empty: none
 
   std::string system;  // both give instructions to the model; they become one developer message
   std::string developer;

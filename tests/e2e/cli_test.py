@@ -522,26 +522,6 @@ class CommandLine(unittest.TestCase):
             self.assertAlmostEqual(process - total, difference, delta=0.11)
             self.assertLess(abs(difference), max(2, 0.05 * process), text)
 
-    def test_benchmark_moe(self):
-        result = run("-m", self.model, "--enable-moe", "--benchmark-moe", "--show-moe-metrics")
-        self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn(b"max/mean", result.stderr)
-        text = result.stdout.decode()
-        self.assertRegex(text, r"run 1 +run 2 +run 3 +median +spread")
-        for row in ["prefill routing", "prefill expert compute", "prefill end to end", "decode routing",
-                    "decode expert compute", "decode expert weights", "decode end to end"]:
-            runs = [float(word) for word in re.search(rf"(?m)^{row} +\S+ (.*) %$", text)[1].split()]
-            self.assertEqual(runs[3], sorted(runs[:3])[1], row)
-            self.assertGreater(runs[3], 0 if "weights" not in row else -1, row)
-        record = json.loads(run("-m", self.model, "--benchmark-moe", "--benchmark-runs", "2", "--json").stdout)
-        self.assertEqual(len(record["metrics"]), 7)
-        for metric in record["metrics"]:
-            self.assertEqual(len(metric["runs"]), 2)
-            self.assertAlmostEqual(metric["median"], sum(metric["runs"]) / 2)
-        self.refused(USAGE, "--executor cpu", "-m", self.model, "--benchmark-moe", "--executor", "reference")
-        self.refused(USAGE, "--prompt", "-m", self.model, "--benchmark-moe", "-p", "x")
-        self.refused(USAGE, "--benchmark-runs", "-m", self.model, "--benchmark-moe", "--benchmark-runs", "0")
-
     # --- made of the option table ----------------------------------------------------------------------------------
 
     def long_options(self, *command):

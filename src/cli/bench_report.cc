@@ -1,0 +1,221 @@
+#include "cli/bench_report.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace oxidized::cli {
+namespace {
+
+using Cells = std::vector<std::string>;
+
+std::string Decimal(double value, int digits) {
+  return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : std::string("-");
+}
+// Three significant digits or more.
+std::string Number(double value) { return Decimal(value, value < 10 ? 3 : value < 100 ? 2 : 1); }
+std::string Percent(double share) {
+  return std::isfinite(share) ? fmt::format("{:.1f} %", 100.0 * share) : "-";
+}
+
+std::string NameOf(const Figure& figure) {
+  std::string name = figure.test;
+  if (!figure.subject.empty()) name += " " + figure.subject;
+  if (figure.rows > 0) name += fmt::format(" {}", figure.rows);
+  return name;
+}
+
+struct Columns {
+  Cells names;
+  std::vector<Cells> rows;
+};
+
+Columns FigureColumns(const BenchReport& report) {
+  Columns columns{{"test", "threads", "unit", "median", "min", "max", "GB/s", "of memory", "GFLOP/s",
+                   "of arithmetic", "probe GB/s"},
+                  {}};
+  for (const Figure& figure : report.figures) {
+    const Summary s = Summarize(figure);
+    columns.rows.push_back({NameOf(figure), std::to_string(figure.threads), figure.unit, Number(s.median),
+                            Number(s.min), Number(s.max), Decimal(s.gb_per_s, 1), Percent(s.memory_share),
+                            Decimal(s.gflop_per_s, 1), Percent(s.arithmetic_share),
+                            std::isfinite(s.probe_min_gb_per_s)
+                                ? fmt::format("{:.1f}..{:.1f}", s.probe_min_gb_per_s, s.probe_max_gb_per_s)
+                                : "-"});
+  }
+  return columns;
+}
+
+Columns StageColumns(const Figure& figure) {
+  const Summary summary = Summarize(figure);
+  const double probe = (summary.probe_min_gb_per_s + summary.probe_max_gb_per_s) / 2 * 1e9;
+  Columns columns{{"stage", "ms a step", "share", "GB/s", "of memory", "GFLOP/s", "of arithmetic"}, {}};
+  double all_us = 0.0;
+  for (const StageCost& stage : figure.stages) all_us += stage.microseconds;
+  for (const StageCost& stage : figure.stages) {
+    if (stage.microseconds <= 0.0) continue;
+    const double seconds = stage.microseconds / 1e6, bytes = static_cast<double>(stage.bytes),
+                 flops = static_cast<double>(stage.flops), none = std::nan("");
+    columns.rows.push_back(
+        {stage.stage,
+         Decimal(stage.microseconds / 1e3 / static_cast<double>(std::max<int64_t>(1, figure.steps)), 3),
+         Percent(stage.microseconds / all_us), Decimal(bytes > 0 ? bytes / seconds / 1e9 : none, 1),
+         Percent(bytes > 0 ? bytes / seconds / probe : none),
+         Decimal(flops > 0 ? flops / seconds / 1e9 : none, 1),
+         Percent(flops > 0 && figure.arithmetic_per_s > 0 ? flops / seconds / figure.arithmetic_per_s
+                                                          : none)});
+  }
+  return columns;
+}
+
+// Columns as wide as they need, numbers to the right.
+std::string Aligned(const Columns& columns) {
+  std::vector<size_t> widths;
+  for (const std::string& name : columns.names) widths.push_back(name.size());
+  for (const Cells& row : columns.rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  const auto line = [&](const Cells& row) {
+    text += fmt::format("{:<{}}", row[0], widths[0]);
+    for (size_t i = 1; i < row.size(); ++i) text += fmt::format("  {:>{}}", row[i], widths[i]);
+    text += '\n';
+  };
+  line(columns.names);
+  for (const Cells& row : columns.rows) line(row);
+  return text;
+}
+
+std::string Markdown(const Columns& columns) {
+  std::string text;
+  const auto line = [&](const Cells& row) {
+    text += "|";
+    for (const std::string& cell : row) text += " " + cell + " |";
+    text += '\n';
+  };
+  line(columns.names);
+  text += "|---|";
+  for (size_t i = 1; i < columns.names.size(); ++i) text += "---:|";
+  text += '\n';
+  for (const Cells& row : columns.rows) line(row);
+  return text;
+}
+
+std::string Heading(const BenchReport& report) {
+  std::string text;
+  if (!report.model.empty())
+    text += fmt::format("{}, executor {}, precision {}\n", report.model, report.executor, report.precision);
+  for (const BenchReport::Team& team : report.teams) {
+    const Ceilings& c = team.ceilings;
+    text += fmt::format("ceilings, tier {}, {} {}: memory {:.1f} GB/s, f32 {:.0f} GFLOP/s", report.tier,
+                        team.threads, team.threads == 1 ? "thread" : "threads", c.read_bytes_per_s / 1e9,
+                        c.f32_per_s / 1e9);
+    if (c.bf16_per_s > 0) text += fmt::format(", bf16 {:.0f} GFLOP/s", c.bf16_per_s / 1e9);
+    if (c.int8_per_s > 0) text += fmt::format(", int8 {:.0f} GOP/s", c.int8_per_s / 1e9);
+    text += '\n';
+  }
+  return text;
+}
+
+std::string ForPeople(const BenchReport& report, bool stages, std::string (*format)(const Columns&)) {
+  std::string text = Heading(report);
+  if (!report.figures.empty()) text += "\n" + format(FigureColumns(report));
+  for (const Figure& figure : report.figures) {
+    const Columns columns = StageColumns(figure);
+    if (!stages || columns.rows.empty()) continue;
+    text += fmt::format("\n{}, {} steps in {} runs:\n{}{}", NameOf(figure), figure.steps,
+                        figure.samples.size(), format == Markdown ? "\n" : "", format(columns));
+  }
+  return text;
+}
+
+std::string Csv(const BenchReport& report) {
+  std::string text =
+      "test,subject,rows,threads,tier,precision,unit,runs,median,min,max,gb_per_s,memory_share,gflop_per_s,"
+      "arithmetic_share,probe_min_gb_per_s,probe_max_gb_per_s,major_faults\n";
+  const auto number = [](double value) {
+    return std::isfinite(value) ? fmt::format("{}", value) : std::string();
+  };
+  for (const Figure& f : report.figures) {
+    const Summary s = Summarize(f);
+    text += fmt::format("{},{},{},{},{},{},{},{}", f.test, f.subject, f.rows, f.threads, report.tier,
+                        report.precision, f.unit, f.samples.size());
+    for (const double value : {s.median, s.min, s.max, s.gb_per_s, s.memory_share, s.gflop_per_s,
+                               s.arithmetic_share, s.probe_min_gb_per_s, s.probe_max_gb_per_s})
+      text += "," + number(value);
+    text += fmt::format(",{}\n", s.major_faults);
+  }
+  return text;
+}
+
+std::string Json(const BenchReport& report, bool stages) {
+  using Record = nlohmann::ordered_json;  // NaN becomes null
+  Record json = {{"model", report.model},    {"executor", report.executor}, {"precision", report.precision},
+                 {"tier", report.tier},      {"seed", report.seed},         {"runs", report.runs},
+                 {"teams", Record::array()}, {"figures", Record::array()}};
+  for (const BenchReport::Team& team : report.teams) {
+    json["teams"].push_back({{"threads", team.threads},
+                             {"device", team.device},
+                             {"read_gb_per_s", team.ceilings.read_bytes_per_s / 1e9},
+                             {"f32_gflop_per_s", team.ceilings.f32_per_s / 1e9},
+                             {"bf16_gflop_per_s", team.ceilings.bf16_per_s / 1e9},
+                             {"int8_gop_per_s", team.ceilings.int8_per_s / 1e9}});
+  }
+  for (const Figure& f : report.figures) {
+    const Summary s = Summarize(f);
+    Record figure = {{"test", f.test},
+                     {"subject", f.subject},
+                     {"rows", f.rows},
+                     {"threads", f.threads},
+                     {"unit", f.unit},
+                     {"median", s.median},
+                     {"min", s.min},
+                     {"max", s.max},
+                     {"gb_per_s", s.gb_per_s},
+                     {"memory_share", s.memory_share},
+                     {"gflop_per_s", s.gflop_per_s},
+                     {"arithmetic_share", s.arithmetic_share},
+                     {"arithmetic_ceiling_gflop_per_s", f.arithmetic_per_s / 1e9},
+                     {"samples", Record::array()}};
+    for (const Sample& sample : f.samples) {
+      figure["samples"].push_back({{"value", sample.value},
+                                   {"seconds", sample.seconds},
+                                   {"bytes", sample.bytes},
+                                   {"flops", sample.flops},
+                                   {"probe_gb_per_s", sample.read_bytes_per_s / 1e9},
+                                   {"major_faults", sample.major_faults}});
+    }
+    if (stages) {
+      figure["steps"] = f.steps;
+      figure["stages"] = Record::array();
+      for (const StageCost& stage : f.stages) {
+        figure["stages"].push_back({{"stage", stage.stage},
+                                    {"microseconds", stage.microseconds},
+                                    {"bytes", stage.bytes},
+                                    {"flops", stage.flops}});
+      }
+    }
+    json["figures"].push_back(std::move(figure));
+  }
+  return json.dump() + "\n";
+}
+
+}  // namespace
+
+std::string Print(const BenchReport& report, BenchFormat format, bool stages) {
+  switch (format) {
+    case BenchFormat::kTable:
+      return ForPeople(report, stages, Aligned);
+    case BenchFormat::kMarkdown:
+      return ForPeople(report, stages, Markdown);
+    case BenchFormat::kCsv:
+      return Csv(report);
+    case BenchFormat::kJson:
+      return Json(report, stages);
+  }
+  return "";
+}
+
+}  // namespace oxidized::cli

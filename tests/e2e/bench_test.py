@@ -1,0 +1,355 @@
+"""The measuring commands from outside: every format, every count against the model's shape, never a time.
+
+Run by ctest with OXIDIZED_PROGRAM set to the program (an emulator may stand before it, separated by '|').
+"""
+
+import csv
+import importlib.util
+import io
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree
+
+PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FAKE = ROOT / "tests/e2e/fake_llama_bench.py"
+USAGE, CONTEXT_FULL = 2, 5
+
+
+def load_tool(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.dont_write_bytecode = True
+    spec.loader.exec_module(module)
+    return module
+
+
+def environment(**more):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_") and k != "NO_COLOR"}
+    env.update(more)
+    return env
+
+
+def run(*arguments, **more):
+    return subprocess.run(PROGRAM + [str(a) for a in arguments], capture_output=True, env=environment(**more),
+                          timeout=300)
+
+
+class Shape:
+    """What a step of the model must read and do, from config.json alone (the published form: bf16 and MXFP4)."""
+
+    def __init__(self, folder):
+        c = json.loads((folder / "config.json").read_text())
+        self.layers, self.m, self.f = c["num_hidden_layers"], c["hidden_size"], c["intermediate_size"]
+        self.heads, self.kv_heads, self.d = c["num_attention_heads"], c["num_key_value_heads"], c["head_dim"]
+        self.experts, self.k = c["num_local_experts"], c["num_experts_per_tok"]
+        self.vocab, self.window = c["vocab_size"], c["sliding_window"]
+        self.sliding = [kind == "sliding_attention" for kind in c["layer_types"]]
+        self.q, self.kv = self.heads * self.d, self.kv_heads * self.d
+
+    def expert_bytes(self):
+        return 3 * self.f * self.m // 32 * 17 + 2 * (2 * self.f + self.m)
+
+    def expert_flops(self):
+        return 2 * 3 * self.f * self.m
+
+    def keys(self, position):
+        """Keys that the token at `position` sees, over all layers."""
+        return sum(min(position + 1, self.window) if sliding else position + 1 for sliding in self.sliding)
+
+    def decode_bytes(self, position, kv_element):
+        dense = self.layers * (2 * self.q * self.m + 2 * self.kv * self.m + self.experts * self.m) + self.vocab * self.m
+        return (2 * dense + self.layers * self.k * self.expert_bytes()
+                + self.keys(position) * 2 * self.kv * kv_element)
+
+    def decode_flops(self, position):
+        dense = self.layers * (2 * self.q * self.m + 2 * self.kv * self.m + self.experts * self.m) + self.vocab * self.m
+        return 2 * dense + self.layers * self.k * self.expert_flops() + self.keys(position) * 4 * self.q
+
+
+class Bench(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp())
+        cls.model = cls.folder / "tiny"
+        made = run("synth", "--preset", "tiny", "--seed", 7, "--out", cls.model)
+        assert made.returncode == 0, made.stderr
+        cls.shape = Shape(cls.model)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def refused(self, code, says, *arguments):
+        result = run(*arguments)
+        stderr = result.stderr.decode()
+        self.assertEqual(result.returncode, code, stderr)
+        self.assertEqual(result.stdout, b"")
+        self.assertEqual(stderr.count("\n"), 1, stderr)
+        self.assertIn(says, stderr)
+
+    def bench(self, *arguments, **more):
+        result = run("bench", "-m", self.model, "--runs", 2, "--ceiling-seconds", 0.005, *arguments, **more)
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        return result.stdout.decode()
+
+    def record(self, *arguments, **more):
+        return json.loads(self.bench("--json", *arguments, **more))
+
+    # --- bench -----------------------------------------------------------------------------------------------------
+
+    def test_bad_requests(self):
+        for arguments, says in [
+            (("pp0",), "pp0"), (("pp",), "'pp'"), (("tg64@4",), "tg64@4"), (("tg64@d",), "tg64@d"),
+            (("b256",), "b256"), (("ttft16@d4",), "ttft16@d4"), (("speed",), "known are"), (("pp16x",), "pp16x"),
+            (("--tier", "mmx"), "mmx"), (("--threads", "1,"), "''"), (("--threads", "0"), "'0'"),
+            (("--runs", "0"), "--runs"), (("--ceiling-seconds", "0"), "--ceiling-seconds"), (("--json", "--csv"), "exclude"), (("--csv", "--stages"), "--json"),
+            (("pp16", "--executor", "reference", "--threads", "2"), "one thread"),
+        ]:
+            self.refused(USAGE, says, "bench", "-m", self.model, *arguments)
+        self.refused(CONTEXT_FULL, "pp512 needs a context", "bench", "-m", self.model, "--context", 256, "pp512")
+
+    def test_a_record_adds_up(self):
+        record = self.record("--stages", "--threads", "1,2", "pp32", "pp8@d24", "tg4", "tg3@d150", "b3@d5", "ttft16")
+        self.assertEqual([team["threads"] for team in record["teams"]], [1, 2])
+        self.assertEqual([f["test"] for f in record["figures"]],
+                         2 * ["pp32", "pp8@d24", "tg4", "tg3@d150", "b3@d5", "ttft16"])
+        for team in record["teams"]:
+            self.assertGreater(team["read_gb_per_s"], 0)
+            self.assertGreater(team["f32_gflop_per_s"], 0)
+        for figure in record["figures"]:
+            samples = figure["samples"]
+            self.assertEqual(len(samples), 2)
+            values = [s["value"] for s in samples]
+            self.assertAlmostEqual(figure["median"], statistics.median(values))
+            self.assertEqual([figure["min"], figure["max"]], sorted(values))
+            self.assertAlmostEqual(figure["gb_per_s"],
+                                   statistics.median(s["bytes"] / s["seconds"] for s in samples) / 1e9)
+            self.assertAlmostEqual(figure["memory_share"], statistics.median(
+                s["bytes"] / s["seconds"] / s["probe_gb_per_s"] for s in samples) / 1e9)
+            self.assertAlmostEqual(figure["arithmetic_share"], statistics.median(
+                s["flops"] / s["seconds"] for s in samples) / 1e9 / figure["arithmetic_ceiling_gflop_per_s"])
+            tokens = {"pp32": 32, "pp8@d24": 8, "tg4": 4, "tg3@d150": 3, "b3@d5": 96, "ttft16": 16}[figure["test"]]
+            for sample in samples:
+                expected = sample["seconds"] * 1e3 if figure["unit"] == "ms" else tokens / sample["seconds"]
+                self.assertAlmostEqual(sample["value"], expected, delta=1e-6 * expected)
+            self.assertLessEqual(sum(stage["microseconds"] for stage in figure["stages"]),
+                                 1.001 * 1e6 * sum(s["seconds"] for s in samples))
+            for what in ("bytes", "flops"):
+                self.assertEqual(sum(stage[what] for stage in figure["stages"]), sum(s[what] for s in samples))
+            steps = {"pp32": 1, "pp8@d24": 1, "tg4": 4, "tg3@d150": 3, "b3@d5": 32, "ttft16": 1}[figure["test"]]
+            self.assertEqual(figure["steps"], 2 * steps)
+
+    def test_decode_counts_what_the_shape_says(self):
+        for precision, element in (("bf16", 2), ("f32", 4)):
+            record = self.record("--precision", precision, "tg4", "tg3@d150")
+            # The prompt is one token (or the depth) and two untimed steps follow it.
+            for figure, first, steps in zip(record["figures"], (1 + 2, 150 + 2), (4, 3)):
+                positions = range(first, first + steps)
+                for sample in figure["samples"]:
+                    self.assertEqual(sample["bytes"], sum(self.shape.decode_bytes(p, element) for p in positions))
+                    self.assertEqual(sample["flops"], sum(self.shape.decode_flops(p) for p in positions))
+
+    def test_nothing_timed_was_kept_from_before(self):
+        record = self.record("pp32", "ttft32", "pp32@d8")
+        flops = [s["flops"] for figure in record["figures"] for s in figure["samples"]]
+        self.assertEqual(len(set(flops[:4])), 1, flops)  # prompts of the same length, whether or not seen in this run
+        self.assertGreater(min(flops[4:]), flops[0])  # the same rows over more keys
+
+    def test_formats(self):
+        arguments = ["pp16", "tg2"]
+        table = self.bench(*arguments)
+        for name in arguments:
+            self.assertRegex(table, rf"(?m)^{name} +\d+ +tokens/s +[\d.]+ +[\d.]+ +[\d.]+ ")
+        self.assertRegex(table, r"ceilings, tier \w+, \d+ threads?: memory [\d.]+ GB/s, f32 \d+ GFLOP/s")
+        markdown = self.bench("--markdown", "--stages", *arguments)
+        self.assertRegex(markdown, r"(?m)^\| pp16 \| \d+ \| tokens/s \|")
+        self.assertRegex(markdown, r"(?m)^\| gate_up \|")
+        rows = list(csv.DictReader(io.StringIO(self.bench("--csv", *arguments))))
+        self.assertEqual([row["test"] for row in rows], arguments)
+        for row in rows:
+            self.assertLessEqual(float(row["min"]), float(row["median"]))
+            self.assertLessEqual(float(row["median"]), float(row["max"]))
+            self.assertEqual(row["runs"], "2")
+
+    def test_tests_without_a_model(self):
+        result = run("bench", "ceilings", "harmony", "--runs", 1, "--ceiling-seconds", 0.005, "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        record = json.loads(result.stdout)
+        self.assertEqual(record["model"], "")
+        self.assertEqual([f["subject"] for f in record["figures"]], ["render", "parse"])
+        for figure in record["figures"]:
+            self.assertGreater(figure["rows"], 90_000)
+            sample = figure["samples"][0]
+            self.assertAlmostEqual(sample["value"], figure["rows"] / sample["seconds"], delta=1)
+
+    def test_tiers_and_kernels(self):
+        record = self.record("--tier", "scalar", "--threads", 1, "--runs", 1, "kernels")
+        self.assertEqual(record["tier"], "scalar")
+        names = {figure["subject"] for figure in record["figures"]}
+        for name in ("f32_bf16w_matmul", "f32_mxfp4w_moe_gate_up", "f32_mxfp4w_moe_down", "f32_bf16kv_attention",
+                     "f32_rms_norm"):
+            self.assertIn(name, names)
+        s = self.shape
+        for figure in record["figures"]:
+            sample = figure["samples"][0]
+            calls = round(sample["seconds"] * 1e6 / sample["value"])
+            if figure["subject"] == "f32_mxfp4w_moe_gate_up":
+                self.assertAlmostEqual(sample["bytes"], calls * (2 * s.f * s.m // 32 * 17), delta=1)
+                self.assertAlmostEqual(sample["flops"], calls * 2 * figure["rows"] * 2 * s.f * s.m, delta=1)
+            if figure["subject"] == "f32_bf16w_matmul":
+                self.assertAlmostEqual(sample["bytes"], calls * 2 * s.q * s.m, delta=1)
+
+    def test_reference_executor(self):
+        record = self.record("--executor", "reference", "pp4", "tg1")
+        self.assertEqual(record["executor"], "reference")
+        for figure in record["figures"]:
+            self.assertGreater(figure["median"], 0)
+            self.assertIsNone(figure["memory_share"])  # it counts nothing
+
+    # --- --benchmark-moe -------------------------------------------------------------------------------------------
+
+    def test_benchmark_moe_table(self):
+        plot = self.folder / "moe.svg"
+        result = run("-m", self.model, "--enable-moe", "--benchmark-moe", "--show-moe-metrics", "--benchmark-plot", plot)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn(b"max/mean", result.stderr)
+        text = result.stdout.decode()
+        self.assertRegex(text, r"run 1 +run 2 +run 3 +median +spread")
+        for row in ["prefill routing", "prefill expert compute", "prefill end to end", "decode routing",
+                    "decode expert compute", "decode expert weights", "decode end to end", "all layers routing, 1 row",
+                    "all layers combine, 256 rows", "1 row", "512 rows", "uniform, 16 rows", "zipf, 512 rows",
+                    "all to one, 512 rows"]:
+            line = re.search(rf"(?m)^{row} +(?:us|us/token|tokens/s|GB/s) +((?:[\d.]+ +){{4}})", text)
+            self.assertIsNotNone(line, row)
+            runs = [float(word) for word in line[1].split()]
+            self.assertEqual(runs[3], sorted(runs[:3])[1], row)
+        names = {element.tag.split("}")[1] for element in xml.etree.ElementTree.parse(plot).iter()}
+        self.assertLessEqual({"svg", "polyline", "rect", "text"}, names)
+        self.assertNotIn("nan", plot.read_text())
+
+    def test_benchmark_moe_record(self):
+        record = json.loads(run("-m", self.model, "--benchmark-moe", "--benchmark-runs", "2", "--json").stdout)
+        self.assertEqual(len(record["metrics"]), 7)
+        for metric in record["metrics"]:
+            self.assertEqual(len(metric["runs"]), 2)
+            self.assertAlmostEqual(metric["median"], sum(metric["runs"]) / 2)
+        sections = {section["section"]: section["figures"] for section in record["sections"]}
+        self.assertEqual(list(sections), ["end_to_end", "layers", "expert", "load"])
+        s = self.shape
+
+        self.assertEqual([f["rows"] for f in sections["expert"]], [2**i for i in range(10)])
+        calls = min(8, s.layers * s.experts)
+        for figure in sections["expert"]:
+            self.assertEqual(figure["bytes"], 2 * [calls * s.expert_bytes()])
+            self.assertEqual(figure["flops"], 2 * [calls * figure["rows"] * s.expert_flops()])
+
+        layers = sections["layers"]
+        self.assertEqual(len(layers), 2 * 4 * (s.layers + 1))
+        for rows in (1, 256):
+            for name in ("routing", "dispatch", "experts", "combine"):
+                figures = [f for f in layers if f["rows"] == rows and f["name"] == name]
+                self.assertEqual([f.get("layer") for f in figures], list(range(s.layers)) + [None])
+                for what in ("runs", "bytes", "flops"):
+                    for run_number in range(2):
+                        parts = [f[what][run_number] for f in figures]
+                        self.assertAlmostEqual(sum(parts[:-1]), parts[-1], delta=1e-6 * parts[-1] + 1e-9)
+                if name == "routing":
+                    self.assertEqual(figures[0]["flops"][0], 2 * rows * s.experts * s.m)
+                if name == "experts":
+                    self.assertEqual(figures[0]["flops"][0], rows * s.k * s.expert_flops())
+                    mean = statistics.mean(figures[0]["bytes"])
+                    self.assertAlmostEqual(mean, figures[0]["experts_used"] * s.expert_bytes())
+                    if rows == 1:
+                        self.assertEqual(figures[0]["experts_used"], s.k)
+
+        load = {(f["name"], f["rows"]): f for f in sections["load"]}
+        self.assertEqual(set(load), {(n, r) for n in ("uniform", "zipf", "all to one") for r in (16, 512)})
+        for (name, rows), figure in load.items():
+            at_once = min(4, s.layers)
+            combine = at_once * rows * s.k * s.m
+            self.assertEqual(figure["flops"], 2 * [at_once * rows * s.k * s.expert_flops() + 2 * combine])
+            self.assertAlmostEqual(statistics.mean(figure["bytes"]),
+                                   at_once * figure["experts_used"] * s.expert_bytes())
+            if name == "all to one":
+                self.assertEqual(figure["experts_used"], s.k)
+        self.assertEqual(load["uniform", 512]["experts_used"], s.experts)
+        self.assertLessEqual(load["zipf", 16]["experts_used"], s.experts)
+
+    def test_benchmark_moe_refuses(self):
+        self.refused(USAGE, "--executor cpu", "-m", self.model, "--benchmark-moe", "--executor", "reference")
+        self.refused(USAGE, "--prompt", "-m", self.model, "--benchmark-moe", "-p", "x")
+        self.refused(USAGE, "--benchmark-runs", "-m", self.model, "--benchmark-moe", "--benchmark-runs", "0")
+        self.refused(USAGE, "--benchmark-plot", "-m", self.model, "-p", "x", "--benchmark-plot", "x.svg")
+
+    # --- tools -----------------------------------------------------------------------------------------------------
+
+    def compare(self, *arguments, mode="ok"):
+        """tools/compare_bench.py with ours on the tiny model; an emulator is not put before it."""
+        log = self.folder / f"fake-{mode}.log"
+        result = subprocess.run(
+            [sys.executable, "-B", ROOT / "tools/compare_bench.py", "--ours", PROGRAM[-1], "--theirs", FAKE, "-m",
+             self.model, "--threads", "1", "--ours-arguments",
+             "--ceiling-seconds 0.005", *arguments],
+            capture_output=True, text=True, env=environment(FAKE_BENCH=mode, FAKE_BENCH_LOG=str(log)), timeout=300)
+        return result, log.read_text().splitlines() if log.exists() else []
+
+    @unittest.skipIf(len(PROGRAM) > 1, "the tool runs the program itself, not through an emulator")
+    def test_compare_bench(self):
+        result, calls = self.compare("--runs", "2", "--json", "pp8", "tg2@d4")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(calls, 3 * [f"-m {self.model} -t 1 -r 1 -o json -p 8 -n 0"]
+                         + 3 * [f"-m {self.model} -t 1 -r 1 -o json -d 4 -p 0 -n 2"])
+        for entry, speed in zip(json.loads(result.stdout), (40.0, 5.0)):
+            self.assertEqual([s["who"] for s in entry["samples"]], ["ours", "theirs"] * 2)
+            self.assertEqual({s["speed"] for s in entry["samples"] if s["who"] == "theirs"}, {speed})
+            self.assertEqual(sum(len(row["ours"]) + len(row["theirs"]) for row in entry["classes"]), 4)
+        table, _ = self.compare("--runs", "1", "pp8")
+        self.assertIn("| pp8 |", table.stdout)
+        for mode, says in [("fails", "failed to load model"), ("text", "no JSON"), ("rows", "2 rows"),
+                           ("zero", "avg_ts = 0.0")]:
+            result, _ = self.compare("--runs", "1", "pp8", mode=mode)
+            self.assertEqual(result.returncode, 1, mode)
+            self.assertIn(says, result.stderr)
+        result, calls = self.compare("b4", mode="untouched")
+        self.assertEqual((result.returncode, calls), (1, []))
+
+    def test_compare_bench_pairs_only_equal_classes(self):
+        tool = load_tool("compare_bench")
+        self.assertEqual(tool.classes([47.0, 70.0, 48.5, 68.0, 46.0]), [0, 1, 0, 1, 0])
+        self.assertEqual(tool.classes([50.0, 51.0, 52.0]), [0, 0, 0])
+        samples = [{"who": who, "speed": speed, "probe": probe, "class": number, "faults": 0}
+                   for who, speed, probe, number in [("ours", 10.0, 47.0, 0), ("theirs", 8.0, 48.0, 0),
+                                                     ("ours", 18.0, 70.0, 1), ("ours", 12.0, 46.0, 0)]]
+        slow, fast = tool.compare(samples)
+        self.assertAlmostEqual(slow["ratio"], 11.0 / 8.0)
+        self.assertAlmostEqual(slow["ratio_min"], 10.0 / 8.0)
+        self.assertAlmostEqual(slow["ratio_max"], 12.0 / 8.0)
+        self.assertIsNone(fast["ratio"])
+
+    def test_plot_bench(self):
+        file = self.folder / "bench.json"
+        file.write_text(self.bench("--json", "--threads", "1,2", "pp4", "pp8", "tg2", "tg2@d9", "b2", "b3"))
+        out = self.folder / "images"
+        result = subprocess.run([sys.executable, "-B", ROOT / "tools/plot_bench.py", "--out", out, f"a=b={file}"],
+                                capture_output=True, text=True)
+        self.assertEqual(result.returncode, 1)  # the name ends at the first =
+        result = subprocess.run([sys.executable, "-B", ROOT / "tools/plot_bench.py", "--out", out, f"tiny={file}"],
+                                capture_output=True, text=True)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual({p.name for p in out.iterdir()}, {"prompt.svg", "depth.svg", "batch.svg", "threads.svg"})
+        for picture in out.iterdir():
+            xml.etree.ElementTree.parse(picture)
+        self.assertIn("2 threads", (out / "prompt.svg").read_text())
+
+
+if __name__ == "__main__":
+    unittest.main()
