@@ -3,7 +3,7 @@
 #if defined(__aarch64__)
 #define OX_TIER_TABLE kCpuKernelsNeonBf16
 #define OX_TIER_NAME "neonbf16"
-#define OX_TIER_INSTRUCTIONS "NEON BF16"
+#define OX_TIER_INSTRUCTIONS "NEON BF16 DOTPROD"
 #define OX_TIER_VECTORS "kernels/cpu/body/vec_neon.inc"
 #define OX_TIER_INT8 "kernels/cpu/body/int8_neon.inc"
 #define OX_TIER_BF16_DOT "kernels/cpu/body/dot_neonbf16.inc"
