@@ -86,8 +86,10 @@ struct Engine::BatchBuffers {
     Sequence& s = *scheduled.sequence;
     const int64_t end = s.computed + scheduled.rows;
     const auto first_row = static_cast<int32_t>(token_ids.size());
+    const auto sure = static_cast<int64_t>(s.tokens.size());  // tokens behind are guessed
     for (int64_t p = s.computed; p < end; ++p) {
-      token_ids.push_back(s.tokens[static_cast<size_t>(p)]);
+      token_ids.push_back(p < sure ? s.tokens[static_cast<size_t>(p)]
+                                   : s.draft[static_cast<size_t>(p - sure)]);
       positions.push_back(p);
     }
     query_start.push_back(static_cast<int32_t>(token_ids.size()));
@@ -112,9 +114,10 @@ struct Engine::BatchBuffers {
       samples.push_back({.row = first_row + static_cast<int32_t>(p - s.computed),
                          .score_token = s.tokens[static_cast<size_t>(p) + 1]});
     }
-    if (end == static_cast<int64_t>(s.tokens.size()) && s.request.max_new_tokens > 0) {
-      const TokenMask* steered = s.request.controller ? s.request.controller->NextMask() : nullptr;
-      samples.push_back({.row = first_row + scheduled.rows - 1,
+    if (end < sure || s.request.max_new_tokens == 0) return;
+    const TokenMask* steered = s.request.controller ? s.request.controller->NextMask() : nullptr;
+    for (int64_t p = sure - 1; p < end; ++p) {
+      samples.push_back({.row = first_row + static_cast<int32_t>(p - s.computed),
                          .params = &s.request.sampling,
                          .mask = steered != nullptr ? steered : s.request.mask.get(),
                          .top_logprobs = s.request.top_logprobs});
@@ -144,6 +147,7 @@ void StageTotals::Add(int64_t step_rows, const std::vector<StageCost>& costs) {
 Engine::Engine(Executor& executor, const EngineOptions& options)
     : executor_(executor),
       scheduler_(executor.Info(), options.chunk_tokens),
+      speculation_(options.speculation, executor.Info()),
       buffers_(std::make_shared<BatchBuffers>()) {}
 
 tl::expected<RequestId, RequestError> Engine::Submit(Request request) {
@@ -175,6 +179,7 @@ tl::expected<RequestId, RequestError> Engine::Submit(Request request) {
   sequence->stats.prompt_tokens = prompt;
   sequence->stats.routing = RoutingStats(info().num_layers, info().num_experts);
   sequence->variant = VariantOf(sequence->request);
+  speculation_.Begin(*sequence);
   sequence->submitted = EngineClock::now();
   scheduler_.Add(sequence.get());
   const RequestId id = sequence->id;
@@ -219,6 +224,7 @@ std::vector<KvPoolUse> Engine::KvPools() const {
 
 bool Engine::Step() {
   if (scheduler_.idle()) return false;
+  speculation_.Propose(scheduler_.running());
   scheduler_.Schedule(plan_);
   for (Sequence* sequence : plan_.exhausted) Finish(*sequence, StopReason::kContextFull);
   if (plan_.rows.empty()) return !scheduler_.idle();
@@ -248,9 +254,12 @@ void Engine::RunPlan(const Scheduler::Plan& plan) {
   buffers_->Clear(info().kv_blocks.size());
   for (const ScheduledRows& rows : plan.rows) buffers_->Add(rows);
   const StepBatch batch = buffers_->Batch();
+  const auto begin = EngineClock::now();
   executor_.Wait(executor_.Submit(batch), result_);
   ++step_;
-  const bool decode = batch.num_tokens() == batch.num_sequences();
+  const bool decode = std::all_of(plan.rows.begin(), plan.rows.end(),
+                                  [](const ScheduledRows& rows) { return rows.sequence->pending() == 1; });
+  if (decode) speculation_.Measure(batch.num_tokens(), Microseconds(EngineClock::now() - begin));
   (decode ? decode_totals_ : prefill_totals_).Add(batch.num_tokens(), result_.stages);
 
   size_t sample = 0;
@@ -259,17 +268,18 @@ void Engine::RunPlan(const Scheduler::Plan& plan) {
   }
 }
 
-// One sequence after its step: computed tokens, observations, events, the new token.
+// One sequence after its step: computed tokens, observations, events, the new tokens.
 void Engine::Advance(const ScheduledRows& rows, size_t first_row, int32_t total_rows, size_t& sample) {
   Sequence& s = *rows.sequence;
   const int64_t before = s.computed;
-  s.computed += rows.rows;
+  const auto drafted = static_cast<int64_t>(s.draft.size());
+  s.computed += rows.rows - drafted;
+  const auto first = static_cast<int32_t>(static_cast<int64_t>(first_row) - before);  // row of position 0
 
   const int64_t first_new =
       std::max(s.observed, before);  // rows computed again after a preemption count once
   if (first_new < s.computed) {
     const int64_t prompt_end = std::clamp(s.prompt_tokens(), first_new, s.computed);
-    const auto first = static_cast<int32_t>(static_cast<int64_t>(first_row) - before);  // of position 0
     ObserveRouting(s, RoutingPhase::kPrefill, first, first_new, prompt_end, total_rows);
     ObserveRouting(s, RoutingPhase::kDecode, first, prompt_end, s.computed, total_rows);
   }
@@ -289,18 +299,37 @@ void Engine::Advance(const ScheduledRows& rows, size_t first_row, int32_t total_
     }
   }
   const bool whole = s.pending() == 0;
-  SampledToken* sampled = whole && s.request.max_new_tokens > 0 ? &result_.samples[sample++] : nullptr;
-  if (sampled != nullptr) finite &= sampled->finite;
-  if (!finite) {
-    return Finish(s, StopReason::kError,
-                  RequestError{ErrorKind::kRequestFailed,
-                               "the model's logits are not finite (are its weights damaged?)"});
-  }
-  if (sampled != nullptr) {
-    AppendSampled(s, *sampled);
+  std::span<SampledToken> sampled;
+  if (whole && s.request.max_new_tokens > 0)
+    sampled = std::span(result_.samples).subspan(sample, 1 + static_cast<size_t>(drafted));
+  sample += sampled.size();
+  if (!finite) return FinishNotFinite(s);
+  if (!sampled.empty()) {
+    AppendAccepted(s, sampled, first, total_rows);
   } else if (whole) {
     Finish(s, StopReason::kLength);
   }
+}
+
+// The token of the last pending row and, as long as each is the one that was guessed, those of the rows
+// behind it. What is left then was computed from wrong tokens: the KV of those rows lies behind `computed`,
+// where the next step writes. Position p is row first + p of the step.
+void Engine::AppendAccepted(Sequence& s, std::span<SampledToken> sampled, int32_t first, int32_t total_rows) {
+  s.stats.drafted_tokens += static_cast<int64_t>(s.draft.size());
+  for (size_t i = 0; i < sampled.size(); ++i) {
+    if (i > 0) {
+      // Forced tokens or a mask that came up make the rest void, whatever it says.
+      const bool guessed = s.pending() == 1 && s.tokens.back() == s.draft[i - 1];
+      if (!guessed || (s.request.controller && s.request.controller->NextMask() != nullptr)) break;
+      ++s.stats.accepted_tokens;
+      ObserveRouting(s, RoutingPhase::kDecode, first, s.computed, s.computed + 1, total_rows);
+      s.observed = ++s.computed;
+    }
+    if (!sampled[i].finite) return FinishNotFinite(s);
+    AppendSampled(s, sampled[i]);
+    if (s.finished) return;
+  }
+  s.draft.clear();
 }
 
 // Positions [begin, end) of a sequence; position p is row first + p of the step.
@@ -359,6 +388,12 @@ bool Engine::AppendToken(Sequence& s, GeneratedToken token) {
     return false;
   }
   return true;
+}
+
+void Engine::FinishNotFinite(Sequence& s) {
+  Finish(s, StopReason::kError,
+         RequestError{ErrorKind::kRequestFailed,
+                      "the model's logits are not finite (are its weights damaged?)"});
 }
 
 void Engine::Finish(Sequence& s, StopReason reason, std::optional<RequestError> error) {

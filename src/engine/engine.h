@@ -1,17 +1,19 @@
 // Keeps an executor busy with many requests: submit, step, events, cancel.
 //
 // Not thread safe: one thread owns an engine and calls it. A request's result does not depend on its batch
-// mates (if the executor is batch invariant): not on chunking, order of arrival or preemption.
+// mates (if the executor is batch invariant): not on chunking, order of arrival, preemption or speculation.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <tl/expected.hpp>
 #include <vector>
 
 #include "engine/request.h"
 #include "engine/scheduler.h"
+#include "engine/speculation.h"
 #include "executor/executor.h"
 
 namespace oxidized {
@@ -33,6 +35,7 @@ struct KvPoolUse {
 
 struct EngineOptions {
   int32_t chunk_tokens = 0;  // most prompt tokens of one request in a step; 0: as many as a step holds
+  SpeculationOptions speculation = {};  // off; changes no result
 };
 
 class Engine {
@@ -58,7 +61,7 @@ class Engine {
   std::vector<Event> TakeEvents(RequestId id);
 
   const ExecutorInfo& info() const { return executor_.Info(); }
-  // Since the engine began: steps in which every sequence added one row, and all others.
+  // Since the engine began: steps in which every sequence decodes (a row each, and drafts), and all others.
   const StageTotals& decode_totals() const { return decode_totals_; }
   const StageTotals& prefill_totals() const { return prefill_totals_; }
   bool Intact() const { return scheduler_.Intact(); }  // for tests
@@ -72,13 +75,16 @@ class Engine {
   void Advance(const ScheduledRows& rows, size_t first_row, int32_t total_rows, size_t& sample);
   void ObserveRouting(Sequence& sequence, RoutingPhase phase, int32_t first, int64_t begin, int64_t end,
                       int32_t total_rows);
+  void AppendAccepted(Sequence& sequence, std::span<SampledToken> sampled, int32_t first, int32_t total_rows);
   void AppendSampled(Sequence& sequence, SampledToken& sampled);
   bool AppendToken(Sequence& sequence, GeneratedToken token);  // false: the request ended
+  void FinishNotFinite(Sequence& sequence);
   void Finish(Sequence& sequence, StopReason reason, std::optional<RequestError> error = std::nullopt);
 
   Executor& executor_;
   std::function<void()> after_step_;
   Scheduler scheduler_;
+  Speculation speculation_;
   std::map<RequestId, std::unique_ptr<Sequence>> sequences_;
   RequestId next_id_ = 1;
   std::vector<RoutingPolicy> variants_;  // policies seen; KV is shared only under the same one

@@ -27,7 +27,8 @@ class TokenController {
   // After each sampled token (not after forced ones).
   virtual Verdict OnToken(int32_t token) = 0;
   // What may be sampled next; nullptr: the request's own mask. Must stay valid until the next call of
-  // OnToken.
+  // OnToken, and be the same however often it is asked for before that. While there is one, nothing is
+  // guessed ahead.
   virtual const TokenMask* NextMask() { return nullptr; }
 };
 
@@ -62,6 +63,8 @@ struct RequestStats {
   int64_t reused_tokens = 0;  // of the prompt, taken from KV already there
   int64_t generated_tokens = 0;
   int64_t preemptions = 0;
+  int64_t drafted_tokens = 0;   // guessed ahead and computed
+  int64_t accepted_tokens = 0;  // of these, those that were what would have been generated anyway
   double queue_us = 0.0;        // submit to first step
   double prefill_us = 0.0;      // first step to the end of the prompt
   double decode_us = 0.0;       // end of the prompt to the end

@@ -33,6 +33,7 @@ void Scheduler::GiveBack(Sequence& sequence) {
   if (sequence.slot >= 0) free_slots_.push_back(sequence.slot);
   sequence.slot = -1;
   sequence.computed = 0;
+  sequence.draft.clear();
 }
 
 void Scheduler::Remove(Sequence* sequence) {
@@ -159,6 +160,28 @@ void Scheduler::Schedule(Plan& plan) {
       plan.exhausted.push_back(sequence);  // alone and still without room
     }
     // Otherwise it waits in place, with what it holds, until those before it end or move on.
+  }
+  PlaceDrafts(plan, info_.max_step_tokens);
+}
+
+// After everybody has what they need: no block is taken for a draft that would cost anyone a kept prefix or a
+// place. Where a prompt is read there are none, it fills the step better.
+void Scheduler::PlaceDrafts(Plan& plan, int64_t budget) {
+  bool decoding = true;
+  for (const ScheduledRows& rows : plan.rows) {
+    decoding &= rows.sequence->pending() == 1;
+    budget -= rows.rows;
+  }
+  for (ScheduledRows& rows : plan.rows) {
+    std::vector<int32_t>& draft = rows.sequence->draft;
+    if (draft.empty()) continue;
+    const auto drafted = static_cast<int64_t>(draft.size());
+    if (!decoding || drafted > budget || !TryTakeBlocks(*rows.sequence, 1 + drafted)) {
+      draft.clear();
+      continue;
+    }
+    rows.rows += static_cast<int32_t>(drafted);
+    budget -= drafted;
   }
 }
 

@@ -4,10 +4,12 @@
 // its row; what is left of the token budget goes to prefill chunks in the same order. Waiting sequences are
 // admitted in order while a slot and blocks for their next rows are there. When blocks run out, the last
 // sequence in the order gives everything back and waits (preemption by recomputation: positions key the
-// random numbers, so its tokens come out the same).
+// random numbers, so its tokens come out the same). Drafts (Sequence::draft) get rows and blocks that nobody
+// else has a use for in this step, or are dropped.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engine/sequence.h"
@@ -18,7 +20,7 @@ namespace oxidized {
 
 struct ScheduledRows {
   Sequence* sequence;
-  int32_t rows;  // the next `rows` pending tokens
+  int32_t rows;  // the next `rows` pending tokens, then drafted ones
 };
 
 class Scheduler {
@@ -41,6 +43,7 @@ class Scheduler {
   };
   // Takes the blocks that the plan's rows need.
   void Schedule(Plan& plan);
+  std::span<Sequence* const> running() const { return running_; }
 
   const std::vector<BlockPool>& pools() const { return pools_; }  // of each KV group
   bool idle() const { return running_.empty() && waiting_.empty(); }
@@ -55,6 +58,7 @@ class Scheduler {
   void Resume(Sequence& sequence, std::vector<BlockCopy>& copies);
   bool TakeBlocks(Sequence& sequence, int64_t rows);
   bool TryTakeBlocks(Sequence& sequence, int64_t rows);
+  void PlaceDrafts(Plan& plan, int64_t budget);
   void GiveBack(Sequence& sequence);
   void Preempt(Sequence* sequence, Plan& plan);
   static bool Before(const Sequence* a, const Sequence* b);

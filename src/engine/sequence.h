@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/draft.h"
 #include "engine/request.h"
 #include "kv/block_pool.h"
 
@@ -32,12 +33,14 @@ class OnceSink final : public LogitsSink {
 struct Sequence {
   RequestId id = 0;
   Request request;
-  std::vector<int32_t> tokens;     // prompt, then everything generated
-  int64_t computed = 0;            // tokens whose KV is in the tables
-  int64_t observed = 0;            // tokens whose routing and scores were reported
-  int32_t slot = -1;               // -1: waiting
-  int32_t variant = -1;            // what its KV depends on besides tokens; -1: not to be shared
-  std::vector<BlockTable> tables;  // one for each KV group
+  std::vector<int32_t> tokens;           // prompt, then everything generated
+  int64_t computed = 0;                  // tokens whose KV is in the tables
+  int64_t observed = 0;                  // tokens whose routing and scores were reported
+  int32_t slot = -1;                     // -1: waiting
+  int32_t variant = -1;                  // what its KV depends on besides tokens; -1: not to be shared
+  std::vector<BlockTable> tables;        // one for each KV group
+  std::unique_ptr<DraftSource> guesses;  // null: it must not or shall not speculate
+  std::vector<int32_t> draft;            // guessed tokens that go into the next step behind the pending one
   std::unique_ptr<OnceSink> logits;
   std::deque<Event> events;
   RequestStats stats;

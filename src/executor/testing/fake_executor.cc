@@ -88,7 +88,11 @@ StepTicket FakeExecutor::Submit(const StepBatch& batch) {
   std::fill(result_.routing.experts.begin(), result_.routing.experts.end(), 0);
   for (const SampleSpec& spec : batch.samples) {
     SampledToken sampled;
-    sampled.token = Next(hashes[static_cast<size_t>(spec.row)]);
+    const uint64_t hash = hashes[static_cast<size_t>(spec.row)];
+    sampled.token = Next(hash);
+    while (spec.mask != nullptr && !spec.mask->allows(sampled.token))
+      sampled.token = (sampled.token + 1) % info_.vocab_size;
+    sampled.logprob = -static_cast<float>(hash >> 40);
     sampled.finite = !poison;
     result_.samples.push_back(sampled);
   }

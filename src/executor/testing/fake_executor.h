@@ -1,6 +1,7 @@
 // An executor without a model, for testing engines: its KV memory holds the tokens themselves, and the next
 // token is a hash of every token that the block tables make visible. A wrong table, a block freed too early
-// or shared by mistake changes the text or trips a check, whatever the schedule.
+// or shared by mistake changes the text or trips a check, whatever the schedule. Of sampling it knows masks
+// (the next allowed id) and gives a log-probability that tells the row.
 #pragma once
 
 #include <functional>
