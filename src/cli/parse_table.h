@@ -1,5 +1,5 @@
-// The one place where CLI11's types show: between parse.cc and command.cc, which fill an App, and option_table.cc, which
-// reads it.
+// The one place where CLI11's types show: between parse.cc and command.cc, which fill an App, and
+// option_table.cc, which reads it.
 #pragma once
 
 #include <CLI/CLI.hpp>

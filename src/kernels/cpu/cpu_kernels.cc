@@ -45,8 +45,8 @@ std::vector<CpuTier> CpuTiers() {
   const bool neon = (getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0;
   return {{&kCpuKernelsScalar, true},
           {&kCpuKernelsNeon, neon},
-          {&kCpuKernelsNeonBf16, neon && (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0 &&
-                                     (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0}};
+          {&kCpuKernelsNeonBf16,
+           neon && (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0 && (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0}};
 #else
   return {{&kCpuKernelsScalar, true}};
 #endif
