@@ -21,7 +21,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int64_t kTokens = 100'000;
 constexpr int kPiecesPerMessage = 60;
 
-// About 5 tokens each.
+// About 8 tokens each.
 constexpr const char* kPieces[] = {
     "The engine reads the prompt ",  "and writes its answer ",
     "in 1987, or was it 2031? ",     "x = [i * 2 for i in range(10)]\n",
@@ -64,7 +64,7 @@ Conversation LongConversation(int64_t tokens, uint64_t seed) {
         .description = "Looks a word up.",
         .parameters_json = R"({"type":"object","properties":{"word":{"type":"string"}}})"}});
   conversation.messages.emplace_back(Role::kDeveloper, std::move(developer));
-  constexpr int64_t kTokensPerMessage = 6 * kPiecesPerMessage;  // roughly
+  constexpr int64_t kTokensPerMessage = 8 * kPiecesPerMessage;  // roughly
   for (uint64_t m = 0; static_cast<int64_t>(m) * kTokensPerMessage < tokens; m += 4) {
     conversation.messages.push_back(Spoken(Role::kUser, {}, Prose(seed, m)));
     conversation.messages.push_back(Spoken(Role::kAssistant, kAnalysisChannel, Prose(seed, m + 1)));

@@ -27,6 +27,7 @@ struct DenseRow {
   DenseKernel CpuKernels::* kernel;
   DType weights;
   XType x;
+  bool packed = false;  // bf16 weights in 12 bits (tensor/packed_bf16.h)
 };
 constexpr DenseRow kDense[] = {
     {"f32_f32w_matmul", &CpuKernels::f32_f32w_matmul, DType::kF32, XType::kF32},
@@ -35,6 +36,9 @@ constexpr DenseRow kDense[] = {
     {"f32_q8w_matmul", &CpuKernels::f32_q8w_matmul, DType::kQ8_0, XType::kF32},
     {"bf16_bf16w_matmul", &CpuKernels::bf16_bf16w_matmul, DType::kBF16, XType::kBf16},
     {"bf16_q8w_matmul", &CpuKernels::bf16_q8w_matmul, DType::kQ8_0, XType::kBf16},
+    {"int8_q8w_matmul", &CpuKernels::int8_q8w_matmul, DType::kQ8_0, XType::kInt8},
+    {"f32_packedw_matmul", &CpuKernels::f32_packedw_matmul, DType::kBF16, XType::kF32, true},
+    {"bf16_packedw_matmul", &CpuKernels::bf16_packedw_matmul, DType::kBF16, XType::kBf16, true},
 };
 
 struct ExpertRow {
@@ -48,10 +52,12 @@ constexpr ExpertRow kExperts[] = {
     {"f32_rowsw_moe_gate_up", &CpuKernels::f32_rowsw_moe_gate_up, true, false, XType::kF32},
     {"f32_transposedw_moe_gate_up", &CpuKernels::f32_transposedw_moe_gate_up, true, false, XType::kF32},
     {"bf16_mxfp4w_moe_gate_up", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, true, XType::kBf16},
+    {"int8_mxfp4w_moe_gate_up", &CpuKernels::int8_mxfp4w_moe_gate_up, true, true, XType::kInt8},
     {"f32_mxfp4w_moe_down", &CpuKernels::f32_mxfp4w_moe_down, false, true, XType::kF32},
     {"f32_rowsw_moe_down", &CpuKernels::f32_rowsw_moe_down, false, false, XType::kF32},
     {"f32_transposedw_moe_down", &CpuKernels::f32_transposedw_moe_down, false, false, XType::kF32},
     {"bf16_mxfp4w_moe_down", &CpuKernels::bf16_mxfp4w_moe_down, false, true, XType::kBf16},
+    {"int8_mxfp4w_moe_down", &CpuKernels::int8_mxfp4w_moe_down, false, true, XType::kInt8},
 };
 
 struct AttentionRow {
@@ -66,6 +72,10 @@ constexpr AttentionRow kAttention[] = {
 };
 
 int64_t Padded(int64_t n) { return (n + kXPad - 1) / kXPad * kXPad; }
+// From a row of activations to the next: elements, for int8 bytes.
+int64_t RowStride(XType x, int64_t k) {
+  return x == XType::kInt8 ? Padded(k) / 32 * static_cast<int64_t>(sizeof(Int8XBlock)) : Padded(k);
+}
 
 class KernelBench {
  public:
@@ -89,7 +99,7 @@ class KernelBench {
       }
     });
     std::memset(scales_.data(), 122, scales_.size());  // 2^-5
-    std::fill_n(x_.data(), x_.size(), 0.0f);           // zeros are zeros in either type of x
+    std::fill_n(x_.data(), x_.size(), 0.0f);           // zeros are zeros in every type of x
   }
 
   std::vector<Figure> Run() {
@@ -156,19 +166,28 @@ class KernelBench {
   }
 
   double CeilingOf(XType x) const {
-    return x == XType::kBf16 ? in_.ceilings.bf16_per_s : in_.ceilings.f32_per_s;
+    return x == XType::kInt8   ? in_.ceilings.int8_per_s
+           : x == XType::kBf16 ? in_.ceilings.bf16_per_s
+                               : in_.ceilings.f32_per_s;
   }
 
   void Dense(const DenseRow& row, int64_t tokens) {
     const int64_t n = c_.query_width(), k = c_.hidden_size;
-    if (row.weights == DType::kQ8_0 && k % 32 != 0) return;
-    const int64_t bytes = StoredBytes(row.weights, n * k);
+    if ((row.weights == DType::kQ8_0 || row.packed) && k % 32 != 0) return;
+    const int64_t bytes =
+        row.packed ? n * k / kPackedBlockValues * kPackedBlockBytes : StoredBytes(row.weights, n * k);
     const DenseKernel kernel = in_.kernels.*row.kernel;
+    // Any bytes are packed blocks; none is kept aside.
+    const std::vector<uint64_t> escaped(static_cast<size_t>(n * PackedEscapeWords(k)), 0);
+    const std::vector<uint32_t> first_escape(static_cast<size_t>(n), 0);
     Measure(row.name, tokens, bytes, 2 * tokens * n * k, CeilingOf(row.x),
-            [=, this](int64_t call, int worker, int workers) {
+            [&](int64_t call, int worker, int workers) {
+              PackedBf16View packed{Copy(call, bytes), escaped.data(), first_escape.data(), nullptr, {}};
+              packed.high_bytes.fill(0x3C);
               const DenseArgs args{.x = x_.data(),
-                                   .ldx = Padded(k),
-                                   .w = Copy(call, bytes),
+                                   .ldx = RowStride(row.x, k),
+                                   .w = row.packed ? nullptr : packed.blocks,
+                                   .packed = row.packed ? &packed : nullptr,
                                    .y = y_.data(),
                                    .ldy = n,
                                    .tokens = tokens,
@@ -187,7 +206,7 @@ class KernelBench {
     Measure(row.name, tokens, bytes + scales, 2 * tokens * n * k, CeilingOf(row.x),
             [=, this](int64_t call, int worker, int workers) {
               ExpertArgs args{.x = x_.data(),
-                              .ldx = Padded(k),
+                              .ldx = RowStride(row.x, k),
                               .x_rows = rows_.data(),
                               .y_rows = rows_.data(),
                               .values = Copy(call, bytes)};

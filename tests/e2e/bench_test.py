@@ -196,7 +196,7 @@ class Bench(unittest.TestCase):
         self.assertEqual(record["tier"], "scalar")
         names = {figure["subject"] for figure in record["figures"]}
         for name in ("f32_bf16w_matmul", "f32_mxfp4w_moe_gate_up", "f32_mxfp4w_moe_down", "f32_bf16kv_attention",
-                     "f32_rms_norm"):
+                     "f32_rms_norm", "int8_q8w_matmul", "f32_packedw_matmul"):
             self.assertIn(name, names)
         s = self.shape
         for figure in record["figures"]:
