@@ -1,6 +1,6 @@
 // Real executors under the real engine: what a request gives does not depend on who else runs, in which order
-// requests arrive, how prompts are cut, how many threads work, how often it was preempted, or which prefix it
-// resumed from.
+// requests arrive, how prompts are cut, how many threads work, how often it was preempted, which prefix it
+// resumed from, or what was guessed ahead.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -189,6 +189,93 @@ TEST_P(EngineInvariance, WatchingRoutingChangesNothing) {
       }
     }
   }
+}
+
+// Prompts that repeat themselves, and any match good for a guess: many wrong guesses and some right ones.
+// Tokens and log-probabilities are the same bit for bit, and so are routing counts: rows of wrong guesses do
+// not count.
+TEST_P(EngineInvariance, GuessingAheadChangesNothing) {
+  const Checkpoint checkpoint = OpenCheckpoint(std::string(GOLDEN_MODELS) + "/base/mxfp4");
+  const auto few = std::make_shared<TokenMask>(checkpoint.config.vocab_size, false);
+  for (int32_t id = 3; id < 7; ++id) few->Set(id, true);  // a text of four words: guesses come true
+  std::vector<Request> requests = Requests(checkpoint.config.vocab_size);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    Request& request = requests[i];
+    for (size_t t = 12; t < request.prompt.size(); ++t) request.prompt[t] = request.prompt[t - 9];
+    request.max_new_tokens = 50;
+    request.top_logprobs = 3;
+    if (i % 2 == 0) request.mask = few;
+    if (i % 3 == 1) request.sampling.temperature = 0.3;
+    if (i % 3 == 2) request.sampling.top_k = 3;
+  }
+  struct Said {
+    std::vector<int32_t> tokens;
+    std::vector<float> logprobs;
+    std::vector<std::vector<std::pair<int32_t, float>>> top;
+    RequestStats stats;
+  };
+  const auto run = [&](const SpeculationOptions& speculation, int32_t sequences, int64_t kv_tokens,
+                       int threads) {
+    ExecutorLimits limits;
+    limits.max_context = kContext;
+    limits.max_sequences = sequences;
+    limits.max_step_tokens = 64;
+    limits.kv_tokens = kv_tokens;
+    const auto executor = GetParam().make(checkpoint, limits, threads);
+    Engine engine(*executor, {.chunk_tokens = 23, .speculation = speculation});
+    std::vector<RequestId> ids;
+    for (const Request& request : requests) ids.push_back(*engine.Submit(request));
+    while (engine.Step()) EXPECT_TRUE(engine.Intact());
+    std::vector<Said> all;
+    for (const RequestId id : ids) {
+      Said& said = all.emplace_back();
+      for (const Event& event : engine.TakeEvents(id)) {
+        if (const auto* token = std::get_if<GeneratedToken>(&event)) {
+          said.tokens.push_back(token->token);
+          said.logprobs.push_back(token->logprob);
+          auto& top = said.top.emplace_back();
+          for (const TokenLogprob& t : token->top) top.emplace_back(t.token, t.logprob);
+        } else if (const auto* finished = std::get_if<Finished>(&event)) {
+          said.stats = finished->stats;
+        }
+      }
+    }
+    return all;
+  };
+  const std::vector<Said> plain = run({}, 1, kContext, 1);
+  int64_t wrong = 0, right = 0, preemptions = 0;
+  struct Case {
+    int32_t drafts, sequences;
+    int64_t kv_tokens;
+    int threads;
+  };
+  for (const Case& c :
+       {Case{1, 1, kContext, 1}, Case{6, 1, kContext, 2}, Case{15, 4, 512, 2}, Case{3, 9, 512, 1}}) {
+    SpeculationOptions speculation = SpeculationOptions::Fixed(c.drafts);
+    speculation.min_match = 1;
+    const std::vector<Said> guessed = run(speculation, c.sequences, c.kv_tokens, c.threads);
+    for (size_t i = 0; i < plain.size(); ++i) {
+      SCOPED_TRACE(fmt::format("request {}, {} guesses, {} sequences", i, c.drafts, c.sequences));
+      EXPECT_EQ(guessed[i].tokens, plain[i].tokens);
+      EXPECT_EQ(guessed[i].logprobs, plain[i].logprobs);
+      EXPECT_EQ(guessed[i].top, plain[i].top);
+      // Only requests alone in their engine resume the same prefixes, so only theirs compute the same rows.
+      const auto counted = guessed[i].stats.routing.layers(), expected = plain[i].stats.routing.layers();
+      for (size_t l = 0; l < counted.size() && c.sequences == 1; ++l)
+        EXPECT_EQ(counted[l].counts, expected[l].counts);
+      right += guessed[i].stats.accepted_tokens;
+      wrong += guessed[i].stats.drafted_tokens - guessed[i].stats.accepted_tokens;
+      preemptions += guessed[i].stats.preemptions;
+      if (requests[i].sampling.needs_history()) {
+        EXPECT_EQ(guessed[i].stats.drafted_tokens, 0);
+      }
+    }
+  }
+  RecordProperty("right", static_cast<int>(right));
+  RecordProperty("wrong", static_cast<int>(wrong));
+  EXPECT_GT(right, 100);
+  EXPECT_GT(wrong, 100);
+  EXPECT_GT(preemptions, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Executors, EngineInvariance, ::testing::ValuesIn(kSetups),
