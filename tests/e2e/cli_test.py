@@ -244,7 +244,7 @@ class CommandLine(unittest.TestCase):
     def test_json_record(self):
         record = json.loads(self.answer("-p", "Hello", "--json").stdout)
         self.assertEqual(
-            list(record), ["text", "reasoning", "stop_reason", "seed", "tokens", "timings", "moe", "memory"]
+            list(record), ["text", "reasoning", "stop_reason", "seed", "tokens", "timings", "moe", "memory", "memory_stats"]
         )
         self.assertEqual(record["stop_reason"], "length")
         self.assertEqual(record["tokens"]["generated"], 12)
