@@ -15,9 +15,10 @@
 namespace oxidized {
 
 struct ExecutorInfo {
-  std::string name;       // "reference", "cpu"
-  std::string device;     // for people
-  std::string precision;  // "f32", "bf16", "f16"
+  std::string name;              // "reference", "cpu"
+  std::string device;            // for people
+  std::string precision;         // "f32", "bf16", "f16"
+  std::string activations = "";  // "int8": inputs of products are lossy; else empty: as the precision says
   int32_t num_layers = 0;
   int32_t num_experts = 0;
   int32_t experts_per_token = 0;  // the model's K

@@ -39,6 +39,18 @@ constexpr PrecisionRow kPrecisions[] = {
 };
 const PrecisionRow& RowOf(CpuPrecision precision) { return kPrecisions[static_cast<size_t>(precision)]; }
 
+ProductFormats FormatsOf(const CpuExecutorOptions& options, const CpuKernels& kernels,
+                         const WeightsView& weights) {
+  return ChooseFormats(RowOf(options.precision).rounding, options.activations == CpuActivationType::kInt8,
+                       kernels, weights);
+}
+
+// Rows of f32 in the forms that products take.
+struct ProductRows {
+  const void *dense, *int8;
+  const void* As(XType type) const { return type == XType::kInt8 ? int8 : dense; }
+};
+
 int64_t Macs(const MatrixView& m) { return m.rows * m.cols; }
 
 class CpuExecutor final : public Executor {
@@ -50,18 +62,19 @@ class CpuExecutor final : public Executor {
         layout_(config),
         info_(DeriveInfo(config, layout_, options.limits)),
         rope_(ComputeRopeFrequencies(config.rope, config.head_dim)),
-        x_format_(ChooseXFormat(RowOf(options.precision).rounding, kernels_, weights)),
+        formats_(FormatsOf(options, kernels_, weights)),
         kv_type_(RowOf(options.precision).kv_type),
         final_norm_(Widened(weights.final_norm, kernels_)),
         slots_(options.limits.max_sequences, config.vocab_size),
-        act_(config, options.limits, x_format_),
+        act_(config, options.limits, formats_),
         team_(options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads()),
         all_resident_(weights),
         source_(options.experts != nullptr ? *options.experts : all_resident_),
-        experts_(config_, kernels_, x_format_, team_),
+        experts_(config_, kernels_, formats_.experts, team_),
         guess_(config_, kernels_, team_),
         packed_(options.pack_dense ? PackedDense(weights, team_, options.packing_progress) : PackedDense()),
-        logits_(weights.unembedding, packed_, kernels_, x_format_.type, LogitRows(options.limits), team_),
+        logits_(weights.unembedding, packed_, kernels_, formats_.TypeFor(weights.unembedding),
+                LogitRows(options.limits), team_),
         scratch_stride_((AttentionScratchFloats(config.head_dim) + 15) / 16 * 16),
         scratch_("kernel scratch", MemoryClass::kActivations,
                  static_cast<size_t>(scratch_stride_ * team_.size())) {
@@ -69,6 +82,7 @@ class CpuExecutor final : public Executor {
     info_.device =
         fmt::format("CPU, {}, {} {}", kernels_.name, team_.size(), team_.size() == 1 ? "thread" : "threads");
     info_.precision = Name(options.precision);
+    if (formats_.any_int8()) info_.activations = "int8";
     for (const LayerWeights& layer : weights.layers) vectors_.emplace_back(layer, kernels_);
     for (size_t g = 0; g < layout_.groups.size(); ++g) {
       kv_.emplace_back(info_.kv_blocks[g], static_cast<int64_t>(layout_.groups[g].layers.size()), config_,
@@ -131,7 +145,7 @@ class CpuExecutor final : public Executor {
     }
     Norm(batch, final_norm_);
     Show(batch, tap::kFinalNorm, -1, act_.normed, config_.hidden_size);
-    logits_.Run(batch, NormedX(), slots_, clock_, result_.samples);
+    logits_.Run(batch, NormedX().As(formats_.TypeFor(weights_.unembedding)), slots_, clock_, result_.samples);
     clock_.Report(result_.stages);
   }
 
@@ -145,7 +159,7 @@ class CpuExecutor final : public Executor {
     }
     result_.routing.Resize(config_.num_layers, batch.num_tokens(), ranks,
                            batch.router_logits ? config_.num_experts : 0);
-    act_.FitRanks(config_, info_.max_step_tokens, x_format_, ranks);
+    act_.FitRanks(config_, info_.max_step_tokens, formats_.experts, ranks);
     const int64_t m = config_.hidden_size, pairs = config_.head_dim / 2;
     ForRows(batch, [&](int64_t t) {
       const int32_t id = ids_[static_cast<size_t>(t)];
@@ -161,14 +175,13 @@ class CpuExecutor final : public Executor {
     clock_.End(CpuStage::kEmbed);
   }
 
-  // normed = norm(residual), also in the products' format.
+  // normed = norm(residual), also in the products' formats.
   void Norm(const StepBatch& batch, const std::vector<float>& scale) {
     const int64_t m = config_.hidden_size;
     ForRows(batch, [&](int64_t t) {
       float* row = act_.normed.data() + t * m;
       kernels_.f32_rms_norm(act_.residual.data() + t * m, scale.data(), config_.rms_norm_eps, m, row);
-      if (act_.normed_x.size() > 0)
-        kernels_.f32_to_x(row, m, x_format_, act_.normed_x.data() + t * XRowBytes(m));
+      ToProductRow(row, m, t, act_.normed_x, act_.normed_int8);
     });
     clock_.End(CpuStage::kNorm);
   }
@@ -239,14 +252,13 @@ class CpuExecutor final : public Executor {
   // delta = attention Wo + bias; residual += delta
   void OutProjection(const StepBatch& batch, const LayerWeights& w, const CpuLayerVectors& v) {
     const int64_t width = config_.query_width();
-    const bool convert = act_.attention_x.size() > 0;
-    const void* x = convert ? static_cast<const void*>(act_.attention_x.data()) : act_.attention.data();
+    const bool convert = act_.attention_x.size() > 0 || act_.attention_int8.size() > 0;
+    const ProductRows x = RowsOf(act_.attention, act_.attention_x, act_.attention_int8);
     team_.Run([&](int worker, int workers) {
       if (convert) {
         const Share share = ShareOf(batch.num_tokens(), 1, worker, workers);
         for (int64_t t = share.begin; t < share.end; ++t) {
-          kernels_.f32_to_x(act_.attention.data() + t * width, width, x_format_,
-                            act_.attention_x.data() + t * XRowBytes(width));
+          ToProductRow(act_.attention.data() + t * width, width, t, act_.attention_x, act_.attention_int8);
         }
         team_.Barrier();
       }
@@ -308,7 +320,8 @@ class CpuExecutor final : public Executor {
         down_[static_cast<size_t>(group.expert)] = *expert.down;
         portion_.push_back(group);
       }
-      const ExpertCost gate_up = experts_.GateUp(gate_up_, portion_, NormedX(), act_.gated.data());
+      const ExpertCost gate_up =
+          experts_.GateUp(gate_up_, portion_, NormedX().As(formats_.experts.type), act_.gated.data());
       clock_.End(CpuStage::kGateUp, gate_up.bytes, gate_up.flops);
       const ExpertCost down = experts_.Down(down_, portion_, act_.gated.data(), act_.parts.data());
       clock_.End(CpuStage::kDown, down.bytes, down.flops);
@@ -356,11 +369,12 @@ class CpuExecutor final : public Executor {
   }
 
   // A thread's share of y = x W + bias for all rows of the batch; y rows lie W.rows apart.
-  void Project(const StepBatch& batch, const void* x, const MatrixView& w, const float* bias, float* y,
+  void Project(const StepBatch& batch, const ProductRows& x, const MatrixView& w, const float* bias, float* y,
                int worker, int workers) {
     const Share share = ShareOf(w.rows, kRowGranule, worker, workers);
-    const DenseArgs args{.x = x,
-                         .ldx = PaddedX(w.cols),
+    const XType type = formats_.TypeFor(w);
+    const DenseArgs args{.x = x.As(type),
+                         .ldx = XStride(type, w.cols),
                          .w = w.data,
                          .packed = packed_.Find(w),
                          .bias = bias,
@@ -369,7 +383,7 @@ class CpuExecutor final : public Executor {
                          .tokens = batch.num_tokens(),
                          .k = w.cols,
                          .x_rows = nullptr};
-    DenseProductFor(kernels_, w.dtype, x_format_.type, args.packed != nullptr)(args, share.begin, share.end);
+    DenseProductFor(kernels_, w.dtype, type, args.packed != nullptr)(args, share.begin, share.end);
   }
 
   void AddDelta(const StepBatch& batch, int worker, int workers) {
@@ -396,10 +410,19 @@ class CpuExecutor final : public Executor {
   float* Value(const StepBatch& batch) {
     return Key(batch) + int64_t{batch.num_tokens()} * config_.kv_width();
   }
-  const void* NormedX() {
-    return act_.normed_x.size() > 0 ? static_cast<const void*>(act_.normed_x.data()) : act_.normed.data();
+  static ProductRows RowsOf(const AlignedBuffer<float>& f32, const AlignedBuffer<std::byte>& dense,
+                            const AlignedBuffer<std::byte>& int8) {
+    return {dense.size() > 0 ? static_cast<const void*>(dense.data()) : f32.data(), int8.data()};
   }
-  int64_t XRowBytes(int64_t n) const { return PaddedX(n) * ElementBytes(x_format_); }
+  ProductRows NormedX() const { return RowsOf(act_.normed, act_.normed_x, act_.normed_int8); }
+  // Row t of n values in each form of which there is memory.
+  void ToProductRow(const float* row, int64_t n, int64_t t, AlignedBuffer<std::byte>& dense,
+                    AlignedBuffer<std::byte>& int8) {
+    if (dense.size() > 0)
+      kernels_.f32_to_x(row, n, formats_.dense, dense.data() + t * XRowBytes(formats_.dense.type, n));
+    if (int8.size() > 0)
+      kernels_.f32_to_x(row, n, {XType::kInt8}, int8.data() + t * XRowBytes(XType::kInt8, n));
+  }
   float* Scratch(int worker) { return scratch_.data() + worker * scratch_stride_; }
 
   static void Show(const StepBatch& batch, std::string_view name, int32_t layer,
@@ -424,7 +447,7 @@ class CpuExecutor final : public Executor {
   const KvLayout layout_;
   ExecutorInfo info_;
   const RopeFrequencies rope_;
-  const XFormat x_format_;
+  const ProductFormats formats_;
   const DType kv_type_;
   AttentionKernel attend_ = nullptr;
   const std::vector<float> final_norm_;
@@ -478,8 +501,7 @@ CpuMemoryNeed EstimateCpuMemory(const ModelConfig& config, const WeightsView& we
   const CpuKernels& kernels = options.kernels != nullptr ? *options.kernels : SelectCpuKernels();
   const KvLayout layout(config);
   const ExecutorInfo info = DeriveInfo(config, layout, options.limits);
-  const CpuActivations activations(config, options.limits,
-                                   ChooseXFormat(RowOf(options.precision).rounding, kernels, weights));
+  const CpuActivations activations(config, options.limits, FormatsOf(options, kernels, weights));
   std::vector<CpuKvGroup> kv;
   for (size_t g = 0; g < layout.groups.size(); ++g) {
     kv.emplace_back(info.kv_blocks[g], static_cast<int64_t>(layout.groups[g].layers.size()), config,

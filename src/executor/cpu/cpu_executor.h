@@ -23,9 +23,14 @@ enum class CpuPrecision : uint8_t { kF32, kBf16, kF16 };
 const char* Name(CpuPrecision precision);
 std::optional<CpuPrecision> ParseCpuPrecision(std::string_view name);
 
+// Inputs of products. kInt8 is lossy (docs/numerics.md): 8 bits and a scale for each 32 values, for experts
+// in MXFP4 and dense weights in Q8_0; all else stays as the precision says.
+enum class CpuActivationType : uint8_t { kAsPrecision, kInt8 };
+
 struct CpuExecutorOptions {
   ExecutorLimits limits;
   CpuPrecision precision = CpuPrecision::kBf16;
+  CpuActivationType activations = CpuActivationType::kAsPrecision;
   int threads = 0;                      // 0: one for each core this process may use
   const CpuKernels* kernels = nullptr;  // nullptr: SelectCpuKernels()
   ExpertSource* experts = nullptr;      // nullptr: every expert is in memory; must outlive the executor

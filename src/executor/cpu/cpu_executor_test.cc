@@ -113,6 +113,22 @@ void FeedRagged(TestBatcher& batcher, TapSink* taps = nullptr) {
   batcher.Step({45, 6, 3}, {}, taps);
 }
 
+// What an executor rounds.
+struct Arithmetic {
+  CpuPrecision precision = CpuPrecision::kBf16;
+  CpuActivationType activations = CpuActivationType::kAsPrecision;
+  std::string name() const {
+    return std::string(Name(precision)) + (activations == CpuActivationType::kInt8 ? ", int8" : "");
+  }
+};
+constexpr Arithmetic kInt8{CpuPrecision::kBf16, CpuActivationType::kInt8};
+constexpr Arithmetic kF32Int8{CpuPrecision::kF32, CpuActivationType::kInt8};
+
+bool HasInt8Products(const TestModel& model) {
+  return model.weights.unembedding.dtype == DType::kQ8_0 ||
+         model.weights.layers[0].gate_up[0].scales != nullptr;
+}
+
 class CpuExecutorTest : public ::testing::TestWithParam<CpuTier> {
  protected:
   void SetUp() override {
@@ -120,9 +136,16 @@ class CpuExecutorTest : public ::testing::TestWithParam<CpuTier> {
   }
   std::unique_ptr<Executor> Make(const TestModel& model, CpuPrecision precision, int threads = 1,
                                  ExecutorLimits limits = kLimits) {
-    return MakeCpuExecutor(
-        model.config, model.weights,
-        {.limits = limits, .precision = precision, .threads = threads, .kernels = GetParam().kernels});
+    return Make(model, Arithmetic{precision}, threads, limits);
+  }
+  std::unique_ptr<Executor> Make(const TestModel& model, const Arithmetic& arithmetic, int threads = 1,
+                                 ExecutorLimits limits = kLimits) {
+    return MakeCpuExecutor(model.config, model.weights,
+                           {.limits = limits,
+                            .precision = arithmetic.precision,
+                            .activations = arithmetic.activations,
+                            .threads = threads,
+                            .kernels = GetParam().kernels});
   }
 };
 INSTANTIATE_TEST_SUITE_P(Tiers, CpuExecutorTest, ::testing::ValuesIn(CpuTiers()),
@@ -178,25 +201,34 @@ double MeanKl(const std::vector<TestSequence>& expected, std::vector<TestSequenc
   return total / static_cast<double>(rows);
 }
 
-// Rounding inputs to 16 bits moves the distribution a little, but must move it: otherwise nothing was
+// Rounding inputs to 16 or 8 bits moves the distribution a little, but must move it: otherwise nothing was
 // rounded. The models are tiny and their logits wide, so the bound is looser than that for the real one; a
 // changed expert is in it too.
-TEST_P(CpuExecutorTest, SixteenBitPrecisionsStayCloseToF32) {
+TEST_P(CpuExecutorTest, RoundedInputsStayCloseToF32) {
   for (const Shaped& shaped : Models()) {
     const TestModel& model = *shaped.model;
     auto f32 = ThreeSequences(model.config.vocab_size);
     const auto exact = Make(model, CpuPrecision::kF32);
     TestBatcher exact_batcher(*exact, f32);
     FeedRagged(exact_batcher);
-    for (const auto& [precision, bound] :
-         {std::pair{CpuPrecision::kBf16, 2e-2}, {CpuPrecision::kF16, 2e-3}}) {
+    for (const auto& [arithmetic, bound] : {std::pair{Arithmetic{CpuPrecision::kBf16}, 2e-2},
+                                            {Arithmetic{CpuPrecision::kF16}, 2e-3},
+                                            {kInt8, 4e-2},
+                                            {kF32Int8, 4e-2}}) {
+      const bool int8 = arithmetic.activations == CpuActivationType::kInt8;
+      if (int8 && !HasInt8Products(model)) {
+        EXPECT_THROW(Make(model, arithmetic), Error) << shaped.name;
+        continue;
+      }
       auto rounded = ThreeSequences(model.config.vocab_size);
-      const auto executor = Make(model, precision);
+      const auto executor = Make(model, arithmetic);
+      EXPECT_EQ(executor->Info().activations, int8 ? "int8" : "");
+      EXPECT_TRUE(executor->Info().batch_invariant);
       TestBatcher batcher(*executor, rounded);
       FeedRagged(batcher);
       const double kl = MeanKl(f32, rounded);
-      EXPECT_LE(kl, bound) << shaped.name << ' ' << Name(precision);
-      EXPECT_GT(kl, 0.0) << shaped.name << ' ' << Name(precision);
+      EXPECT_LE(kl, bound) << shaped.name << ' ' << arithmetic.name();
+      EXPECT_GT(kl, 0.0) << shaped.name << ' ' << arithmetic.name();
     }
   }
 }
@@ -206,10 +238,12 @@ TEST_P(CpuExecutorTest, SixteenBitPrecisionsStayCloseToF32) {
 TEST_P(CpuExecutorTest, BitsDoNotDependOnChunksBatchMatesOrderOrThreads) {
   for (const Shaped& shaped : Models()) {
     const TestModel& model = *shaped.model;
-    for (const CpuPrecision precision : {CpuPrecision::kF32, CpuPrecision::kBf16, CpuPrecision::kF16}) {
+    for (const Arithmetic& arithmetic : {Arithmetic{CpuPrecision::kF32}, Arithmetic{CpuPrecision::kBf16},
+                                         Arithmetic{CpuPrecision::kF16}, kInt8, kF32Int8}) {
+      if (arithmetic.activations == CpuActivationType::kInt8 && !HasInt8Products(model)) continue;
       auto expected = ThreeSequences(model.config.vocab_size);
       {  // each alone, in one step
-        const auto executor = Make(model, precision, 1);
+        const auto executor = Make(model, arithmetic, 1);
         TestBatcher batcher(*executor, expected);
         batcher.Step({150, 0, 0});
         batcher.Step({0, 70, 0});
@@ -217,13 +251,13 @@ TEST_P(CpuExecutorTest, BitsDoNotDependOnChunksBatchMatesOrderOrThreads) {
       }
       const auto check = [&](const char* how, int threads, const auto& feed) {
         auto actual = ThreeSequences(model.config.vocab_size);
-        const auto executor = Make(model, precision, threads);
+        const auto executor = Make(model, arithmetic, threads);
         TestBatcher batcher(*executor, actual);
         feed(batcher, actual);
         for (size_t s = 0; s < expected.size(); ++s) {
           ASSERT_EQ(actual[s].fed, expected[s].fed);
           EXPECT_EQ(actual[s].logits, expected[s].logits)
-              << shaped.name << ' ' << Name(precision) << ", " << how;
+              << shaped.name << ' ' << arithmetic.name() << ", " << how;
         }
       };
       check("ragged", 2, [](TestBatcher& b, auto&) { FeedRagged(b); });
@@ -318,18 +352,20 @@ class CountingExecutor final : public Executor {
 
 TEST_P(CpuExecutorTest, ADecodeStepAllocatesNothing) {
   const TestModel& model = *Models()[0].model;
-  auto sequences = ThreeSequences(model.config.vocab_size);
-  const auto executor = Make(model, CpuPrecision::kBf16, 2);
-  CountingExecutor counting(*executor);
-  TestBatcher batcher(counting, sequences);
-  batcher.want_logits = false;  // collecting them allocates
-  batcher.Step({40, 30, 1});
-  batcher.Step({1, 1, 1});
-  batcher.Step({1, 1, 1});  // results swap buffers with the caller's: two steps have warmed both
-  EXPECT_GT(counting.in_steps, 0) << "the counter does not count";
-  counting.in_steps = 0;
-  for (int i = 0; i < 5; ++i) batcher.Step({1, 1, 1});
-  EXPECT_EQ(counting.in_steps, 0);
+  for (const Arithmetic& arithmetic : {Arithmetic{CpuPrecision::kBf16}, kInt8}) {
+    auto sequences = ThreeSequences(model.config.vocab_size);
+    const auto executor = Make(model, arithmetic, 2);
+    CountingExecutor counting(*executor);
+    TestBatcher batcher(counting, sequences);
+    batcher.want_logits = false;  // collecting them allocates
+    batcher.Step({40, 30, 1});
+    batcher.Step({1, 1, 1});
+    batcher.Step({1, 1, 1});  // results swap buffers with the caller's: two steps have warmed both
+    EXPECT_GT(counting.in_steps, 0) << "the counter does not count";
+    counting.in_steps = 0;
+    for (int i = 0; i < 5; ++i) batcher.Step({1, 1, 1});
+    EXPECT_EQ(counting.in_steps, 0) << arithmetic.name();
+  }
 }
 
 TEST_P(CpuExecutorTest, CopiedBlocksHoldTheSameKeysAndValues) {

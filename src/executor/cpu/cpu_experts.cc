@@ -7,21 +7,43 @@ CpuExperts::CpuExperts(const ModelConfig& config, const CpuKernels& kernels, XFo
 
 ExpertCost CpuExperts::GateUp(std::span<const ExpertView> experts, std::span<const Group> groups,
                               const void* x, std::byte* gated) {
+  const bool int8 = format_.type == XType::kInt8;
   const ExpertArgs args{.x = x,
-                        .ldx = PaddedX(config_.hidden_size),
+                        .ldx = XStride(format_.type, config_.hidden_size),
                         .y = gated,
                         .ldy = PaddedX(config_.expert_width),
-                        .out = format_,
+                        .out = int8 ? XFormat{} : format_,
                         .alpha = config_.swiglu_alpha,
                         .limit = config_.swiglu_limit};
-  return Run(experts, groups, args, &ExpertProducts::gate_up);
+  const ExpertCost cost = Run(experts, groups, args, &ExpertProducts::gate_up);
+  if (int8) RoundGated(groups, gated);
+  return cost;
 }
 
 ExpertCost CpuExperts::Down(std::span<const ExpertView> experts, std::span<const Group> groups,
                             const std::byte* gated, float* parts) {
-  const ExpertArgs args{
-      .x = gated, .ldx = PaddedX(config_.expert_width), .y = parts, .ldy = config_.hidden_size};
+  const bool int8 = format_.type == XType::kInt8;
+  const int64_t width = config_.expert_width;
+  const ExpertArgs args{.x = gated,
+                        .ldx = int8 ? GatedRowBytes(format_, width) : PaddedX(width),
+                        .y = parts,
+                        .ldy = config_.hidden_size};
   return Run(experts, groups, args, &ExpertProducts::down);
+}
+
+// Blocks of 32 outputs do not end where the threads' shares of the product do: so it leaves f32.
+void CpuExperts::RoundGated(std::span<const Group> groups, std::byte* gated) {
+  const int64_t row_bytes = GatedRowBytes(format_, config_.expert_width);
+  team_.Run([&](int worker, int workers) {
+    int turn = 0;
+    for (const Group& group : groups) {
+      for (const int32_t place : group.places) {
+        if (turn++ % workers != worker) continue;
+        std::byte* row = gated + place * row_bytes;
+        kernels_.f32_to_x(reinterpret_cast<const float*>(row), config_.expert_width, format_, row);
+      }
+    }
+  });
 }
 
 // Every thread does its share of every expert's rows.

@@ -30,8 +30,8 @@ class CpuExperts {
   CpuExperts(const ModelConfig& config, const CpuKernels& kernels, XFormat format, ThreadTeam& team);
 
   // gated[place] = SwiGLU(x[token] W1 + bias) of every choice of `groups`; x [T, M] and gated
-  // [T * ranks, F] in the products' format, rows padded. `experts` [E] are the layer's, indexed by
-  // Group::expert; only those of `groups` are looked at.
+  // [T * ranks, F] in the products' format, rows padded and GatedRowBytes() apart. `experts` [E] are the
+  // layer's, indexed by Group::expert; only those of `groups` are looked at.
   ExpertCost GateUp(std::span<const ExpertView> experts, std::span<const Group> groups, const void* x,
                     std::byte* gated);
   // parts[place] = gated[place] W2 + bias; parts [T * ranks, M].
@@ -39,6 +39,7 @@ class CpuExperts {
                   float* parts);
 
  private:
+  void RoundGated(std::span<const Group> groups, std::byte* gated);
   ExpertCost Run(std::span<const ExpertView> experts, std::span<const Group> groups, const ExpertArgs& common,
                  ExpertProduct ExpertProducts::* product);
 

@@ -46,7 +46,7 @@ void CpuLogits::Run(const StepBatch& batch, const void* x, Slots& slots, StageCl
 
 void CpuLogits::Unembed(const void* x, std::span<const int32_t> rows) {
   const DenseArgs args{.x = x,
-                       .ldx = PaddedX(unembedding_.cols),
+                       .ldx = XStride(x_type_, unembedding_.cols),
                        .w = unembedding_.data,
                        .packed = packed_.Find(unembedding_),
                        .bias = nullptr,

@@ -18,31 +18,35 @@ AlignedBuffer<T> Activation(int64_t size) {
 
 // Rows [rows, n] in the format; none when they are the f32 rows themselves.
 AlignedBuffer<std::byte> XRows(int64_t rows, int64_t n, XFormat format) {
-  if (format.rounding == Rounding::kNone && n % kXPad == 0) return {};
-  return Activation<std::byte>(rows * PaddedX(n) * ElementBytes(format));
+  if (format.type == XType::kF32 && format.rounding == Rounding::kNone && n % kXPad == 0) return {};
+  return Activation<std::byte>(rows * XRowBytes(format.type, n));
 }
 
 }  // namespace
 
-CpuActivations::CpuActivations(const ModelConfig& c, const ExecutorLimits& limits, XFormat format) {
+CpuActivations::CpuActivations(const ModelConfig& c, const ExecutorLimits& limits,
+                               const ProductFormats& formats) {
   const int64_t t = limits.max_step_tokens, m = c.hidden_size;
   residual = Activation<float>(t * m);
   normed = Activation<float>(t * m);
-  normed_x = XRows(t, m, format);
+  normed_x = XRows(t, m, formats.dense);
+  if (formats.any_int8()) normed_int8 = XRows(t, m, {XType::kInt8});
   qkv = Activation<float>(t * (c.query_width() + 2 * c.kv_width()));
   attention = Activation<float>(t * c.query_width());
-  attention_x = XRows(t, c.query_width(), format);
+  attention_x = XRows(t, c.query_width(), formats.dense);
+  if (formats.int8_dense) attention_int8 = XRows(t, c.query_width(), {XType::kInt8});
   delta = Activation<float>(t * m);
   router = Activation<float>(t * c.num_experts);
   cos = Activation<float>(t * (c.head_dim / 2));
   sin = Activation<float>(t * (c.head_dim / 2));
-  FitRanks(c, t, format, c.experts_per_token);
+  FitRanks(c, t, formats.experts, c.experts_per_token);
 }
 
-void CpuActivations::FitRanks(const ModelConfig& c, int64_t max_step_tokens, XFormat format, int32_t wanted) {
+void CpuActivations::FitRanks(const ModelConfig& c, int64_t max_step_tokens, XFormat experts,
+                              int32_t wanted) {
   if (wanted <= ranks) return;
   const int64_t rows = max_step_tokens * wanted;
-  gated = Activation<std::byte>(rows * PaddedX(c.expert_width) * ElementBytes(format));
+  gated = Activation<std::byte>(rows * GatedRowBytes(experts, c.expert_width));
   parts = Activation<float>(rows * c.hidden_size);
   ranks = wanted;
 }

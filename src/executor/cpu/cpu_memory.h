@@ -16,24 +16,24 @@ namespace oxidized {
 
 // Activations of a step of up to T rows, f32 unless said otherwise; pages of rows never used are never
 // touched. Sets of rows that feed a product exist a second time in the products' XFormat, unless that is the
-// same.
+// same, and in the int8 path once more as int8.
 struct CpuActivations {
   AlignedBuffer<float> residual;  // [T, M]
   AlignedBuffer<float> normed;    // [T, M]
-  AlignedBuffer<std::byte> normed_x;
+  AlignedBuffer<std::byte> normed_x, normed_int8;
   AlignedBuffer<float> qkv;        // [T, H*D], then [T, G*D] keys, then [T, G*D] values
   AlignedBuffer<float> attention;  // [T, H*D]
-  AlignedBuffer<std::byte> attention_x;
+  AlignedBuffer<std::byte> attention_x, attention_int8;
   AlignedBuffer<float> delta;      // [T, M] what a sub-layer adds to the residual
   AlignedBuffer<float> router;     // [T, E]
   AlignedBuffer<float> cos, sin;   // [T, D/2]
-  AlignedBuffer<std::byte> gated;  // [T * ranks, F] in XFormat
+  AlignedBuffer<std::byte> gated;  // [T * ranks, F] rows of GatedRowBytes()
   AlignedBuffer<float> parts;      // [T * ranks, M] each chosen expert's output
   int32_t ranks = 0;
 
-  CpuActivations(const ModelConfig& config, const ExecutorLimits& limits, XFormat format);
+  CpuActivations(const ModelConfig& config, const ExecutorLimits& limits, const ProductFormats& formats);
   // Room for `ranks` experts a token; allocates only when it grows.
-  void FitRanks(const ModelConfig& config, int64_t max_step_tokens, XFormat format, int32_t wanted);
+  void FitRanks(const ModelConfig& config, int64_t max_step_tokens, XFormat experts, int32_t wanted);
 };
 
 // Paged KV of one group of layers: [blocks][layers][G] parts of KvHeadElements(D) elements

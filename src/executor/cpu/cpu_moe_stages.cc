@@ -39,14 +39,16 @@ class CpuMoeStages final : public MoeStages {
       : config_(config),
         weights_(weights),
         kernels_(options.kernels != nullptr ? *options.kernels : SelectCpuKernels()),
-        format_(ChooseXFormat(RoundingOf(options.precision), kernels_, weights)),
+        format_(ChooseFormats(RoundingOf(options.precision), options.activations == CpuActivationType::kInt8,
+                              kernels_, weights)
+                    .experts),
         team_(options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads()),
         experts_(config_, kernels_, format_, team_),
         max_tokens_(max_tokens),
         normed_("moe stages", MemoryClass::kActivations,
                 static_cast<size_t>(max_tokens * config.hidden_size)),
         normed_x_("moe stages", MemoryClass::kActivations,
-                  static_cast<size_t>(max_tokens * PaddedX(config.hidden_size) * ElementBytes(format_))),
+                  static_cast<size_t>(max_tokens * XRowBytes(format_.type, config.hidden_size))),
         logits_("moe stages", MemoryClass::kActivations,
                 static_cast<size_t>(max_tokens * config.num_experts)),
         output_("moe stages", MemoryClass::kActivations,
@@ -66,7 +68,7 @@ class CpuMoeStages final : public MoeStages {
     std::copy(rows.begin(), rows.end(), normed_.data());
     for (int64_t t = 0; t < tokens_; ++t) {
       kernels_.f32_to_x(normed_.data() + t * m, m, format_,
-                        normed_x_.data() + t * PaddedX(m) * ElementBytes(format_));
+                        normed_x_.data() + t * XRowBytes(format_.type, m));
     }
   }
 
@@ -170,9 +172,9 @@ class CpuMoeStages final : public MoeStages {
     const size_t part = places * static_cast<size_t>(config_.hidden_size);
     if (parts_.size() >= part) return;
     parts_ = AlignedBuffer<float>("moe stages", MemoryClass::kActivations, part);
-    gated_ = AlignedBuffer<std::byte>(
-        "moe stages", MemoryClass::kActivations,
-        places * static_cast<size_t>(PaddedX(config_.expert_width) * ElementBytes(format_)));
+    gated_ =
+        AlignedBuffer<std::byte>("moe stages", MemoryClass::kActivations,
+                                 places * static_cast<size_t>(GatedRowBytes(format_, config_.expert_width)));
   }
 
   void ClearChoices() {

@@ -1,5 +1,7 @@
 #include "executor/cpu/cpu_products.h"
 
+#include <vector>
+
 #include "base/error.h"
 
 namespace oxidized {
@@ -13,21 +15,52 @@ bool IsMxfp4(ExpertLayout layout) {
 
 bool MultipliesBf16(const MatrixView& m) { return m.dtype == DType::kBF16 || m.dtype == DType::kQ8_0; }
 
+bool AllMxfp4(const WeightsView& weights) {
+  bool all = true;
+  for (const LayerWeights& layer : weights.layers) {
+    for (const auto* experts : {&layer.gate_up, &layer.down}) {
+      for (const ExpertView& e : *experts) all = all && IsMxfp4(e.layout);
+    }
+  }
+  return all;
+}
+
+std::vector<const MatrixView*> DenseMatrices(const WeightsView& weights) {
+  std::vector<const MatrixView*> all = {&weights.unembedding};
+  for (const LayerWeights& layer : weights.layers) {
+    all.insert(all.end(), {&layer.q, &layer.k, &layer.v, &layer.o});
+  }
+  return all;
+}
+
 }  // namespace
 
 XFormat ChooseXFormat(Rounding rounding, const CpuKernels& kernels, const WeightsView& weights) {
-  bool native = rounding == Rounding::kBf16 && kernels.native_bf16 && MultipliesBf16(weights.unembedding);
-  for (const LayerWeights& layer : weights.layers) {
-    for (const MatrixView* m : {&layer.q, &layer.k, &layer.v, &layer.o})
-      native = native && MultipliesBf16(*m);
-    for (const auto* experts : {&layer.gate_up, &layer.down}) {
-      for (const ExpertView& e : *experts) native = native && IsMxfp4(e.layout);
-    }
-  }
+  bool native = rounding == Rounding::kBf16 && kernels.native_bf16 && AllMxfp4(weights);
+  for (const MatrixView* m : DenseMatrices(weights)) native = native && MultipliesBf16(*m);
   return {native ? XType::kBf16 : XType::kF32, rounding};
 }
 
+ProductFormats ChooseFormats(Rounding rounding, bool int8, const CpuKernels& kernels,
+                             const WeightsView& weights) {
+  const XFormat exact = ChooseXFormat(rounding, kernels, weights);
+  ProductFormats formats{exact, exact};
+  if (!int8) return formats;
+  for (const MatrixView* m : DenseMatrices(weights))
+    formats.int8_dense = formats.int8_dense || m->dtype == DType::kQ8_0;
+  if (AllMxfp4(weights)) formats.experts = {XType::kInt8};
+  if (!formats.any_int8()) {
+    Fail(ErrorKind::kUsage,
+         "activations: int8 wants experts in MXFP4 or dense weights in Q8_0; this model has neither");
+  }
+  return formats;
+}
+
 DenseProduct DenseProductFor(const CpuKernels& kernels, DType w, XType x, bool packed) {
+  if (x == XType::kInt8) {
+    OX_CHECK(w == DType::kQ8_0);
+    return kernels.int8_q8w_matmul;
+  }
   const bool bf16 = x == XType::kBf16;
   if (packed) return bf16 ? kernels.bf16_packedw_matmul : kernels.f32_packedw_matmul;
   switch (w) {
@@ -45,6 +78,10 @@ DenseProduct DenseProductFor(const CpuKernels& kernels, DType w, XType x, bool p
 }
 
 ExpertProducts ExpertProductsFor(const CpuKernels& kernels, ExpertLayout layout, XType x) {
+  if (x == XType::kInt8) {
+    OX_CHECK(IsMxfp4(layout));
+    return {kernels.int8_mxfp4w_moe_gate_up, kernels.int8_mxfp4w_moe_down};
+  }
   if (x == XType::kBf16) {
     OX_CHECK(IsMxfp4(layout));
     return {kernels.bf16_mxfp4w_moe_gate_up, kernels.bf16_mxfp4w_moe_down};

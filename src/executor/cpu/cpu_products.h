@@ -19,6 +19,21 @@ inline constexpr int64_t kRowGranule =
 // product: dense ones in BF16 or Q8_0, experts in a form of MXFP4.
 XFormat ChooseXFormat(Rounding rounding, const CpuKernels& kernels, const WeightsView& weights);
 
+// The forms in which rows enter products. Without 8-bit activations all are `dense`; with them Q8_0 matrices
+// take int8 rows, experts in a form of MXFP4 too, and what is left takes `dense`.
+struct ProductFormats {
+  XFormat dense, experts;
+  bool int8_dense = false;  // Q8_0 matrices take int8
+
+  XType TypeFor(const MatrixView& matrix) const {
+    return int8_dense && matrix.dtype == DType::kQ8_0 ? XType::kInt8 : dense.type;
+  }
+  bool any_int8() const { return int8_dense || experts.type == XType::kInt8; }
+};
+// Throws Error(kUsage) if `int8` is asked for and no weight of the model has a product with it.
+ProductFormats ChooseFormats(Rounding rounding, bool int8, const CpuKernels& kernels,
+                             const WeightsView& weights);
+
 // `packed`: for the 12-bit form of bf16 weights.
 DenseProduct DenseProductFor(const CpuKernels& kernels, DType w, XType x, bool packed = false);
 
@@ -32,6 +47,18 @@ ExpertProducts ExpertProductsFor(const CpuKernels& kernels, ExpertLayout layout,
 void SetWeights(const ExpertView& expert, ExpertArgs& args);
 
 inline int64_t PaddedX(int64_t n) { return (n + kXPad - 1) / kXPad * kXPad; }
-inline int64_t ElementBytes(XFormat format) { return format.type == XType::kF32 ? 4 : 2; }
+// Bytes of a padded row.
+inline int64_t XRowBytes(XType type, int64_t n) {
+  if (type == XType::kInt8) return PaddedX(n) / kXPad * static_cast<int64_t>(sizeof(Int8XBlock));
+  return PaddedX(n) * (type == XType::kF32 ? 4 : 2);
+}
+// From row to row, in the unit of the kernels' ldx.
+inline int64_t XStride(XType type, int64_t n) {
+  return type == XType::kInt8 ? XRowBytes(type, n) : PaddedX(n);
+}
+// Rows between an expert's two products. In the int8 path gate_up leaves f32, which is rounded where it lies.
+inline int64_t GatedRowBytes(XFormat experts, int64_t n) {
+  return XRowBytes(experts.type == XType::kInt8 ? XType::kF32 : experts.type, n);
+}
 
 }  // namespace oxidized

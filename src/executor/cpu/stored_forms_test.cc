@@ -98,6 +98,26 @@ TEST_P(StoredFormsTest, ExpertsGiveTheSameBitsInEveryForm) {
   }
 }
 
+TEST_P(StoredFormsTest, Int8GivesTheSameBitsInEveryFormOfMxfp4) {
+  const auto logits = [&](const TestModel& model) {
+    const auto executor = MakeCpuExecutor(model.config, model.weights,
+                                          {.limits = kLimits,
+                                           .activations = CpuActivationType::kInt8,
+                                           .threads = 2,
+                                           .kernels = GetParam().kernels});
+    return Logits(*executor);
+  };
+  const TestModel published(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
+  const auto expected = logits(published);
+  EXPECT_NE(expected, LogitsOf(published, CpuPrecision::kBf16)) << "nothing was rounded to 8 bits";
+  for (const Form& form : kForms) {
+    if (form.layout == ExpertLayout::kRows) continue;
+    TestModel model(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
+    model.StoreExperts(form.layout, form.apart, form.type);
+    EXPECT_EQ(logits(model), expected) << form.name;
+  }
+}
+
 TEST(StoredForms, ReferenceReadsEveryFormAlike) {
   const TestModel published(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
   const auto expected = Logits(*MakeReferenceExecutor(published.config, published.weights, kLimits));
