@@ -53,7 +53,7 @@ TEST(EvictionPolicy, LfuDaAgesByItsVictims) {
   const auto policy = MakeEvictionPolicy(EvictionRule::kLfuDa, 1, 4);
   for (int i = 0; i < 3; ++i) Touch(*policy, {0, 0});  // priority 3
   // Each newcomer begins one above the last victim: 1, 2, then 3, which ties with expert 0; the older goes.
-  for (const auto [newcomer, victim] : {std::pair(1, 1), std::pair(2, 2), std::pair(3, 0)}) {
+  for (const auto& [newcomer, victim] : {std::pair(1, 1), std::pair(2, 2), std::pair(3, 0)}) {
     Touch(*policy, {0, newcomer});
     EXPECT_EQ(policy->Evict()->expert, victim);
   }
