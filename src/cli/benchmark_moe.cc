@@ -24,6 +24,7 @@ constexpr MoeSection kSections[] = {
     {"load",
      "A layer under three loads: synthetic router logits, choices by the model's rule; mean of layers",
      BenchMoeLoad},
+    {"store", "Experts on demand: requests as above with a part of the experts in memory", BenchMoeStore},
 };
 
 void Check(const ExecutorInfo& info) {

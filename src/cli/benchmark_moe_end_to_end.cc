@@ -59,11 +59,13 @@ Request MakeRequest(const MoeBenchContext& context, const ExecutorInfo& info, co
   return request;
 }
 
-RequestStats RunToEnd(const MoeBenchContext& context, Engine& engine, Request request, int32_t run) {
-  const auto id = engine.Submit(std::move(request));
+}  // namespace
+
+RequestStats RunMoeRequest(const MoeBenchContext& context, Engine& engine, const char* section, int32_t run) {
+  const auto id = engine.Submit(MakeRequest(context, engine.info(), RequestSize(engine.info()), run));
   if (!id) throw Error(id.error().kind, id.error().message);
   for (;;) {
-    context.Progress("end to end", run);
+    context.Progress(section, run);
     engine.Step();
     for (Event& event : engine.TakeEvents(*id)) {
       auto* finished = std::get_if<Finished>(&event);
@@ -74,8 +76,6 @@ RequestStats RunToEnd(const MoeBenchContext& context, Engine& engine, Request re
   }
 }
 
-}  // namespace
-
 MoeRequestSize RequestSize(const ExecutorInfo& info) {
   const int64_t prompt = std::min(kPromptTokens, info.max_context / 2);
   return {prompt, std::min(kAnswerTokens, info.max_context - prompt)};
@@ -83,7 +83,6 @@ MoeRequestSize RequestSize(const ExecutorInfo& info) {
 
 std::vector<MoeFigure> BenchMoeEndToEnd(MoeBenchContext& context) {
   Engine& engine = context.generation.runtime().engine();
-  const MoeRequestSize size = RequestSize(engine.info());
   std::vector<MoeFigure> figures(7);
   const char* const names[][3] = {
       {"prefill", "routing", "us/token"},       {"prefill", "expert compute", "us/token"},
@@ -100,7 +99,7 @@ std::vector<MoeFigure> BenchMoeEndToEnd(MoeBenchContext& context) {
     const double read = context.probe.Measure(0.0);
     const Parts prefill_before = PartsOf(engine.prefill_totals()),
                 decode_before = PartsOf(engine.decode_totals());
-    const RequestStats stats = RunToEnd(context, engine, MakeRequest(context, engine.info(), size, run), run);
+    const RequestStats stats = RunMoeRequest(context, engine, "end to end", run);
     if (run == 0) continue;
     const Parts prefill = PartsOf(engine.prefill_totals()) - prefill_before;
     const Parts decode = PartsOf(engine.decode_totals()) - decode_before;

@@ -49,6 +49,8 @@ std::vector<MoeFigure> BenchMoeExpert(MoeBenchContext& context);
 // A layer under three distributions of synthetic router logits, which the model's own rule turns into
 // choices.
 std::vector<MoeFigure> BenchMoeLoad(MoeBenchContext& context);
+// Whole requests with a part of the experts in memory (--expert-memory at several budgets).
+std::vector<MoeFigure> BenchMoeStore(MoeBenchContext& context);
 
 // Router logits [rows, E] whose top K are drawn without replacement with probabilities proportional to
 // (1 + rank of the expert)^-skew (Gumbel noise added to log-probabilities): 0 is uniform, 1 is Zipf.
@@ -59,5 +61,7 @@ struct MoeRequestSize {
   int64_t prompt_tokens, answer_tokens;
 };
 MoeRequestSize RequestSize(const ExecutorInfo& info);
+// One such request, run to its end; another `run`, another prompt. Throws Error, Interrupted.
+RequestStats RunMoeRequest(const MoeBenchContext& context, Engine& engine, const char* section, int32_t run);
 
 }  // namespace oxidized::cli

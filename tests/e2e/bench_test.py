@@ -243,7 +243,7 @@ class Bench(unittest.TestCase):
             self.assertEqual(len(metric["runs"]), 2)
             self.assertAlmostEqual(metric["median"], sum(metric["runs"]) / 2)
         sections = {section["section"]: section["figures"] for section in record["sections"]}
-        self.assertEqual(list(sections), ["end_to_end", "layers", "expert", "load"])
+        self.assertEqual(list(sections), ["end_to_end", "layers", "expert", "load", "store"])
         s = self.shape
 
         self.assertEqual([f["rows"] for f in sections["expert"]], [2**i for i in range(10)])
@@ -283,6 +283,16 @@ class Bench(unittest.TestCase):
                 self.assertEqual(figure["experts_used"], s.k)
         self.assertEqual(load["uniform", 512]["experts_used"], s.experts)
         self.assertLessEqual(load["zipf", 16]["experts_used"], s.experts)
+
+        store = {f["name"]: f["runs"] for f in sections["store"]}
+        self.assertIn("50 % of experts, decode", store)
+        for name, runs in store.items():
+            self.assertEqual(len(runs), 2)
+            for value in runs:
+                self.assertGreaterEqual(value, 0)
+                if name.endswith("hits"):
+                    self.assertLessEqual(value, 100)
+        self.assertGreater(min(store["25 % of experts, read"]), 0)
 
     def test_benchmark_moe_refuses(self):
         self.refused(USAGE, "--executor cpu", "-m", self.model, "--benchmark-moe", "--executor", "reference")
