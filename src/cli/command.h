@@ -84,6 +84,7 @@ void AddModelOptions(Command& command, RuntimeOptions& options);
 // `threads`: what --threads sets instead, for a command that takes several counts.
 void AddExecutorOptions(Command& command, RuntimeOptions& options, std::optional<Value> threads = {});
 void AddExpertMemoryOptions(Command& command, ExpertMemoryOptions& options);
+void AddSpeculationOptions(Command& command, SpeculationOptions& options);
 
 // The commands: each adds its options and returns its action.
 Action AddGenerate(Command& command);  // the program itself, without a command

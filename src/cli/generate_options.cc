@@ -60,6 +60,7 @@ struct GivenOptions {
 GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   AddModelOptions(c, o.runtime);
   AddExecutorOptions(c, o.runtime);
+  o.runtime.speculation = SpeculationOptions::Auto();
 
   c.Group("Generation");
   c.Add("-p,--prompt", Text(o.prompt),
@@ -92,6 +93,7 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   const auto show =
       c.AddFlag("--show-reasoning", "dim", flags.show_reasoning, "dim|plain|hidden",
                 "Show the reasoning, on stderr: dim (the default of the option), plain, or hidden");
+  AddSpeculationOptions(c, o.runtime.speculation);
   c.AddFlag("--raw", o.raw, "Continue the prompt as it is, without the chat format");
 
   c.Group("Experts");
@@ -199,6 +201,7 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& 
   o.reasoning_view = view->second;
   if (o.benchmark_moe && (o.prompt || o.interactive))
     Fail(ErrorKind::kUsage, "--benchmark-moe runs its own prompts: leave out --prompt and --interactive");
+  if (o.benchmark_moe) o.runtime.speculation = {};  // it measures single rows
   if (o.interactive && o.prompt) Fail(ErrorKind::kUsage, "--prompt and --interactive exclude each other");
   if (o.interactive && o.raw)
     Fail(ErrorKind::kUsage, "--raw and --interactive exclude each other: a chat needs the chat format");

@@ -28,7 +28,9 @@ std::string OutcomeJson(const Outcome& outcome, const MoeReport& moe, const Runt
   const RequestStats& stats = outcome.stats;
   json["tokens"] = {{"prompt", stats.prompt_tokens},
                     {"reused", stats.reused_tokens},
-                    {"generated", stats.generated_tokens}};
+                    {"generated", stats.generated_tokens},
+                    {"drafted", stats.drafted_tokens},
+                    {"accepted", stats.accepted_tokens}};
   json["timings"] = {{"load_ms", outcome.load_ms},
                      {"queue_ms", stats.queue_us / 1e3},
                      {"prefill_ms", stats.prefill_us / 1e3},
@@ -71,6 +73,7 @@ std::string ClosingLine(const Outcome& outcome) {
   if (outcome.decode.bytes > 0 && outcome.decode.microseconds > 0.0)
     line += fmt::format(", {:.1f} GB/s",
                         static_cast<double>(outcome.decode.bytes) / outcome.decode.microseconds / 1e3);
+  if (s.drafted_tokens > 0) line += fmt::format(", guessed {} of {}", s.accepted_tokens, s.drafted_tokens);
   if (s.first_token_us > 0.0) line += fmt::format("; first in {:.2f} s", s.first_token_us / 1e6);
   return line + fmt::format("; prompt {}, reused {}, {:.0f}/s", s.prompt_tokens, s.reused_tokens,
                             rate(static_cast<double>(s.prompt_tokens - s.reused_tokens), s.prefill_us));

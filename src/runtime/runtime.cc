@@ -97,7 +97,8 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   if (options.executor != ExecutorKind::kReference)
     runtime->experts_ = std::make_unique<ExpertMemory>(options.experts, runtime->checkpoint_);
   runtime->executor_ = MakeExecutor(options, runtime->checkpoint_, runtime->experts_.get());
-  runtime->engine_ = std::make_unique<Engine>(*runtime->executor_, EngineOptions{options.chunk_tokens});
+  const EngineOptions engine{.chunk_tokens = options.chunk_tokens, .speculation = options.speculation};
+  runtime->engine_ = std::make_unique<Engine>(*runtime->executor_, engine);
   if (ExpertMemory* experts = runtime->experts_.get())
     runtime->engine_->AfterEachStep([experts] { experts->cleaner().AfterStep(); });
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;

@@ -34,6 +34,7 @@ struct RuntimeOptions {
   int64_t context = 0;       // 0: what the model allows
   int32_t chunk_tokens = 0;  // 0: as many as a step holds
   int32_t max_sequences = 1;
+  SpeculationOptions speculation = {};
   // The rotation as llama.cpp computes it (RopeConfig::truncate), for comparisons.
   bool yarn_truncate = false;
   bool pack_dense = false;  // dense bf16 weights in 12 bits, made when the model is opened
