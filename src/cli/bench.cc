@@ -32,7 +32,8 @@ struct BenchOptions {
 };
 
 // What multiplies at this precision, at best.
-double ArithmeticCeiling(const Ceilings& ceilings, const std::string& precision) {
+double ArithmeticCeiling(const Ceilings& ceilings, const std::string& precision, bool int8) {
+  if (int8 && ceilings.int8_per_s > 0.0) return ceilings.int8_per_s;
   return precision == "bf16" && ceilings.bf16_per_s > 0.0 ? ceilings.bf16_per_s : ceilings.f32_per_s;
 }
 
@@ -144,11 +145,13 @@ class Bench {
     for (const BenchTest& test : tests) {
       side_.Status(test.name + ": warming up");
       engine.WarmUp(test);
-      figures.push_back(
-          {.test = test.name,
-           .threads = threads,
-           .unit = test.kind == Kind::kFirstToken ? "ms" : "tokens/s",
-           .arithmetic_per_s = reference ? 0.0 : ArithmeticCeiling(ceilings, report_.precision)});
+      figures.push_back({.test = test.name,
+                         .threads = threads,
+                         .unit = test.kind == Kind::kFirstToken ? "ms" : "tokens/s",
+                         .arithmetic_per_s =
+                             reference ? 0.0
+                                       : ArithmeticCeiling(ceilings, report_.precision,
+                                                           !runtime.executor().Info().activations.empty())});
     }
     double before = probe.Measure(kProbeSeconds);
     for (int32_t run = 1; run <= options_.runs; ++run) {

@@ -38,6 +38,7 @@ CpuExecutorOptions CpuOptionsOf(const RuntimeOptions& options, const Checkpoint&
   CpuExecutorOptions cpu;
   cpu.limits = LimitsOf(options);
   cpu.precision = CpuPrecisionOf(options.precision, checkpoint);
+  if (options.activations == ActivationType::kInt8) cpu.activations = CpuActivationType::kInt8;
   cpu.threads = options.threads;
   cpu.pack_dense = options.pack_dense;
   cpu.packing_progress = options.packing_progress;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/process.h"
 #include "executor/reference/reference_executor.h"
 #include "runtime/cpu_options.h"
@@ -17,6 +18,10 @@ std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Chec
   if (options.executor != ExecutorKind::kReference) {
     CpuExecutorOptions cpu = CpuOptionsOf(options, checkpoint);
     cpu.experts = &experts->source();
+    if (cpu.activations == CpuActivationType::kInt8) {
+      Log(LogLevel::kWarning,
+          "--activations int8 is lossy: inputs of products with MXFP4 and Q8_0 weights are rounded to 8 bits");
+    }
     return MakeCpuExecutor(checkpoint.config, checkpoint.weights, cpu);
   }
   if (options.experts.budget) {
@@ -26,6 +31,9 @@ std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Chec
   if (options.precision != Precision::kAuto && options.precision != Precision::kF32) {
     Fail(ErrorKind::kUsage,
          "the reference executor computes in f32 only; use --precision f32 or --executor cpu");
+  }
+  if (options.activations == ActivationType::kInt8) {
+    Fail(ErrorKind::kUsage, "--activations int8: the reference executor computes in f32; use --executor cpu");
   }
   if (options.pack_dense) {
     Fail(ErrorKind::kUsage,

@@ -20,6 +20,7 @@ namespace oxidized {
 
 enum class ExecutorKind : uint8_t { kAuto, kReference, kCpu };
 enum class Precision : uint8_t { kAuto, kF32, kBf16, kF16 };
+enum class ActivationType : uint8_t { kAuto, kInt8 };  // kAuto: as the precision says
 
 // Names the vocabulary that is part of the program where a tokenizer's path is expected.
 inline constexpr const char* kBuiltInTokenizer = "o200k_harmony";
@@ -30,6 +31,7 @@ struct RuntimeOptions {
   bool use_mmap = true;
   ExecutorKind executor = ExecutorKind::kAuto;
   Precision precision = Precision::kAuto;
+  ActivationType activations = ActivationType::kAuto;  // kInt8 is lossy
   int32_t threads = 0;       // 0: the processors this process may use
   int64_t context = 0;       // 0: what the model allows
   int32_t chunk_tokens = 0;  // 0: as many as a step holds

@@ -94,6 +94,8 @@ class CommandLine(unittest.TestCase):
             (("-p", "x", "--context", "0"), "--context"),
             (("-p", "x", "--threads", "0"), "--threads"),
             (("-p", "x", "--precision", "f64"), "f64"),
+            (("-p", "x", "--activations", "int4"), "int4"),
+            (("-p", "x", "--activations", "int8", "--executor", "reference"), "--activations"),
             (("-p", "x", "--executor", "abacus"), "abacus"),
             (("-p", "x", "--device", "abacus"), "abacus"),
             (("-p", "x", "--routing-strategy", "random"), "random"),
@@ -358,6 +360,15 @@ class CommandLine(unittest.TestCase):
                     seen.add(out.read_bytes())
                 self.assertEqual(len(seen), 1, f"{tier} {precision}: chunks or threads changed the logits")
                 by_tier[tier, precision] = seen.pop()
+            seen = set()
+            for chunk, threads in [(1, 1), (512, 2), (33, 3)]:
+                result = run("logits", "-m", self.model, "--tokens", tokens, "--out", out, "--activations", "int8",
+                             "--chunk-tokens", chunk, "--threads", threads, environment={"OXIDIZED_CPU_TIER": tier})
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertEqual(result.stderr.count(b"lossy"), 1, result.stderr)
+                seen.add(out.read_bytes())
+            self.assertEqual(len(seen), 1, f"{tier} int8: chunks or threads changed the logits")
+            self.assertNotIn(seen.pop(), [by_tier[tier, p] for p in ["f32", "bf16", "f16"]], "--activations does nothing")
         self.assertNotEqual(by_tier["scalar", "f32"], by_tier["scalar", "bf16"], "--precision does nothing")
         self.refused(USAGE, "abacus", "-m", self.model, "-p", "x", environment={"OXIDIZED_CPU_TIER": "abacus"})
 

@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <iostream>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "checkpoint/checkpoint.h"
@@ -14,6 +16,7 @@
 #include "executor/reference/reference_executor.h"
 #include "executor/taps.h"
 #include "support/golden_model.h"
+#include "tokenizer/tokenizer.h"
 
 namespace oxidized::test {
 namespace {
@@ -185,6 +188,101 @@ TEST(CpuGoldenTotal, SixteenBitsAreNoWorseThanTransformersBf16) {
     std::cout << "all models, " << Name(precision) << ": KL " << ours << " nats, transformers bf16 " << theirs
               << '\n';
     EXPECT_LE(ours, theirs) << Name(precision);
+  }
+}
+
+// 8-bit activations are lossy: what they cost is printed and may not grow beyond the bounds below. Rows whose
+// experts changed are in it, as they are for whoever uses it.
+struct Loss {
+  double kl = 0.0;  // nats a token
+  int64_t same_top = 0, rows = 0;
+};
+
+Loss LossOf(const Matrix& expected, const Matrix& actual) {
+  Loss loss{MeanKl(expected, actual), 0, expected.rows};
+  for (int64_t r = 0; r < expected.rows; ++r) {
+    const auto top = [r](const Matrix& m) {
+      const auto begin = m.values.begin() + r * m.cols;
+      return std::max_element(begin, begin + m.cols) - begin;
+    };
+    if (top(expected) == top(actual)) ++loss.same_top;
+  }
+  return loss;
+}
+
+struct Lossy {
+  const char* name;
+  CpuPrecision precision;
+  CpuActivationType activations;
+  double most_kl, least_top;
+};
+constexpr Lossy kLossy[] = {{"bf16", CpuPrecision::kBf16, CpuActivationType::kAsPrecision, 0.02, 0.9},
+                            {"int8", CpuPrecision::kBf16, CpuActivationType::kInt8, 0.02, 0.92}};
+
+SingleSequenceResult RunLossy(const Checkpoint& checkpoint, const std::vector<int32_t>& tokens,
+                              int64_t keep_from, CpuPrecision precision, CpuActivationType activations) {
+  ExecutorLimits limits;
+  limits.max_context = static_cast<int64_t>(tokens.size());
+  limits.max_step_tokens = static_cast<int32_t>(tokens.size());
+  const auto executor =
+      MakeCpuExecutor(checkpoint.config, checkpoint.weights,
+                      {.limits = limits, .precision = precision, .activations = activations, .threads = 2});
+  return RunSingleSequence(*executor, tokens, {.keep_from = keep_from});
+}
+
+TEST(Int8Golden, DistanceToF32OnTheGoldenModels) {
+  for (const Lossy& lossy : kLossy) {
+    double kl = 0.0;
+    int64_t same = 0, rows = 0;
+    for (const GoldenModel& golden : Models()) {
+      if (golden.prompt.size() > 1000 || golden.checkpoints.front() != "mxfp4") continue;
+      const Checkpoint checkpoint = OpenCheckpoint(golden.folder / golden.checkpoints.front());
+      const SingleSequenceResult run =
+          RunLossy(checkpoint, golden.prompt, golden.keep_from(), lossy.precision, lossy.activations);
+      const Loss loss = LossOf(golden.ReadLogits(), GoldenLogitRows(golden, run.logits));
+      std::cout << golden.name << ' ' << lossy.name << ": mean KL " << loss.kl << " nats, top-1 agreement in "
+                << loss.same_top << " of " << loss.rows << " rows\n";
+      kl += loss.kl * static_cast<double>(loss.rows);
+      same += loss.same_top;
+      rows += loss.rows;
+    }
+    std::cout << "all models, " << lossy.name << ": mean KL " << kl / static_cast<double>(rows)
+              << " nats, top-1 agreement in " << same << " of " << rows << " rows\n";
+    EXPECT_LT(kl / static_cast<double>(rows), lossy.most_kl) << lossy.name;
+    EXPECT_GT(static_cast<double>(same), lossy.least_top * static_cast<double>(rows)) << lossy.name;
+  }
+}
+
+// A trained model, over the replies of its 42 golden conversations.
+TEST(Int8Golden, DistanceToF32OnTheDemosReplies) {
+  const Checkpoint checkpoint = OpenCheckpoint(DEMO_MODEL);
+  const auto tokenizer = Tokenizer::Load(std::filesystem::path(DEMO_MODEL) / "tokenizer.json");
+  std::ifstream file(DEMO_CONVERSATIONS);
+  const nlohmann::json conversations = nlohmann::json::parse(file)["prompts"];
+  ASSERT_GT(conversations.size(), 10u);
+  Matrix expected, actual[std::size(kLossy)];
+  const auto append = [](Matrix& into, const Matrix& rows) {
+    into.values.insert(into.values.end(), rows.values.begin(), rows.values.end());
+    into.cols = rows.cols;
+    into.rows += rows.rows;
+  };
+  for (const nlohmann::json& conversation : conversations) {
+    std::vector<int32_t> tokens = tokenizer->EncodeWithSpecials(conversation["prompt"].get<std::string>());
+    const auto reply = static_cast<int64_t>(tokens.size()) - 1;
+    for (const int32_t token : conversation["tokens"].get<std::vector<int32_t>>()) tokens.push_back(token);
+    append(expected,
+           RunLossy(checkpoint, tokens, reply, CpuPrecision::kF32, CpuActivationType::kAsPrecision).logits);
+    for (size_t i = 0; i < std::size(kLossy); ++i) {
+      append(actual[i],
+             RunLossy(checkpoint, tokens, reply, kLossy[i].precision, kLossy[i].activations).logits);
+    }
+  }
+  for (size_t i = 0; i < std::size(kLossy); ++i) {
+    const Loss loss = LossOf(expected, actual[i]);
+    std::cout << "demo " << kLossy[i].name << ": mean KL " << loss.kl << " nats, top-1 agreement in "
+              << loss.same_top << " of " << loss.rows << " rows\n";
+    EXPECT_LT(loss.kl, kLossy[i].most_kl) << kLossy[i].name;
+    EXPECT_GT(static_cast<double>(loss.same_top), kLossy[i].least_top * static_cast<double>(loss.rows));
   }
 }
 

@@ -82,7 +82,10 @@ class CpuExecutor final : public Executor {
     info_.device =
         fmt::format("CPU, {}, {} {}", kernels_.name, team_.size(), team_.size() == 1 ? "thread" : "threads");
     info_.precision = Name(options.precision);
-    if (formats_.any_int8()) info_.activations = "int8";
+    if (formats_.any_int8()) {
+      info_.activations = "int8";
+      info_.device += ", 8-bit activations";
+    }
     for (const LayerWeights& layer : weights.layers) vectors_.emplace_back(layer, kernels_);
     for (size_t g = 0; g < layout_.groups.size(); ++g) {
       kv_.emplace_back(info_.kv_blocks[g], static_cast<int64_t>(layout_.groups[g].layers.size()), config_,
