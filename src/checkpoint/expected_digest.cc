@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <sstream>
+#include <string_view>
 
 #include "base/sha256.h"
 #include "checkpoint/json_file.h"
@@ -29,20 +30,29 @@ std::string SumOf(const fs::path& file) {
   return "";
 }
 
-// The name of the blob that a snapshot's link leads to: blobs/<digest>.
-std::string BlobName(const fs::path& file) {
+// What a blob's own name says: blobs/<digest> of a Hugging Face cache, blobs/sha256-<digest> of Ollama's
+// store.
+ExpectedDigest OfBlob(const fs::path& file) {
+  constexpr std::string_view kOllama = "sha256-";
   std::error_code error;
-  const fs::path target = fs::is_symlink(file, error) ? fs::canonical(file, error) : fs::path();
-  if (error || target.parent_path().filename() != "blobs") return "";
-  const std::string name = target.filename().string();
-  return IsSha256Hex(name) || IsSha1Hex(name) ? name : "";
+  const fs::path blob = fs::canonical(file, error);  // a snapshot holds links to blobs
+  if (error || blob.parent_path().filename() != "blobs") return {};
+  const std::string name = blob.filename().string();
+  if (IsSha256Hex(name) || IsSha1Hex(name))
+    return {name, "the Hugging Face cache", fmt::format("delete {} and pull the model again", blob.string())};
+  if (name.starts_with(kOllama) && IsSha256Hex(name.substr(kOllama.size()))) {
+    return {name.substr(kOllama.size()), "the blob's name in Ollama's store",
+            fmt::format("delete {} and let ollama pull the model again", blob.string())};
+  }
+  return {};
 }
 
 }  // namespace
 
 ExpectedDigest ExpectedDigestOf(const fs::path& file) {
-  if (std::string blob = BlobName(file); !blob.empty()) return {std::move(blob), "the Hugging Face cache"};
-  if (std::string sum = SumOf(file); !sum.empty()) return {std::move(sum), "SHA256SUMS"};
+  if (ExpectedDigest blob = OfBlob(file); !blob.hex.empty()) return blob;
+  if (std::string sum = SumOf(file); !sum.empty())
+    return {std::move(sum), "SHA256SUMS", "fetch or copy the file again"};
   return {};
 }
 

@@ -7,11 +7,13 @@
 namespace oxidized {
 
 struct ExpectedDigest {
-  std::string hex;  // SHA-256, or 40 digits: git's name of the file (GitBlobName); empty: nobody says
-  std::string by;   // "SHA256SUMS"
+  std::string hex;     // SHA-256, or 40 digits: git's name of the file (GitBlobName); empty: nobody says
+  std::string by;      // "SHA256SUMS"
+  std::string remedy;  // what to do when it is another
 };
 
-// Of the blob that a Hugging Face snapshot's link leads to (blobs/<digest>), else of a SHA256SUMS beside it.
+// Of a blob that is called by its digest (blobs/<digest> of a Hugging Face cache, also through a snapshot's
+// link; blobs/sha256-<digest> of Ollama), else of a SHA256SUMS beside it.
 // Throws Error(kBadFile).
 ExpectedDigest ExpectedDigestOf(const std::filesystem::path& file);
 

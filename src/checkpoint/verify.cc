@@ -51,6 +51,7 @@ struct FileWork {
   fs::path path;
   std::vector<const ScanTask*> tasks;  // in the order of their ends; of mapped bytes of this file
   const std::byte* data = nullptr;     // of the mapping; nullptr: no tensors
+  std::string remedy;                  // when the digest is another than expected
   std::string problem;                 // reading failed
 };
 
@@ -260,6 +261,7 @@ std::vector<FileWork> PlanFiles(const fs::path& path, const std::optional<Checkp
     ExpectedDigest expected = ExpectedDigestOf(file);
     work.result.expected = std::move(expected.hex);
     work.result.expected_by = std::move(expected.by);
+    work.remedy = std::move(expected.remedy);
     files.push_back(std::move(work));
   }
   return files;
@@ -275,8 +277,8 @@ void CompareDigests(std::vector<FileWork>& files, Problems& problems, VerifyRepo
       const std::string found = IsSha1Hex(result.expected) ? GitBlobName(file.path) : result.sha256;
       result.matches = found == result.expected;
       if (!result.matches) {
-        problems.Add(fmt::format("{}: its digest is {}, expected {} ({})", file.path.string(), found,
-                                 result.expected, result.expected_by));
+        problems.Add(fmt::format("{}: its digest is {}, expected {} ({}): {}", file.path.string(), found,
+                                 result.expected, result.expected_by, file.remedy));
       }
     }
     report.files.push_back(std::move(result));

@@ -181,10 +181,24 @@ TEST(Verify, ComparesDigests) {
     EXPECT_EQ(file.expected_by, "the Hugging Face cache") << file.name;
   WriteFile(blobs / digest, ReadFile(blobs / digest).replace(100'000, 1, "?"));
   ExpectProblem(Verify(snapshot), "model.safetensors: its digest is");
+  ExpectProblem(Verify(snapshot), "delete " + fs::canonical(blobs / digest).string() + " and pull");
   fs::remove(snapshot / "config.json");
   link("generation_config.json", std::string(40, 'a'));
   fs::copy_file(model.path / "config.json", snapshot / "config.json");
   ExpectProblem(Verify(snapshot), "generation_config.json: its digest is");
+}
+
+TEST(Verify, ABlobOfOllamaIsCalledByItsDigest) {
+  const testing::TempFolder temp;
+  fs::create_directories(temp.path() / "blobs");
+  WriteFile(temp.path() / "content", "GGUF");
+  const fs::path blob = temp.path() / "blobs" / ("sha256-" + Sha256OfFile(temp.path() / "content"));
+  WriteFile(blob, "GGUF");
+  EXPECT_TRUE(Verify(blob).files.at(0).matches);
+  EXPECT_EQ(Verify(blob).files.at(0).expected_by, "the blob's name in Ollama's store");
+  WriteFile(blob, "GGUG");
+  ExpectProblem(Verify(blob), "its digest is");
+  ExpectProblem(Verify(blob), "delete " + fs::canonical(blob).string() + " and let ollama pull");
 }
 
 TEST(Verify, WhatCannotBeOpenedIsStillRead) {
