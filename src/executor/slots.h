@@ -17,7 +17,8 @@ class Slots {
   Slots(int32_t max_sequences, int32_t vocab_size);
 
   void Reset(int32_t slot, std::span<const int32_t> reused);
-  // Replaces kLastSampled, and counts every token fed. `token_ids` [T] receives the result.
+  // Replaces kLastSampled, and counts every token fed, also in rows that turn out void: the engine guesses
+  // nothing ahead for a request with penalties. `token_ids` [T] receives the result.
   void Feed(const StepBatch& batch, std::span<int32_t> token_ids);
   // Draws and scores what the batch asks for. `logits_of(i)` gives the raw logits [V] of samples[i].row.
   void Sample(const StepBatch& batch, const std::function<std::span<const float>(size_t)>& logits_of,
