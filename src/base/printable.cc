@@ -1,22 +1,63 @@
 #include "base/printable.h"
 
+#include <fmt/format.h>
+
 namespace oxidized {
+namespace {
+
+struct Unprintable {
+  unsigned code;
+  size_t bytes;  // of its UTF-8; 0: the text there prints
+};
+
+// C0, DEL, C1, and U+202A..U+202E, U+2066..U+2069: the directional embeddings, overrides and isolates. The
+// marks (U+200E, U+200F, U+061C) reorder nothing but themselves and are usual in text.
+Unprintable At(std::string_view text, size_t i) {
+  const auto byte = [&](size_t at) {
+    return at < text.size() ? static_cast<unsigned>(static_cast<unsigned char>(text[at])) : 0u;
+  };
+  const unsigned first = byte(i), second = byte(i + 1), third = byte(i + 2);
+  if (first < 0x20 || first == 0x7F) return {first, 1};
+  if (first == 0xC2 && second >= 0x80 && second < 0xA0) return {second, 2};
+  if (first != 0xE2) return {0, 0};
+  const bool override = second == 0x80 && third >= 0xAA && third <= 0xAE;
+  const bool isolate = second == 0x81 && third >= 0xA6 && third <= 0xA9;
+  if (!override && !isolate) return {0, 0};
+  return {0x2000u | (second & 0x3Fu) << 6 | (third & 0x3Fu), 3};
+}
+
+}  // namespace
 
 std::string NeutralizeControls(std::string_view text) {
   std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
-    if (c == 0x7F) {
-      out += "\u2421";
-    } else if (c < 0x20 && c != '\n' && c != '\t') {  // U+2400.. are pictures of the controls
-      out += {static_cast<char>(0xE2), static_cast<char>(0x90), static_cast<char>(0x80 + c)};
-    } else if (c == 0xC2 && next >= 0x80 && next < 0xA0) {  // U+0080..U+009F: C1 controls
-      out += "\uFFFD";
-      ++i;
-    } else {
-      out += text[i];
+  for (size_t i = 0; i < text.size();) {
+    const auto [code, bytes] = At(text, i);
+    if (bytes == 0 || code == '\n' || code == '\t') {
+      out += text[i++];
+      continue;
     }
+    if (code == 0x7F) {
+      out += "\u2421";
+    } else if (code < 0x20) {  // U+2400.. are pictures of the controls
+      out += {static_cast<char>(0xE2), static_cast<char>(0x90), static_cast<char>(0x80 + code)};
+    } else {
+      out += "\uFFFD";
+    }
+    i += bytes;
+  }
+  return out;
+}
+
+std::string EscapeUnprintable(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    const auto [code, bytes] = At(text, i);
+    if (bytes == 0) {
+      out += text[i++];
+      continue;
+    }
+    out += code < 0x100 ? fmt::format("\\x{:02x}", code) : fmt::format("\\u{:04x}", code);
+    i += bytes;
   }
   return out;
 }

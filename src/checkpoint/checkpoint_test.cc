@@ -276,7 +276,7 @@ TEST(CheckpointShards, SymbolicLinksAsInTheHubCache) {
   fs::create_symlink(shard.filename(), shard);  // a link to itself
   ExpectError(kBad, {shard.filename().string()}, [&] { OpenCheckpoint(model.folder); });
   fs::remove(shard);
-  ExpectError(kBad, {shard.filename().string(), "No such file"}, [&] { OpenCheckpoint(model.folder); });
+  ExpectError(kBad, {shard.filename().string(), "missing", "index.json names it", "again"}, [&] { OpenCheckpoint(model.folder); });
   fs::create_directory(shard);
   ExpectError(kBad, {shard.filename().string(), "not a regular file"}, [&] { OpenCheckpoint(model.folder); });
 }

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "checkpoint/message_text.h"
@@ -47,12 +49,14 @@ class Metadata {
   std::optional<double> Number(const std::string& key) const {
     const GgufValue* value = Find(key);
     if (value == nullptr) return std::nullopt;
-    double number = NAN;
-    if (!value->is_array && value->type == GgufType::kF32) number = LoadUnaligned<float>(value->bytes.data());
-    if (!value->is_array && value->type == GgufType::kF64)
-      number = LoadUnaligned<double>(value->bytes.data());
-    if (!(std::fabs(number) <= std::numeric_limits<float>::max())) {
+    if (value->is_array || (value->type != GgufType::kF32 && value->type != GgufType::kF64)) {
       Wrong(key, value->is_array ? "an array" : TypeName(*value), "a finite f32 or f64");
+    }
+    const bool single = value->type == GgufType::kF32;
+    const double number = single ? double{LoadUnaligned<float>(value->bytes.data())}
+                                 : LoadUnaligned<double>(value->bytes.data());
+    if (!(std::fabs(number) <= std::numeric_limits<float>::max())) {
+      Wrong(key, fmt::format("{}", number), "a finite f32 or f64");
     }
     return number;
   }
@@ -96,7 +100,7 @@ std::string Architecture(const Metadata& all, const std::string& name) {
   const std::optional<std::string> architecture = all.String("general.architecture");
   if (!architecture) Fail(ErrorKind::kBadFile, "{}: general.architecture is missing", name);
   if (architecture == "gpt-oss" || architecture == "gptoss") return *architecture;
-  Fail(ErrorKind::kBadFile,
+  Fail(ErrorKind::kUnsupported,
        "{}: general.architecture is {}, expected \"gpt-oss\" or \"gptoss\": only gpt-oss models run here",
        name, Quoted(*architecture));
 }
@@ -163,6 +167,47 @@ std::vector<int32_t> EndIds(const Metadata& all) {
   return ids;
 }
 
+// What ValidateConfig calls a field by Hugging Face's name, and the key behind "gpt-oss." that it came from.
+// A name that contains another one precedes it.
+constexpr std::pair<std::string_view, std::string_view> kKeyOfField[] = {
+    {"num_hidden_layers", "block_count"},
+    {"hidden_size", "embedding_length"},
+    {"num_attention_heads", "attention.head_count"},
+    {"num_key_value_heads", "attention.head_count_kv"},
+    {"head_dim", "attention.key_length"},
+    {"num_local_experts", "expert_count"},
+    {"num_experts_per_tok", "expert_used_count"},
+    {"intermediate_size", "expert_feed_forward_length"},
+    {"sliding_window", "attention.sliding_window"},
+    {"original_max_position_embeddings", "rope.scaling.original_context_length"},
+    {"max_position_embeddings", "context_length"},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon"},
+    {"rope_theta", "rope.freq_base"},
+    {"the rope scaling factor", "rope.scaling.factor"},
+    {"beta_fast", "rope.scaling.yarn_beta_fast"},
+    {"beta_slow", "rope.scaling.yarn_beta_slow"},
+};
+
+void Validate(const ModelConfig& model, const std::string& prefix, const std::string& name) {
+  std::string text;
+  try {
+    ValidateConfig(model, "");
+    return;
+  } catch (const Error& error) {
+    text = error.what();
+  }
+  for (size_t at = 0; at < text.size(); ++at) {
+    for (const auto& [field, key] : kKeyOfField) {
+      if (text.compare(at, field.size(), field) != 0) continue;
+      const std::string full = prefix + std::string(key);
+      text.replace(at, field.size(), full);
+      at += full.size() - 1;
+      break;
+    }
+  }
+  Fail(ErrorKind::kBadFile, "{}{}", name, text);
+}
+
 }  // namespace
 
 ModelConfig ParseGgufConfig(const Gguf& gguf, int64_t vocab_size, const std::string& name) {
@@ -194,7 +239,7 @@ ModelConfig ParseGgufConfig(const Gguf& gguf, int64_t vocab_size, const std::str
            width, model.head_dim);
     }
   }
-  ValidateConfig(model, name);
+  Validate(model, keys.prefix(), name);
   return model;
 }
 

@@ -80,7 +80,7 @@ TEST_F(GgufModel, KeysThatChangeTheModelAreHonouredOrRefused) {
     };
   };
   const std::string u32 = Raw(uint32_t{4}), f32 = Raw(uint32_t{6}), text = Raw(uint32_t{8});
-  broken(kBad, {"general.architecture is \"llama\"", "only gpt-oss"},
+  broken(kUnsupported, {"general.architecture is \"llama\"", "only gpt-oss"},
          replaced("general.architecture", text + RawString("llama")));
   broken(kBad, {"general.architecture is missing"}, replaced("general.architecture", ""));
   broken(kBad, {"gpt-oss.block_count is missing"}, replaced("gpt-oss.block_count", ""));
@@ -90,11 +90,11 @@ TEST_F(GgufModel, KeysThatChangeTheModelAreHonouredOrRefused) {
          replaced("gpt-oss.block_count", Raw(uint32_t{9}) + u32 + Raw(uint64_t{1}) + Raw(2)));
   broken(kBad, {"gpt-oss.expert_count is 4294967295", "32 bits"},
          replaced("gpt-oss.expert_count", u32 + Raw(uint32_t{0xFFFFFFFF})));
-  broken(kBad, {"rope.freq_base is a f32", "finite"}, replaced("gpt-oss.rope.freq_base", f32 + Raw(NAN)));
+  broken(kBad, {"rope.freq_base is nan", "finite"}, replaced("gpt-oss.rope.freq_base", f32 + Raw(NAN)));
   broken(kBad, {"rope.freq_base is a u32"}, replaced("gpt-oss.rope.freq_base", u32 + Raw(1)));
   broken(kUnsupported, {"rope.scaling.type is \"linear\""},
          replaced("gpt-oss.rope.scaling.type", text + RawString("linear")));
-  broken(kBad, {"num_key_value_heads"}, replaced("gpt-oss.attention.head_count_kv", u32 + Raw(3)));
+  broken(kBad, {"gpt-oss.attention.head_count 4", "gpt-oss.attention.head_count_kv 3"}, replaced("gpt-oss.attention.head_count_kv", u32 + Raw(3)));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/lfs_pointer.h"
 #include "checkpoint/message_text.h"
 
 namespace oxidized {
@@ -74,6 +75,7 @@ GgufFiles OpenGgufFiles(const fs::path& path, MappedFile::Mode mode) {
   for (size_t i = 0; i < paths.size(); ++i) {
     const std::string name = paths[i].string();
     model.files.push_back(MappedFile::Open(paths[i], mode));
+    RefuseLfsPointer(model.files.back().bytes(), paths[i]);
     model.headers.push_back(ParseGguf(model.files.back().bytes(), name));
     Gguf& header = model.headers.back();
     CheckSplit(header, "split.no", static_cast<int64_t>(i), name);
@@ -93,6 +95,8 @@ GgufFiles OpenGgufFiles(const fs::path& path, MappedFile::Mode mode) {
 }
 
 bool IsGguf(const fs::path& file) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(file, ignored)) return false;  // opening a named pipe would wait for its writer
   std::array<char, kGgufMagic.size()> start{};
   std::ifstream in(file, std::ios::binary);
   in.read(start.data(), start.size());

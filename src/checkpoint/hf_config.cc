@@ -22,9 +22,11 @@ void RequireGptOss(const Fields& fields, const std::string& name) {
   if (type == "gpt_oss") return;
   const Json* architectures = fields.Find("architectures");
   const bool named = architectures != nullptr && architectures->is_array() && !architectures->empty();
-  Fail(ErrorKind::kBadFile, "{}: model_type is {}{}, expected \"gpt_oss\": only gpt-oss models run here",
-       name, type ? Quoted(*type) : "missing",
-       named ? fmt::format(" (architecture {})", Quoted((*architectures)[0].dump())) : "");
+  // A config that names no model at all is a damaged one rather than another model's.
+  Fail(type || named ? ErrorKind::kUnsupported : ErrorKind::kBadFile,
+       "{}: model_type is {}{}, expected \"gpt_oss\": only gpt-oss models run here", name,
+       type ? Quoted(*type) : "missing",
+       named ? fmt::format(" (architecture {})", JsonText((*architectures)[0])) : "");
 }
 
 bool ClaimsMxfp4(const Fields& fields) {

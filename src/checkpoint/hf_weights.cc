@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "base/log.h"
 #include "checkpoint/refusals.h"
 #include "checkpoint/tensor_binder.h"
 
@@ -56,7 +57,12 @@ HfWeights BindHfWeights(const HfConfig& config, const ModelFiles& files, const s
     weights.view.layers.push_back(BindLayer(binder, config, fmt::format("model.layers.{}.", layer), weights));
   }
   weights.view.final_norm = binder.Vector("model.norm.weight", c.hidden_size);
-  const bool tied = config.tied_embeddings && !binder.Has("lm_head.weight");
+  const bool separate = binder.Has("lm_head.weight");
+  const bool tied = config.tied_embeddings && !separate;
+  if (config.tied_embeddings && separate) {  // transformers 5 decides and warns alike
+    Log(LogLevel::kWarning,
+        "{}: tie_word_embeddings is true, but lm_head.weight is there too: it is used and not tied", source);
+  }
   weights.view.unembedding =
       tied ? weights.view.embedding : binder.Matrix("lm_head.weight", c.vocab_size, c.hidden_size);
   binder.ThrowIfBroken();

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "base/printable.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/message_text.h"
 #include "model/costs.h"
@@ -24,9 +25,9 @@ struct Group {
   int64_t bytes = 0;
 };
 
-// Replaces the number between "layers." (GGUF: "blk.") and the next dot by a star.
+// Replaces the number between "layers." (GGUF: "blk.", original/: "block.") and the next dot by a star.
 std::string WithoutLayerNumber(const std::string& name) {
-  for (const std::string_view mark : {"layers.", "blk."}) {
+  for (const std::string_view mark : {"layers.", "blk.", "block."}) {
     const size_t before = name.find(mark);
     if (before == std::string::npos) continue;
     const size_t begin = before + mark.size();
@@ -160,8 +161,8 @@ nlohmann::ordered_json ConfigJson(const ModelConfig& c) {
 std::string InspectText(const Checkpoint& checkpoint) {
   const ModelCosts costs = ComputeCosts(checkpoint.config, checkpoint.weights);
   const KvBytes kv = ComputeKvBytes(checkpoint.config, costs);
-  std::string text = fmt::format("{}\n{}\n\nConfiguration\n{}", checkpoint.path.string(), checkpoint.format,
-                                 ConfigText(checkpoint.config));
+  std::string text = fmt::format("{}\n{}\n\nConfiguration\n{}", EscapeUnprintable(checkpoint.path.string()),
+                                 checkpoint.format, ConfigText(checkpoint.config));
   text += fmt::format("\nParameters  {} ({})\n", Count(costs.parameters), costs.parameters);
   text += fmt::format("Weights     {} ({} in experts)\n", Size(costs.weight_bytes), Size(costs.expert_bytes));
   text += fmt::format(
@@ -175,8 +176,8 @@ std::string InspectText(const Checkpoint& checkpoint) {
 
   text += fmt::format("\nTensors     {}\n", checkpoint.tensors.size());
   for (const Group& group : GroupTensors(checkpoint)) {
-    text += fmt::format("  {:>4} x {:<52} {:<6} {:<21} {:>10}\n", group.count, group.name, Name(group.dtype),
-                        ShapeText(group.shape), Size(group.bytes));
+    text += fmt::format("  {:>4} x {:<52} {:<6} {:<21} {:>10}\n", group.count, EscapeUnprintable(group.name),
+                        Name(group.dtype), ShapeText(group.shape), Size(group.bytes));
   }
   if (const Converted& converted = checkpoint.converted; converted.tensors > 0) {
     text += fmt::format("\nConverted at load  {} tensors, {} in the file, {} of memory\n", converted.tensors,
@@ -184,7 +185,7 @@ std::string InspectText(const Checkpoint& checkpoint) {
   }
   text += fmt::format("\nFiles       {}\n", checkpoint.files.size());
   for (const MappedFile& file : checkpoint.files) {
-    text += fmt::format("  {:<61} {:>10}\n", file.path().filename().string(),
+    text += fmt::format("  {:<61} {:>10}\n", EscapeUnprintable(file.path().filename().string()),
                         Size(static_cast<int64_t>(file.bytes().size())));
   }
   if (checkpoint.vocabulary) {
@@ -193,7 +194,7 @@ std::string InspectText(const Checkpoint& checkpoint) {
     text += "  no tokenizer in the folder\n";
   }
   for (const auto& path : checkpoint.tokenizer_candidates)
-    text += fmt::format("  {}\n", path.filename().string());
+    text += fmt::format("  {}\n", EscapeUnprintable(path.filename().string()));
   return text;
 }
 

@@ -14,6 +14,12 @@
 
 namespace oxidized {
 
+// A value as a message shows it: "text", 4, true, an array.
+inline std::string JsonText(const nlohmann::json& value) {
+  if (value.is_structured()) return "an " + std::string(value.type_name());
+  return value.is_string() ? Quoted(value.get_ref<const std::string&>()) : value.dump();
+}
+
 // One JSON object of the config; `where` names it in messages ("config.json: rope_scaling.").
 class JsonFields {
  public:
@@ -84,9 +90,7 @@ class JsonFields {
   }
 
   [[noreturn]] void Wrong(const char* key, const char* expected, const nlohmann::json& found) const {
-    const std::string text =
-        found.is_structured() ? "an " + std::string(found.type_name()) : Quoted(found.dump());
-    Fail(ErrorKind::kBadFile, "{}{} is {}, expected {}", where_, key, text, expected);
+    Fail(ErrorKind::kBadFile, "{}{} is {}, expected {}", where_, key, JsonText(found), expected);
   }
 
   const std::string& where() const { return where_; }

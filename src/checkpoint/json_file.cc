@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/lfs_pointer.h"
 #include "base/mapped_file.h"
 #include "checkpoint/message_text.h"
 
@@ -53,6 +54,7 @@ class Guard {
 std::string ReadSmallFile(const std::filesystem::path& path, size_t max_bytes) {
   const MappedFile file = MappedFile::Open(path);
   const auto bytes = file.bytes();
+  RefuseLfsPointer(bytes, path);
   if (bytes.size() > max_bytes) {
     Fail(ErrorKind::kBadFile, "{}: {} bytes long, expected at most {}", path.string(), bytes.size(),
          max_bytes);

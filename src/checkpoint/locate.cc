@@ -3,12 +3,15 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/lfs_pointer.h"
+#include "base/mapped_file.h"
 #include "checkpoint/gguf_files.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/message_text.h"
 #include "checkpoint/model_files.h"
 #include "checkpoint/original_config.h"
 #include "checkpoint/refusals.h"
+#include "checkpoint/safetensors.h"
 
 namespace oxidized {
 namespace {
@@ -71,14 +74,34 @@ Location LocateFolder(const fs::path& folder, bool cache_entry) {
   RefuseFolder(folder);
 }
 
+// A file that lies beside the weights and belongs to the model as much as they do.
+bool IsCompanion(const fs::path& path) {
+  const std::string name = path.filename().string();
+  for (const char* known : {"tokenizer.json", "tokenizer_config.json", "generation_config.json",
+                            "special_tokens_map.json", "chat_template.jinja"}) {
+    if (name == known) return true;
+  }
+  return name == kIndexFileName || name == "dtypes.json" || path.extension() == ".tiktoken";
+}
+
 Location LocateFile(const fs::path& path) {
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   const std::string name = path.filename().string();
   if (name == "config.json") return WithConfig(folder);
-  if (name == kIndexFileName || name == "dtypes.json") return LocateFolder(folder, /*cache_entry=*/false);
+  if (IsCompanion(path)) {
+    const bool model = fs::exists(folder / "config.json") || fs::exists(folder / "original/config.json");
+    if (model) return LocateFolder(folder, /*cache_entry=*/false);
+    if (name == kIndexFileName || name == "dtypes.json") RefuseFolder(folder);
+  }
   if (path.extension() == ".gguf" || IsGguf(path)) return OfGguf(path);
   if (path.extension() != ".safetensors") RefuseFile(path);
-  if (!fs::exists(folder / "config.json")) RefuseFolder(folder);
+  if (!fs::exists(folder / "config.json")) {
+    // A file that is itself damaged is to blame before what is missing beside it.
+    const MappedFile file = MappedFile::Open(path);
+    RefuseLfsPointer(file.bytes(), path);
+    ParseSafetensors(file.bytes(), path.string());
+    RefuseFolder(folder);
+  }
   Location location = WithConfig(folder);
   if (location.format == CheckpointFormat::kHuggingFace) location.only = name;
   return location;
@@ -95,6 +118,10 @@ Location LocateCheckpoint(const fs::path& path) {
          path.string());
   }
   if (error) Fail(ErrorKind::kBadFile, "{}: {}", path.string(), error.message());
+  if (!fs::is_directory(status) && !fs::is_regular_file(status)) {  // opening a named pipe would wait
+    Fail(ErrorKind::kBadFile, "{}: neither a file nor a folder, expected a gpt-oss checkpoint",
+         path.string());
+  }
   return fs::is_directory(status) ? LocateFolder(path, /*cache_entry=*/true) : LocateFile(path);
 }
 

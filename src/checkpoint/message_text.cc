@@ -1,21 +1,18 @@
 #include "checkpoint/message_text.h"
 
-#include <fmt/core.h>
+#include <algorithm>
+
+#include "base/printable.h"
 
 namespace oxidized {
 
 std::string Quoted(std::string_view text) {
   constexpr size_t kLongest = 120;
-  std::string quoted = "\"";
-  for (const char c : text.substr(0, kLongest)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F) {
-      quoted += fmt::format("\\x{:02x}", byte);
-    } else {
-      quoted += c;
-    }
+  size_t end = std::min(text.size(), kLongest);
+  if (end < text.size()) {  // not in the middle of a character
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
   }
-  return quoted + (text.size() > kLongest ? "…\"" : "\"");
+  return "\"" + EscapeUnprintable(text.substr(0, end)) + (end < text.size() ? "…\"" : "\"");
 }
 
 }  // namespace oxidized

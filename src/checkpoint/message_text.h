@@ -1,4 +1,5 @@
-// Names that came out of a file, made fit for a one-line message: control characters escaped, length bounded.
+// Names that came out of a file, made fit for a one-line message: what does not print escaped, length
+// bounded.
 #pragma once
 
 #include <string>
@@ -6,7 +7,7 @@
 
 namespace oxidized {
 
-// `text` in double quotes; bytes below 0x20 and 0x7F as \xNN, everything past 120 bytes as an ellipsis.
+// `text` in double quotes, as EscapeUnprintable shows it; everything past 120 bytes as an ellipsis.
 std::string Quoted(std::string_view text);
 
 // "[32, 5760, 90, 16]"

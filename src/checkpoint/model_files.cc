@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/lfs_pointer.h"
 #include "base/log.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/message_text.h"
@@ -130,7 +131,14 @@ ModelFiles OpenModelFiles(const fs::path& folder, const std::optional<std::strin
   if (!index) names = {only ? *only : SingleFile(folder)};
 
   ModelFiles model;
-  for (const std::string& name : names) AddFile(folder / name, mode, model);
+  for (const std::string& name : names) {
+    if (index && !fs::exists(folder / name)) {
+      Fail(ErrorKind::kBadFile,
+           "{}: missing, but {} names it: the download is not complete: download it again",
+           (folder / name).string(), kIndexFileName);
+    }
+    AddFile(folder / name, mode, model);
+  }
   if (index) CheckAgainstIndex(folder, *index, model);
   return model;
 }

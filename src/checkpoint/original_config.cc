@@ -47,9 +47,9 @@ ModelConfig ParseOriginalConfig(std::string_view json, const std::string& name) 
     model.layers.push_back(i % 2 == 0 ? LayerKind::kSliding : LayerKind::kFull);
   }
   // The published vocabulary is o200k_harmony; its ids are those of the Hugging Face files.
-  constexpr int32_t kReturn = 200'002, kEndOfText = 199'999;
-  if (model.vocab_size == kHarmonyIds) {
-    model.eos_token_ids = {kReturn, kEndOfText};
+  constexpr int32_t kReturn = 200'002, kEndOfText = 199'999, kCall = 200'012;
+  if (model.vocab_size >= kHarmonyIds) {  // more: padded rows
+    model.eos_token_ids = {kReturn, kEndOfText, kCall};
     model.pad_token_id = kEndOfText;
   }
   ValidateConfig(model, name);

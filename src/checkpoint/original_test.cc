@@ -287,7 +287,7 @@ TEST(Original, TheConfigOfThePublishedModel) {
   EXPECT_EQ(c.rope.beta_fast, 32.0);
   EXPECT_EQ(c.rope.beta_slow, 1.0);
   EXPECT_FALSE(c.rope.truncate);
-  EXPECT_EQ(c.eos_token_ids, (std::vector<int32_t>{200002, 199999}));
+  EXPECT_EQ(c.eos_token_ids, (std::vector<int32_t>{200002, 199999, 200012}));
   EXPECT_EQ(c.layers[0], LayerKind::kSliding);
   EXPECT_EQ(c.layers[23], LayerKind::kFull);
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/lfs_pointer.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/message_text.h"
 
@@ -22,6 +24,8 @@ constexpr const char* kMergeAdapter =
     "merge it into its base model (peft: merge_and_unload, then save_pretrained) and open the result";
 constexpr const char* kUseOriginal =
     "use the safetensors files of the same model, in Hugging Face or original/ form";
+constexpr const char* kTokenizerAlone = "a tokenizer without a model";
+constexpr const char* kNameTheWeights = "name the folder that holds the weights too";
 
 // A file by name; '*' once stands for any text. `magic`: how it begins, if the name does not say enough.
 struct FileMark {
@@ -44,10 +48,9 @@ constexpr FileMark kFiles[] = {
     {"*.h5", "", "Keras or TensorFlow weights", kSaveAsSafetensors},
     {"*.msgpack", "", "Flax weights", kSaveAsSafetensors},
     {"*.engine", "", "a TensorRT engine", kUseOriginal},
-    {"tokenizer.json", "", "a tokenizer without a model", "name the folder that holds the weights too"},
-    {"tokenizer_config.json", "", "a tokenizer without a model",
-     "name the folder that holds the weights too"},
-    {"*.tiktoken", "", "a tokenizer without a model", "name the folder that holds the weights too"},
+    {"tokenizer.json", "", kTokenizerAlone, kNameTheWeights},
+    {"tokenizer_config.json", "", kTokenizerAlone, kNameTheWeights},
+    {"*.tiktoken", "", kTokenizerAlone, kNameTheWeights},
 };
 
 bool Matches(std::string_view name, std::string_view pattern) {
@@ -89,14 +92,21 @@ std::string BaseModel(const fs::path& folder) {
   return "";
 }
 
-// The first known kind of file that the folder holds.
-void RefuseByFiles(const fs::path& folder) {
+std::set<fs::path> FilesIn(const fs::path& folder) {
   std::set<fs::path> paths;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     if (!entry.is_directory(ignored)) paths.insert(entry.path());
   }
+  return paths;
+}
+
+// The first known kind of file that the folder holds, of the marks that `counts` lets through.
+template <typename Counts>
+void RefuseByFiles(const fs::path& folder, const Counts& counts) {
+  const std::set<fs::path> paths = FilesIn(folder);
   for (const FileMark& mark : kFiles) {
+    if (!counts(mark)) continue;
     for (const fs::path& path : paths) {
       if (!Matches(path, mark)) continue;
       const bool adapter = mark.remedy == kMergeAdapter;
@@ -172,29 +182,37 @@ void RefuseFile(const fs::path& path) {
 }
 
 void RefuseFolder(const fs::path& folder) {
-  RefuseByFiles(folder);
+  // From the surest mark to the weakest: an adapter's weights are safetensors too, weights tell more than
+  // what training left beside them, and a tokenizer lies beside everything.
+  RefuseByFiles(folder, [](const FileMark& mark) { return mark.remedy == kMergeAdapter; });
+  for (const fs::path& path : FilesIn(folder)) {
+    const std::string name = path.filename().string();
+    if ((path.extension() != ".safetensors" || name.starts_with('.')) && name != kIndexFileName &&
+        name != "dtypes.json")
+      continue;
+    Fail(ErrorKind::kBadFile, "{}: no config.json beside {}: the download is not complete: download it again",
+         folder.string(), Quoted(name));
+  }
+  RefuseByFiles(folder, [](const FileMark& mark) {
+    return mark.remedy != kMergeAdapter && mark.what != kTokenizerAlone;
+  });
   if (fs::is_directory(folder / "metal"))
     Refuse(folder, "a Metal model of openai/gpt-oss (metal/)", kUseOriginal);
-  if (fs::exists(folder / "dtypes.json")) {
-    Fail(ErrorKind::kBadFile,
-         "{}: dtypes.json of OpenAI's original/ layout without config.json: the download is not complete",
-         folder.string());
-  }
   for (const char* below : {"original", "snapshots"}) {
     if (!fs::is_directory(folder / below)) continue;
-    Fail(ErrorKind::kBadFile, "{}: {}/ holds no config.json: the download is not complete", folder.string(),
-         below);
+    Fail(ErrorKind::kBadFile, "{}: {}/ holds no config.json: the download is not complete: download it again",
+         folder.string(), below);
   }
+  RefuseByFiles(folder, [](const FileMark& mark) { return mark.what == kTokenizerAlone; });
   Fail(ErrorKind::kBadFile,
        "{}: no config.json: expected the folder of a gpt-oss checkpoint (Hugging Face, or OpenAI's "
-       "original/) or "
-       "a .gguf file",
+       "original/) or a .gguf file",
        folder.string());
 }
 
 void RefuseWithoutWeights(const fs::path& folder) {
   for (const FileMark& mark : kFiles) {
-    if (mark.pattern.starts_with("tokenizer")) break;  // usual beside a config.json
+    if (mark.what == kTokenizerAlone) continue;  // usual beside a config.json
     std::error_code ignored;
     for (const auto& entry : fs::directory_iterator(folder, ignored)) {
       if (!Matches(entry.path(), mark)) continue;
@@ -223,6 +241,13 @@ void RefuseQuantisation(const std::string& method, const std::function<std::stri
 }
 
 void RefuseForeignTensors(const ModelFiles& files, const std::string& source) {
+  for (const auto& [name, tensor] : files.tensors) {
+    const DType dtype = tensor.entry.dtype;
+    if (dtype != DType::kF8E4M3 && dtype != DType::kF8E5M2) continue;
+    Fail(ErrorKind::kUnsupported,
+         "{}: tensor {} is {}: FP8 quantisation, which this program does not read: {}", source, Quoted(name),
+         Name(dtype), kUsePublished);
+  }
   for (const TensorMark& mark : kTensors) {
     for (const auto& [name, tensor] : files.tensors) {
       if (name.find(mark.part) == std::string::npos) continue;
@@ -230,15 +255,6 @@ void RefuseForeignTensors(const ModelFiles& files, const std::string& source) {
            source, Quoted(name), mark.layout, mark.remedy);
     }
   }
-}
-
-void RefuseLfsPointer(std::span<const std::byte> file, const fs::path& path) {
-  constexpr std::string_view kStart = "version https://git-lfs.github.com/spec/";
-  const std::string_view text(reinterpret_cast<const char*>(file.data()),
-                              std::min(file.size(), kStart.size()));
-  if (text != kStart) return;
-  Fail(ErrorKind::kBadFile,
-       "{}: a Git LFS pointer in place of the file: fetch the file itself (git lfs pull)", path.string());
 }
 
 }  // namespace oxidized

@@ -4,10 +4,8 @@
 // Error(kUnsupported) for what is a model in another form, Error(kBadFile) for what is none.
 #pragma once
 
-#include <cstddef>
 #include <filesystem>
 #include <functional>
-#include <span>
 #include <string>
 
 #include "checkpoint/model_files.h"
@@ -32,8 +30,5 @@ namespace oxidized {
 
 // Tensors that only another layout has. Returns if there are none.
 void RefuseForeignTensors(const ModelFiles& files, const std::string& source);
-
-// A text that Git LFS left in place of a large file. Returns if it is none.
-void RefuseLfsPointer(std::span<const std::byte> file, const std::filesystem::path& path);
 
 }  // namespace oxidized

@@ -106,17 +106,17 @@ TEST(Refusals, IncompleteDownloads) {
 
 TEST(Refusals, OtherArchitectures) {
   const TempFolder temp;
-  const auto expect = [&](const std::string& config, const std::vector<std::string>& parts) {
-    const fs::path folder = Folder(temp, {{"config.json", config}});
-    ExpectRefused(folder, kBad, parts);
+  const auto expect = [&](const std::string& config, const std::vector<std::string>& parts,
+                          ErrorKind kind = kUnsupported) {
+    ExpectRefused(Folder(temp, {{"config.json", config}}), kind, parts);
   };
   expect(R"({"model_type":"llama","architectures":["LlamaForCausalLM"]})",
-         {"\"llama\"", "LlamaForCausalLM", "expected \"gpt_oss\""});
+         {"\"llama\"", "(architecture \"LlamaForCausalLM\")", "expected \"gpt_oss\""});
   expect(R"({"model_type":"mixtral","architectures":["MixtralForCausalLM"],"num_local_experts":8})",
          {"\"mixtral\"", "only gpt-oss models"});
   expect(R"({"model_type":"qwen3_moe","num_experts":128})", {"\"qwen3_moe\""});
   expect(R"({"architectures":["BloomForCausalLM"]})", {"model_type is missing", "BloomForCausalLM"});
-  expect("{}", {"model_type is missing"});
+  expect("{}", {"model_type is missing"}, kBad);
 }
 
 TEST(Refusals, OtherQuantisationsByTheConfig) {

@@ -1,6 +1,7 @@
 #include "harmony/conversation_json.h"
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "harmony/json_text.h"
 
 namespace oxidized {
@@ -81,7 +82,7 @@ SystemContent ReadSystemContent(const Place& place) {
     content.reasoning_effort = ParseReasoningEffort(name);
     if (!content.reasoning_effort) {
       Fail(ErrorKind::kBadFile, "{}: found \"{}\", expected Low, Medium or High", effort->path,
-           effort->String());
+           EscapeUnprintable(effort->String()));
     }
   }
   content.channel_config = std::nullopt;
@@ -117,7 +118,7 @@ Content ReadContent(const Place& place) {
   if (type.String() == "system_content") return ReadSystemContent(place);
   if (type.String() == "developer_content") return ReadDeveloperContent(place);
   Fail(ErrorKind::kBadFile, "{}: found \"{}\", expected text, system_content or developer_content", type.path,
-       type.String());
+       EscapeUnprintable(type.String()));
 }
 
 Message ReadMessage(const Place& place) {
@@ -126,7 +127,7 @@ Message ReadMessage(const Place& place) {
   const auto known = ParseRole(role.String());
   if (!known) {
     Fail(ErrorKind::kBadFile, "{}: found \"{}\", expected system, developer, user, assistant or tool",
-         role.path, role.String());
+         role.path, EscapeUnprintable(role.String()));
   }
   message.role = *known;
   message.name = place.OptionalString("name");

@@ -6,6 +6,7 @@
 #include <bitset>
 
 #include "base/error.h"
+#include "base/lfs_pointer.h"
 #include "base/mapped_file.h"
 #include "tokenizer/merge.h"
 #include "tokenizer/o200k.h"
@@ -68,6 +69,14 @@ std::vector<bool> MergeResults(const Vocabulary& vocabulary) {
   return reached;
 }
 
+// What a file of weights is, by how it begins; nullptr for anything else.
+const char* WeightsFormat(std::string_view text) {
+  if (text.starts_with("GGUF")) return "a GGUF file";
+  // Safetensors: 8 bytes of header length, least first, then the header; no text has a NUL there.
+  if (text.size() > 8 && text[7] == '\0' && text[8] == '{') return "a safetensors file";
+  return nullptr;
+}
+
 // Calls `use` with the text as valid UTF-8, repaired only when it must be.
 template <typename Use>
 void WithValidUtf8(std::string_view text, const Use& use) {
@@ -117,7 +126,15 @@ Tokenizer::~Tokenizer() = default;
 
 std::unique_ptr<Tokenizer> Tokenizer::Load(const std::filesystem::path& path) {
   const MappedFile file = MappedFile::Open(path);
+  RefuseLfsPointer(file.bytes(), path);
   const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  if (const char* weights = WeightsFormat(text)) {
+    Fail(ErrorKind::kBadFile,
+         "{}: {}, expected tokenizer.json or a tiktoken rank file (a model's own vocabulary is used when it "
+         "is "
+         "the model)",
+         path.string(), weights);
+  }
   const size_t begin = text.find_first_not_of(" \t\r\n");
   // Base64 has no brace, so the first character tells the two formats apart.
   const bool json = begin != std::string_view::npos && text[begin] == '{';

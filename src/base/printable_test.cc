@@ -1,0 +1,27 @@
+#include "base/printable.h"
+
+#include <gtest/gtest.h>
+
+namespace oxidized {
+namespace {
+
+using namespace std::string_view_literals;
+
+TEST(Printable, ControlsBecomeVisible) {
+  EXPECT_EQ(NeutralizeControls("a\0b\x1b[2J\x7f\n\tc"sv), "a\u2400b\u241B[2J\u2421\n\tc");
+  EXPECT_EQ(NeutralizeControls("\u009B2J"), "\uFFFD2J");
+  EXPECT_EQ(NeutralizeControls("grün \u200F漢字 🙂"), "grün \u200F漢字 🙂");
+}
+
+TEST(Printable, NothingChangesTheOrderOfText) {
+  EXPECT_EQ(NeutralizeControls("a\u202Eb\u2066c\u2069"), "a\uFFFDb\uFFFDc\uFFFD");
+  EXPECT_EQ(NeutralizeControls("\u2029\u202F\u2065\u206A"), "\u2029\u202F\u2065\u206A");  // their neighbours
+}
+
+TEST(Printable, NamesStayOnOneLine) {
+  EXPECT_EQ(EscapeUnprintable("a\0\n\t\x7f\u0085\u202Eb"sv), "a\\x00\\x0a\\x09\\x7f\\x85\\u202eb");
+  EXPECT_EQ(EscapeUnprintable("\xE2\x80"), "\xE2\x80");  // cut short: as it is
+}
+
+}  // namespace
+}  // namespace oxidized
