@@ -194,7 +194,7 @@ class Meddler final : public TokenController {
   }
   Verdict OnToken(int32_t token) override {
     ++seen_;
-    sum_ = sum_ * 3 + token;
+    sum_ = sum_ * 3 + static_cast<uint64_t>(token);
     masked_ = sum_ % 7 == 0;
     if (sum_ % 11 == 0) return {.forced = {2, 4, 2}};
     return {.stop = seen_ > 40 && sum_ % 13 == 0, .forced = {}};
@@ -204,7 +204,8 @@ class Meddler final : public TokenController {
  private:
   TokenMask odd_;
   bool masked_ = false;
-  int64_t seen_ = 0, sum_ = 0;
+  int64_t seen_ = 0;
+  uint64_t sum_ = 0;
 };
 
 TEST(Speculation, ControllersSeeAndDecideTheSame) {
