@@ -35,8 +35,12 @@ Value Text(std::string& value, std::string type) {
 Value Text(std::optional<std::string>& value, std::string type) {
   return {std::move(type), [&value](const std::string& text) { value = text; }};
 }
+// An empty path is a shell variable that was not set; to leave the option out is another wish.
 Value Path(std::filesystem::path& value, std::string type) {
-  return {std::move(type), [&value](const std::string& text) { value = text; }};
+  return {std::move(type), [&value](const std::string& text) {
+            if (text.empty()) throw BadValue{"'' names no file or folder"};
+            value = text;
+          }};
 }
 Value Words(std::vector<std::string>& values, std::string type) {
   return {std::move(type), [&values](const std::string& text) { values.push_back(text); }, true};

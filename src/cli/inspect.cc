@@ -9,7 +9,7 @@ namespace oxidized::cli {
 namespace {
 
 struct InspectOptions {
-  std::string path;
+  std::filesystem::path path;
   bool json = false;
 };
 
@@ -24,7 +24,7 @@ int Inspect(const InspectOptions& options) {
 
 Action AddInspect(Command& command) {
   auto options = std::make_shared<InspectOptions>();
-  command.AddPositional("path", Text(options->path, "PATH"),
+  command.AddPositional("path", Path(options->path),
                         "Model folder or file, or hf:org/name [the small model]");
   command.AddFlag("--json", options->json, "As JSON");
   return [options] { return Inspect(*options); };
