@@ -170,7 +170,7 @@ TEST_P(MatmulTest, PackedGivesTheBitsOfBf16) {
                       blocks.data() + r * k / kPackedBlockValues * kPackedBlockBytes,
                       escaped.data() + r * PackedEscapeWords(k), escapes);
         }
-        EXPECT_EQ(escapes.empty(), odd > 100);
+        EXPECT_TRUE(odd > 100 || !escapes.empty());
         view.blocks = blocks.data();
         view.escaped = escaped.data();
         view.first_escape = first.data();
