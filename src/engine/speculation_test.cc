@@ -215,7 +215,8 @@ TEST(Speculation, ControllersSeeAndDecideTheSame) {
       const Request request = MakeRequest(Prompt(12, seed), 120);
       const MakeController controller = [] { return std::make_shared<Meddler>(); };
       accepted += ExpectSameWithAnyGuesses(fake, request, controller).second;
-      for (const bool f : TwoTurns(fake, Eager(5), request, controller)[0].forced) forced += f;
+      const auto outcomes = TwoTurns(fake, Eager(5), request, controller);
+      for (const bool f : outcomes[0].forced) forced += f;
     }
   }
   EXPECT_GT(forced, 30);
