@@ -84,6 +84,18 @@ void FlushFolder(const fs::path& folder) {
   ::close(fd);
 }
 
+// Names that a finished folder or file could not be renamed to are refused before the first byte.
+void RequireName(const fs::path& out, bool single_file) {
+  if (out.empty()) Fail(ErrorKind::kUsage, "the name to write under is empty");
+  if (out.filename() == "." || out.filename() == "..")
+    Fail(ErrorKind::kBadFile, "{}: no name that can be given to a new checkpoint; name a folder to make",
+         out.string());
+  if (!single_file && fs::is_symlink(fs::symlink_status(out))) {
+    Fail(ErrorKind::kBadFile,
+         "{}: is a symbolic link; nothing is overwritten, name the folder it should lead to", out.string());
+  }
+}
+
 // The folder or file while it is being written: it disappears unless it was renamed into place.
 class Partial {
  public:
@@ -91,6 +103,7 @@ class Partial {
       : out_(std::move(out)),
         path_(out_.string() + ".partial-" + std::to_string(::getpid())),
         single_file_(single_file) {
+    RequireName(out_, single_file_);
     const bool free = single_file_ ? !fs::exists(fs::symlink_status(out_))
                                    : !fs::exists(out_) || (fs::is_directory(out_) && fs::is_empty(out_));
     if (!free) {
@@ -261,6 +274,12 @@ class Writer {
   int64_t done_bytes_ = 0;
 };
 
+std::string Size(int64_t bytes) {
+  const auto value = static_cast<double>(bytes);
+  return bytes < 10'000'000'000 ? fmt::format("{:.0f} MB", value * 1e-6)
+                                : fmt::format("{:.1f} GB", value * 1e-9);
+}
+
 void CheckRoom(const WritePlan& plan, const fs::path& folder) {
   constexpr int64_t kSpare = 64 << 20;  // small files and the file system's own
   int64_t needed = kSpare;
@@ -269,8 +288,8 @@ void CheckRoom(const WritePlan& plan, const fs::path& folder) {
   const int64_t available =
       plan.free_bytes ? plan.free_bytes(folder) : static_cast<int64_t>(fs::space(folder).available);
   if (available < needed) {
-    Fail(ErrorKind::kNoMemory, "{}: the disk has {:.1f} GB free, the checkpoint needs {:.1f} GB",
-         folder.string(), static_cast<double>(available) * 1e-9, static_cast<double>(needed) * 1e-9);
+    Fail(ErrorKind::kNoMemory, "{}: the disk has {} free, the checkpoint needs {}", folder.string(),
+         Size(available), Size(needed));
   }
 }
 

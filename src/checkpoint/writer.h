@@ -48,7 +48,7 @@ struct PlannedFile {
 enum class WritePhase : uint8_t { kWriting, kReadingBack };
 
 struct WritePlan {
-  std::filesystem::path out;  // must not exist, or be an empty folder
+  std::filesystem::path out;  // must not exist, or be an empty folder; no symbolic link, not "." or ".."
   // A folder with these files, or (single_file) `out` itself, files[0] with its name ignored.
   bool single_file = false;
   std::vector<PlannedFile> files;
@@ -67,8 +67,9 @@ struct WritePlan {
   std::function<void(const std::filesystem::path& temporary)> before_read_back;  // usually empty
 };
 
-// Throws Error: kBadFile when `out` is in the way, a write fails or what is read back differs; kNoMemory when
-// the disk has too little room (checked before the first byte); Interrupted. Returns the tensor bytes.
+// Throws Error: kUsage when `out` is empty; kBadFile when it is in the way, a write fails or what is read
+// back differs; kNoMemory when the disk has too little room (checked before the first byte); Interrupted.
+// Returns the tensor bytes.
 int64_t WriteFiles(const WritePlan& plan);
 
 }  // namespace oxidized

@@ -91,10 +91,29 @@ TEST(Convert, RoomIsCheckedBeforeTheFirstByte) {
     };
     bool began = false;
     options.progress = [&](WritePhase, int64_t, int64_t) { began = true; };
-    ExpectError(ErrorKind::kNoMemory, {"0.0 GB free", "needs 0.1 GB"}, [&] { ConvertCheckpoint(options); });
+    ExpectError(ErrorKind::kNoMemory, {"has 1 MB free", "needs ", " MB"},
+                [&] { ConvertCheckpoint(options); });
     EXPECT_FALSE(began);
     EXPECT_EQ(std::distance(fs::directory_iterator(temp.path()), {}), 1);
   }
+}
+
+TEST(Writer, ANameThatCannotBeGivenIsRefusedBeforeTheFirstByte) {
+  const TempFolder temp;
+  fs::create_directory(temp.path() / "empty");
+  fs::create_directory_symlink("empty", temp.path() / "link");
+  fs::create_symlink("absent", temp.path() / "dangling");
+  WritePlan plan;
+  plan.files = {PlanSafetensors("model.safetensors", {{{"a", DType::kU8, {3}}}})};
+  plan.fill = [](const TensorSpec&, int64_t, std::span<std::byte>) { ADD_FAILURE() << "wrote"; };
+  for (const char* name : {"link", "link/", "dangling", ".", "empty/.", "empty/.."}) {
+    plan.out = temp.path() / name;
+    ExpectError(ErrorKind::kBadFile, {temp.path().string()}, [&] { WriteFiles(plan); });
+  }
+  plan.out = "";
+  ExpectError(ErrorKind::kUsage, {"is empty"}, [&] { WriteFiles(plan); });
+  EXPECT_TRUE(fs::is_empty(temp.path() / "empty"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(temp.path()), {}), 3);
 }
 
 TEST(Writer, ReadsBackWhatItWrote) {

@@ -22,12 +22,17 @@ void AddFormatOptions(Command& command, std::optional<CheckpointFormat>& format,
 }
 
 CheckpointFormat FormatOf(std::optional<CheckpointFormat> asked, const std::filesystem::path& out) {
+  if (out.empty()) Fail(ErrorKind::kUsage, "the name to write under is empty");
   const bool named_gguf = out.extension() == ".gguf";
   const CheckpointFormat format =
       asked.value_or(named_gguf ? CheckpointFormat::kGguf : CheckpointFormat::kHuggingFace);
   if (named_gguf && format != CheckpointFormat::kGguf) {
     Fail(ErrorKind::kUsage, "{}: named as a GGUF file, but --format {} writes a folder", out.string(),
          Name(format));
+  }
+  if (out.extension() == ".safetensors" && format != CheckpointFormat::kGguf) {
+    Fail(ErrorKind::kUsage, "{}: named as a file, but the {} form is a folder with model.safetensors in it",
+         out.string(), Name(format));
   }
   return format;
 }

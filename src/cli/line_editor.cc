@@ -219,7 +219,7 @@ class EditedLines final : public LineSource {
   static int GetCharacter(EditLine* editor, wchar_t* out) {
     sigset_t ours, before;
     sigemptyset(&ours);
-    for (const int number : {SIGINT, SIGTERM, SIGWINCH, SIGCONT}) sigaddset(&ours, number);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT}) sigaddset(&ours, number);
     sigprocmask(SIG_BLOCK, &ours, &before);
     WideReader reader;
     int result = 0;

@@ -43,7 +43,7 @@ constexpr const char* kExitCodes[][2] = {
     {"6", "cut before an answer began: the token limit ended the reasoning"},
     {"7", "the engine ended the request"},
     {"8", "not available in this version"},
-    {"130, 141, 143", "interrupted, standard output closed, terminated"},
+    {"129, 130, 141, 143", "terminal gone, interrupted, standard output closed, terminated"},
 };
 
 }  // namespace

@@ -30,7 +30,7 @@ void OnSignal(int number) {
   if (ForwardSignal(number)) return;
   const bool may_repeat = keep_running != 0 && (number == SIGINT || pending_signal == SIGINT);
   if (pending_signal != 0 && !may_repeat) _exit(128 + number);
-  if (pending_signal != SIGTERM) pending_signal = number;
+  if (pending_signal != SIGTERM && pending_signal != SIGHUP) pending_signal = number;
 }
 
 // Far beyond any prompt: a context of 131,072 tokens is below 17 MiB of text. The bound is for /dev/zero.
@@ -128,6 +128,10 @@ void InstallSignalHandlers() {
   action.sa_handler = OnSignal;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  struct sigaction hangup{};
+  // Who began this under nohup does not want to hear of it.
+  if (sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+    sigaction(SIGHUP, &action, nullptr);
   SetInterruptCheck([] { return pending_signal != 0; });
   std::signal(SIGPIPE, SIG_IGN);  // writes fail with EPIPE, which WriteAnswer reports
 }

@@ -37,16 +37,16 @@ class SideStream {
   bool line_open_ = false, status_shown_ = false;
 };
 
-// SIGINT, SIGTERM and SIGPIPE handled orderly: the first one asks the loop to end, the second ends the
-// process.
+// SIGINT, SIGTERM, SIGHUP and SIGPIPE handled orderly: the first one asks the loop to end, the second ends
+// the process.
 void InstallSignalHandlers();
 // For handlers: the kernel may give a signal to any thread, but only the first one waits for input and must
 // be woken. True: it was passed on to that one, there is nothing more to do.
 bool ForwardSignal(int number);
-int PendingSignal();  // 0, SIGINT or SIGTERM
+int PendingSignal();  // 0, SIGINT, SIGTERM or SIGHUP
 // For a chat in a terminal: SIGINT only ever asks, however often it comes, and can be taken back.
 void KeepRunningOnInterrupt();
-void ClearInterrupt();  // SIGTERM stays
+void ClearInterrupt();  // SIGTERM and SIGHUP stay
 
 // While it lives, what is typed does not show in the middle of an answer; it waits for the next line.
 class QuietInput {
