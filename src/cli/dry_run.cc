@@ -41,11 +41,23 @@ std::vector<std::string> Advice(const RuntimePlan& r) {
     advice.push_back(fmt::format(
         "--context N: the whole context's KV takes {}; what is not used is not taken", Size(in.kv_bytes)));
   if (r.plan.fitting_slots == 0) {
-    advice.push_back(fmt::format("free at least {}: the dense weights, KV and one token's experts must fit",
-                                 Size(in.dense_bytes + in.kv_bytes + in.activation_bytes + in.heap_bytes +
-                                      in.least_slots * in.slot_bytes - in.available_bytes)));
+    const int64_t least = in.dense_bytes + in.kv_bytes + in.activation_bytes + in.heap_bytes +
+                          in.own_expert_bytes + in.least_slots * in.slot_bytes;
+    advice.push_back(fmt::format(
+        "free at least {}: the dense weights, KV and {} must fit", Size(least - in.available_bytes),
+        in.own_expert_bytes > 0
+            ? fmt::format("the experts {}", r.mapped ? "that are converted" : "read into memory")
+            : "one token's experts"));
   }
   return advice;
+}
+
+// How weights come into memory, of which `own` bytes are not mapped.
+std::string Where(const RuntimePlan& r, int64_t bytes, int64_t own) {
+  if (!r.mapped) return "read into memory";
+  if (own == 0) return "mapped; pages arrive when touched";
+  if (own >= bytes) return "converted when opened, in memory of their own";
+  return fmt::format("{} converted when opened, in memory of their own; the rest mapped", Size(own));
 }
 
 std::string Text(const RuntimePlan& r) {
@@ -55,15 +67,19 @@ std::string Text(const RuntimePlan& r) {
   const auto line = [&text](const std::string& what, int64_t bytes, const std::string& remark) {
     text += fmt::format("  {:<24}{:>12}  {}\n", what, Size(bytes), remark);
   };
-  line("dense weights", in.dense_bytes, r.mapped ? "mapped; pages arrive when touched" : "read into memory");
+  line("dense weights", in.dense_bytes, Where(r, in.dense_bytes, in.own_dense_bytes));
   if (in.slots > 0) {
+    const int64_t stored = in.experts - in.own_experts;
     line("expert pool", plan.pool_bytes,
-         fmt::format("{} slots for {} experts ({:.1f} %), {} each", in.slots, in.experts,
-                     100.0 * static_cast<double>(in.slots) / static_cast<double>(in.experts),
+         fmt::format("{} slots for {} experts ({:.1f} %), {} each", in.slots, stored,
+                     100.0 * static_cast<double>(in.slots) / static_cast<double>(stored),
                      Size(in.slot_bytes)));
+    if (in.own_experts > 0)
+      line("converted experts", in.own_expert_bytes,
+           fmt::format("{} of them, in memory of their own", in.own_experts));
   } else {
     line("experts", in.expert_bytes,
-         fmt::format("all {} of them, {}", in.experts, r.mapped ? "mapped" : "read into memory"));
+         fmt::format("all {} of them, {}", in.experts, Where(r, in.expert_bytes, in.own_expert_bytes)));
   }
   line("KV cache", in.kv_bytes, fmt::format("for all {} tokens of context; taken as they come", r.context));
   line("activations", in.activation_bytes, "of the largest step; taken as rows are used");
@@ -91,14 +107,20 @@ std::string Json(const RuntimePlan& r) {
   json["model"] = r.model;
   json["format"] = r.format;
   json["fits"] = plan.fits;
-  json["bytes"] = {{"needed", plan.needed_bytes},        {"available", in.available_bytes},
-                   {"dense_weights", in.dense_bytes},    {"experts", in.expert_bytes},
-                   {"expert_pool", plan.pool_bytes},     {"kv", in.kv_bytes},
-                   {"activations", in.activation_bytes}, {"rest", in.heap_bytes}};
+  json["bytes"] = {{"needed", plan.needed_bytes},
+                   {"available", in.available_bytes},
+                   {"dense_weights", in.dense_bytes},
+                   {"experts", in.expert_bytes},
+                   {"expert_pool", plan.pool_bytes},
+                   {"kv", in.kv_bytes},
+                   {"activations", in.activation_bytes},
+                   {"rest", in.heap_bytes},
+                   {"own_dense_weights", in.own_dense_bytes},
+                   {"own_experts", in.own_expert_bytes}};
   json["limit_bytes"] = r.limit ? nlohmann::ordered_json(r.limit->limit_bytes) : nlohmann::ordered_json();
   json["context"] = r.context;
   json["experts"] = {{"all", in.experts},
-                     {"resident", in.slots > 0 ? in.slots : in.experts},
+                     {"resident", in.slots > 0 ? in.slots + in.own_experts : in.experts},
                      {"slot_bytes", in.slot_bytes},
                      {"most_that_fit", plan.fitting_slots}};
   json["speed"] = {{"memory_bytes_per_s", in.memory_bytes_per_s},

@@ -14,8 +14,12 @@ namespace oxidized {
 struct PlanInput {
   int64_t dense_bytes = 0;   // weights that are no experts
   int64_t expert_bytes = 0;  // all experts
-  int64_t experts = 0;       // L * E
-  int64_t slots = 0;         // of the pool; 0: every expert in memory
+  // Of these, memory of our own: converted when the model is opened, or read into memory. The system cannot
+  // give it back, so none of it is ever read from the disk again.
+  int64_t own_dense_bytes = 0, own_expert_bytes = 0;
+  int64_t experts = 0;      // L * E
+  int64_t own_experts = 0;  // of them, never read from the disk
+  int64_t slots = 0;        // of the pool; 0: every expert in memory
   int64_t slot_bytes = 0;
   int64_t kv_bytes = 0;  // of the whole context
   int64_t activation_bytes = 0;
@@ -35,7 +39,7 @@ struct MemoryPlan {
   double hit_rate = 1.0;  // of an expert's use
   double disk_bytes_per_token = 0.0;
   double tokens_per_s = 0.0;     // decoding one sequence at a short context
-  int64_t fitting_slots = 0;     // the largest pool that fits; 0: not even the least one does
+  int64_t fitting_slots = 0;     // the largest pool that fits; 0: not even the least one does, or no use
   bool everything_fits = false;  // all experts and the whole context
 };
 

@@ -61,6 +61,33 @@ TEST(MemoryPlan, AMappedModelThatDoesNotFitReadsWhatIsMissing) {
   EXPECT_DOUBLE_EQ(plan.tokens_per_s, 1.0 / (0.1 + 0.1));
 }
 
+TEST(MemoryPlan, WhatIsConvertedIsNeverReadFromTheDisk) {
+  PlanInput in = Input();
+  in.own_expert_bytes = in.expert_bytes;
+  in.own_experts = in.experts;
+  in.slot_bytes = 0;
+  in.available_bytes = 1600;
+  MemoryPlan plan = MakePlan(in);
+  EXPECT_FALSE(plan.fits);
+  EXPECT_DOUBLE_EQ(plan.hit_rate, 1.0);
+  EXPECT_EQ(plan.fitting_slots, 0);
+  EXPECT_DOUBLE_EQ(plan.disk_bytes_per_token, 500.0);  // of the dense weights, which stayed mapped
+  in.own_dense_bytes = in.dense_bytes;
+  EXPECT_DOUBLE_EQ(MakePlan(in).disk_bytes_per_token, 0.0);
+
+  // Half of the experts: the others come from a pool.
+  in = Input();
+  in.own_expert_bytes = 500;
+  in.own_experts = 50;
+  in.slots = 10;
+  in.available_bytes = 1800;
+  plan = MakePlan(in);
+  EXPECT_EQ(plan.needed_bytes, 1100 + 500 + 110);
+  EXPECT_DOUBLE_EQ(plan.hit_rate, 0.6);
+  EXPECT_DOUBLE_EQ(plan.disk_bytes_per_token, 80.0);
+  EXPECT_EQ(plan.fitting_slots, 18);  // (1800 - 1100 - 500) / 11
+}
+
 TEST(MemoryPlan, WithoutRoomForTheDenseWeightsNothingFits) {
   PlanInput in = Input();
   in.available_bytes = 600;

@@ -1,5 +1,7 @@
 #include "runtime/plan.h"
 
+#include <algorithm>
+
 #include "kernels/cpu/ceilings.h"
 #include "memory/disk_probe.h"
 #include "model/costs.h"
@@ -12,12 +14,33 @@ namespace {
 // Tokenizer tables, threads, code: what every run takes besides the model (measured with o200k: 45 MiB).
 constexpr int64_t kHeapBytes = int64_t{64} << 20;
 
+// Of the experts' matrices, what lies in no file: converted when the model is opened.
+int64_t ConvertedExpertBytes(const Checkpoint& checkpoint) {
+  const auto converted = [&](const std::byte* data) {
+    return data != nullptr &&
+           std::none_of(checkpoint.files.begin(), checkpoint.files.end(), [&](const MappedFile& file) {
+             return data >= file.bytes().data() && data < file.bytes().data() + file.bytes().size();
+           });
+  };
+  int64_t bytes = 0;
+  for (const LayerWeights& layer : checkpoint.weights.layers) {
+    for (const auto* experts : {&layer.gate_up, &layer.down}) {
+      for (const ExpertView& expert : *experts)
+        bytes +=
+            (int64_t{converted(expert.values)} + int64_t{converted(expert.up_values)}) * expert.value_bytes();
+    }
+  }
+  return bytes;
+}
+
 }  // namespace
 
 RuntimePlan PlanRuntime(const RuntimeOptions& options) {
   RuntimePlan result;
+  const bool f32 = options.precision == Precision::kF32 || options.executor == ExecutorKind::kReference;
   const Checkpoint checkpoint =
-      OpenCheckpoint(ResolveModelPath(options.model_path, options.download), {.metadata_only = true});
+      OpenCheckpoint(ResolveModelPath(options.model_path, options.download),
+                     {.convert_to = f32 ? DType::kF32 : DType::kBF16, .metadata_only = true});
   const ModelConfig& config = checkpoint.config;
   const ExpertFileMap map(checkpoint.weights, checkpoint.files);
   const ModelCosts costs = ComputeCosts(config, checkpoint.weights);
@@ -35,7 +58,17 @@ RuntimePlan PlanRuntime(const RuntimeOptions& options) {
   in.experts = int64_t{config.num_layers} * config.num_experts;
   in.slot_bytes = map.slot_bytes();
   in.least_slots = config.experts_per_token;
-  if (options.experts.budget && map.num_stored() > 0)
+  if (options.use_mmap) {
+    in.own_experts = in.experts - map.num_stored();
+    in.own_expert_bytes = ConvertedExpertBytes(checkpoint);
+    in.own_dense_bytes = checkpoint.converted.bytes - in.own_expert_bytes;
+  } else {
+    in.own_experts = in.experts;
+    in.own_expert_bytes = in.expert_bytes;
+    in.own_dense_bytes = in.dense_bytes;
+    in.slot_bytes = 0;  // no pool: --expert-memory has no effect
+  }
+  if (options.use_mmap && options.experts.budget && map.num_stored() > 0)
     in.slots = SlotsFor(*options.experts.budget, map, config.experts_per_token);
   in.decode_expert_bytes = costs.expert_bytes / config.num_experts * config.experts_per_token;
   in.decode_dense_bytes = costs.decode_bytes - in.decode_expert_bytes;
