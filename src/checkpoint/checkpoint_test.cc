@@ -81,7 +81,8 @@ TEST(Checkpoint, ReadingInsteadOfMappingGivesTheSame) {
 TEST(Checkpoint, PathsThatNameTheModel) {
   const TempFolder temp;
   WriteHfCheckpoint(MiniRequest(temp.path() / "m"));
-  for (const char* path : {"m/", "m/model.safetensors", "m/config.json"}) {
+  WriteFile(temp.path() / "m/tokenizer.json", "{}");
+  for (const char* path : {"m/", "m/model.safetensors", "m/config.json", "m/tokenizer.json"}) {
     EXPECT_EQ(OpenCheckpoint(temp.path() / path).tensors.size(), 41u) << path;
   }
   fs::rename(temp.path() / "m/model.safetensors", temp.path() / "m/other name.safetensors");
@@ -276,7 +277,8 @@ TEST(CheckpointShards, SymbolicLinksAsInTheHubCache) {
   fs::create_symlink(shard.filename(), shard);  // a link to itself
   ExpectError(kBad, {shard.filename().string()}, [&] { OpenCheckpoint(model.folder); });
   fs::remove(shard);
-  ExpectError(kBad, {shard.filename().string(), "missing", "index.json names it", "again"}, [&] { OpenCheckpoint(model.folder); });
+  ExpectError(kBad, {shard.filename().string(), "missing", "index.json names it", "again"},
+              [&] { OpenCheckpoint(model.folder); });
   fs::create_directory(shard);
   ExpectError(kBad, {shard.filename().string(), "not a regular file"}, [&] { OpenCheckpoint(model.folder); });
 }

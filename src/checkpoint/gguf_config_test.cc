@@ -83,6 +83,8 @@ TEST_F(GgufModel, KeysThatChangeTheModelAreHonouredOrRefused) {
   broken(kUnsupported, {"general.architecture is \"llama\"", "only gpt-oss"},
          replaced("general.architecture", text + RawString("llama")));
   broken(kBad, {"general.architecture is missing"}, replaced("general.architecture", ""));
+  broken(kBad, {"gpt-oss.block_count is -4, expected 1 to"},
+         replaced("gpt-oss.block_count", Raw(uint32_t{5}) + Raw(int32_t{-4})));
   broken(kBad, {"gpt-oss.block_count is missing"}, replaced("gpt-oss.block_count", ""));
   broken(kBad, {"gpt-oss.block_count is a f32", "an integer"},
          replaced("gpt-oss.block_count", f32 + Raw(2.0f)));
@@ -94,7 +96,8 @@ TEST_F(GgufModel, KeysThatChangeTheModelAreHonouredOrRefused) {
   broken(kBad, {"rope.freq_base is a u32"}, replaced("gpt-oss.rope.freq_base", u32 + Raw(1)));
   broken(kUnsupported, {"rope.scaling.type is \"linear\""},
          replaced("gpt-oss.rope.scaling.type", text + RawString("linear")));
-  broken(kBad, {"gpt-oss.attention.head_count 4", "gpt-oss.attention.head_count_kv 3"}, replaced("gpt-oss.attention.head_count_kv", u32 + Raw(3)));
+  broken(kBad, {"gpt-oss.attention.head_count 4", "gpt-oss.attention.head_count_kv 3"},
+         replaced("gpt-oss.attention.head_count_kv", u32 + Raw(3)));
 }
 
 }  // namespace

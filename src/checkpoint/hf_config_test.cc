@@ -113,6 +113,7 @@ TEST(HfConfig, WrongFieldsAreNamed) {
   const auto unsupported = ErrorKind::kUnsupported;
   const Case cases[] = {
       {"model_type", "llama", unsupported, {"model_type", "\"llama\"", "\"gpt_oss\""}},
+      {"num_hidden_layers", "4", bad, {"num_hidden_layers is \"4\", expected"}},
       {"model_type", 7, bad, {"model_type", "a string"}},
       {"quantization_config", {{"quant_method", "awq"}}, unsupported, {"quant_method", "\"awq\"", "MXFP4"}},
       {"quantization_config", {{"quant_method", "fp8"}}, unsupported, {"\"fp8\""}},

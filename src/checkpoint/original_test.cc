@@ -7,6 +7,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_test_util.h"
+#include "checkpoint/inspect.h"
 #include "checkpoint/original_config.h"
 
 namespace oxidized {
@@ -169,6 +170,7 @@ TEST(Original, HoldsTheBitsOfTheHuggingFaceForm) {
   const Checkpoint hf = OpenCheckpoint(forms.hf), original = OpenCheckpoint(forms.original);
   EXPECT_EQ(original.format, "OpenAI original, MXFP4 experts");
   EXPECT_EQ(original.tensors.size(), 15u * 2 + 3);
+  EXPECT_NE(InspectText(original).find("2 x block.*.attn.sinks"), std::string::npos);
   EXPECT_EQ(original.config.layers, hf.config.layers);
   EXPECT_EQ(original.config.max_context, hf.config.max_context);
   EXPECT_EQ(original.config.rms_norm_eps, hf.config.rms_norm_eps);

@@ -2,11 +2,13 @@
 #include "checkpoint/refusals.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_test_util.h"
+#include "tokenizer/tokenizer.h"
 
 namespace oxidized {
 namespace {
@@ -104,6 +106,46 @@ TEST(Refusals, IncompleteDownloads) {
   ExpectRefused(Folder(temp, {{"snapshots/README", ""}}), kBad, {"snapshots/", "not complete"});
 }
 
+TEST(Refusals, WeightsWithoutTheirConfig) {
+  const TempFolder temp;
+  for (const char* weights :
+       {"model-00001-of-00003.safetensors", "model.safetensors.index.json", "dtypes.json"}) {
+    ExpectRefused(Folder(temp, {{weights, ""}, {"tokenizer.json", "{}"}, {"training_args.bin", "PK"}}), kBad,
+                  {"no config.json", weights, "download it again"});
+  }
+  ExpectRefused(Folder(temp, {{"original/dtypes.json", "{}"}, {"tokenizer.json", "{}"}}), kBad,
+                {"original/", "no config.json", "download it again"});
+  // A file that is damaged itself is not blamed on its folder.
+  ExpectRefused(Folder(temp, {{"x.safetensors", ""}}) / "x.safetensors", kBad, {"too short"});
+}
+
+TEST(Refusals, LfsPointersInPlaceOfAnyFile) {
+  const TempFolder temp;
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+  for (const char* name : {"config.json", "tokenizer.json", "model.gguf", "x.safetensors"}) {
+    ExpectRefused(Folder(temp, {{name, pointer}}) / name, kBad, {name, "Git LFS pointer", "git lfs pull"});
+  }
+  const fs::path tokenizer = Folder(temp, {{"tokenizer.json", pointer}}) / "tokenizer.json";
+  ExpectError(kBad, {tokenizer.string(), "Git LFS pointer"}, [&] { Tokenizer::Load(tokenizer); });
+}
+
+TEST(Refusals, WeightsAsTokenizer) {
+  const TempFolder temp;
+  WriteHfCheckpoint(MiniRequest(temp.path() / "m"));
+  ExpectError(kBad, {"a safetensors file", "expected tokenizer.json"},
+              [&] { Tokenizer::Load(temp.path() / "m/model.safetensors"); });
+  WriteFile(temp.path() / "m.gguf", "GGUF\3");
+  ExpectError(kBad, {"a GGUF file", "expected tokenizer.json"},
+              [&] { Tokenizer::Load(temp.path() / "m.gguf"); });
+}
+
+TEST(Refusals, APipeIsNotWaitedFor) {
+  const TempFolder temp;
+  const fs::path pipe = temp.path() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  ExpectRefused(pipe, kBad, {"neither a file nor a folder"});
+}
+
 TEST(Refusals, OtherArchitectures) {
   const TempFolder temp;
   const auto expect = [&](const std::string& config, const std::vector<std::string>& parts,
@@ -167,6 +209,14 @@ TEST(Refusals, OtherLayoutsByTheirTensors) {
     WriteHfCheckpoint(request);
     ExpectRefused(request.out, kUnsupported, {tensor, what, "does not read: "});
   }
+}
+
+TEST(Refusals, TensorsInFp8) {
+  const TempFolder temp;
+  HfWriteRequest request = MiniRequest(temp.path() / "m");
+  testing::Spec(request, "model.layers.0.self_attn.q_proj.weight").dtype = DType::kF8E4M3;
+  WriteHfCheckpoint(request);
+  ExpectRefused(request.out, kUnsupported, {"q_proj.weight", "FP8", "published MXFP4"});
 }
 
 TEST(Refusals, NoneOfThemConcernsTheModelItself) {
