@@ -20,7 +20,6 @@ using Clock = std::chrono::steady_clock;
 // A request costs a round trip or two, and at the end of the file a connection may find nothing left to do:
 // large pieces while much is missing, smaller ones towards the end.
 constexpr int64_t kSmallestPiece = 4 << 20, kLargestPiece = 64 << 20;
-constexpr int64_t kProgressBytes = 64 << 10;  // what an attempt must bring to count as progress
 constexpr auto kSavePause = std::chrono::seconds(1);
 constexpr int kMaxRedirects = 10;
 
@@ -171,7 +170,7 @@ class FileDownload {
     pieces_.erase(id);
     const int64_t brought = piece.at - piece.range.begin;
     // One stream that is cut begins again at 0: nothing was gained.
-    if ((brought >= kProgressBytes && !one_stream_) || piece.at == piece.range.end) patience_.Progressed();
+    if ((brought > 0 && !one_stream_) || piece.at == piece.range.end) patience_.Progressed();
     if (!piece.refusal.empty()) Fail(ErrorKind::kNetwork, "{}: {}", Who(piece), piece.refusal);
     if (start_over_) return;  // forgets everything anyway
     Verdict verdict = Judge(result);

@@ -66,6 +66,8 @@ TEST(RepoSpec, Parts) {
   EXPECT_EQ(spec.id, "ggml-org/gpt-oss_20b.x");
   EXPECT_EQ(spec.revision, "refs/pr/1");
   EXPECT_EQ(spec.quant, "Q4_K_M");
+  for (const char* address : {"https://huggingface.co/o/n", "https://huggingface.co/o/n/tree/main"})
+    EXPECT_EQ(ParseRepoSpec(address).id, "o/n");
   EXPECT_TRUE(IsHubPath("hf:a/b"));
   EXPECT_FALSE(IsHubPath("./hf:a/b"));
 }
@@ -139,6 +141,16 @@ TEST(Selection, ThePublishedLayoutWithoutItsCopies) {
   EXPECT_FALSE(HasAllWeights(selection, {})) << "an index that names nothing";
 }
 
+TEST(Selection, OriginalWhereNothingElseOpens) {
+  const RepoListing listing = ListOf(
+      {"README.md", "LICENSE", "original/config.json", "original/dtypes.json", "original/model.safetensors"});
+  const Selection selection = SelectFiles(listing, ParseRepoSpec("o/n"));
+  EXPECT_EQ(selection.model, "original");
+  EXPECT_EQ(selection.files.size(), 4u);
+  EXPECT_TRUE(HasAllWeights(selection, {}));
+  EXPECT_THROW(SelectFiles(ListOf({"original/model.safetensors"}), ParseRepoSpec("o/n")), Error);
+}
+
 TEST(Selection, OneOfSeveralGguf) {
   const RepoListing listing =
       ListOf({"a-Q4_K.gguf", "a-Q4_K_M.gguf", "UD/a-UD-Q4_K_XL.gguf", "mmproj-F16.gguf",
@@ -151,7 +163,7 @@ TEST(Selection, OneOfSeveralGguf) {
   EXPECT_EQ(chosen("Q4_K_XL"), "UD/a-UD-Q4_K_XL.gguf");
   EXPECT_EQ(chosen("F16"), "F16/a-F16-00001-of-00002.gguf");
   EXPECT_THROW(chosen("K_M"), Error);
-  EXPECT_THROW(chosen(""), Error);
+  EXPECT_THROW(chosen(""), AmbiguousModel);
   Selection parts = SelectFiles(listing, ParseRepoSpec("o/n:F16"));
   EXPECT_TRUE(HasAllWeights(parts, {}));
   parts.files.pop_back();
@@ -282,6 +294,7 @@ TEST(Meter, RateOverTheWindow) {
   using std::chrono::seconds;
   const Meter::Clock::time_point start{};
   EXPECT_EQ(Meter::Rate({{start, 5}}), 0.0);
+  EXPECT_EQ(Meter::Rate({{start, 5}, {start + std::chrono::milliseconds(900), 900}}), 0.0) << "too early";
   EXPECT_EQ(Meter::Rate({{start, 100}, {start + seconds(1), 500}, {start + seconds(4), 900}}), 200.0);
 }
 

@@ -4,6 +4,7 @@ namespace oxidized::hub {
 namespace {
 
 constexpr auto kWindow = std::chrono::seconds(8);
+constexpr std::chrono::duration<double> kLeastTime(1.0);  // less says nothing of the rate
 constexpr auto kPause = std::chrono::milliseconds(200);
 
 }  // namespace
@@ -11,8 +12,9 @@ constexpr auto kPause = std::chrono::milliseconds(200);
 double Meter::Rate(const std::deque<std::pair<Clock::time_point, int64_t>>& samples) {
   if (samples.size() < 2) return 0.0;
   const std::chrono::duration<double> time = samples.back().first - samples.front().first;
-  return time.count() > 0 ? static_cast<double>(samples.back().second - samples.front().second) / time.count()
-                          : 0.0;
+  return time >= kLeastTime
+             ? static_cast<double>(samples.back().second - samples.front().second) / time.count()
+             : 0.0;
 }
 
 Meter::~Meter() {

@@ -72,6 +72,9 @@ std::optional<std::filesystem::path> FindInCache(const RepoSpec& spec, const Set
     if (!HasAllWeights(selection, IndexFiles(cache, *commit))) return std::nullopt;
     const std::filesystem::path folder = cache.SnapshotPath(*commit);
     return selection.model.empty() ? folder : folder / selection.model;
+  } catch (const AmbiguousModel&) {
+    if (settings.offline) throw;
+    return std::nullopt;
   } catch (const Error&) {
     return std::nullopt;  // nothing there fits; what the hub has will
   }

@@ -39,6 +39,12 @@ RepoSpec ParseRepoSpec(std::string_view text) {
   std::string_view rest = text;
   if (IsHubPath(rest)) rest.remove_prefix(kPrefix.size());
   if (rest.starts_with("//")) rest.remove_prefix(2);  // hf://org/name, as huggingface_hub writes it
+  constexpr std::string_view kSite = "https://huggingface.co/";  // the address of a browser
+  if (rest.starts_with(kSite)) {
+    rest.remove_prefix(kSite.size());
+    if (const size_t tree = rest.find("/tree/main"); tree != rest.npos) rest = rest.substr(0, tree);
+    while (rest.ends_with('/')) rest.remove_suffix(1);
+  }
   RepoSpec spec;
   if (const size_t colon = rest.find(':'); colon != rest.npos) {
     spec.quant = rest.substr(colon + 1);

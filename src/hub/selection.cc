@@ -88,9 +88,33 @@ std::string ChooseGguf(const std::map<std::string, std::vector<RepoFile>>& model
     Fail(ErrorKind::kUsage, "{}: no GGUF file is called …-{}.gguf; found: {}", spec.id, spec.quant,
          all.empty() ? "none" : Quoted(all));
   }
-  Fail(ErrorKind::kUsage,
-       "{}: {} GGUF models fit; choose one with {}:QUANT, or with pull --include PATTERN: {}", spec.id,
-       fitting.size(), spec.id, all);
+  throw AmbiguousModel(
+      ErrorKind::kUsage,
+      fmt::format("{}: {} GGUF models fit; choose one with {}:QUANT, or with pull --include PATTERN: {}",
+                  spec.id, fitting.size(), spec.id, all));
+}
+
+constexpr std::string_view kOriginal = "original/";
+
+bool HasOriginal(const RepoListing& listing) {
+  const auto there = [&](bool (*wanted)(const std::string&)) {
+    return std::any_of(listing.files.begin(), listing.files.end(), [&](const RepoFile& file) {
+      return file.path.starts_with(kOriginal) && wanted(file.path.substr(kOriginal.size()));
+    });
+  };
+  return there([](const std::string& name) { return name == "config.json"; }) &&
+         there([](const std::string& name) { return IsModelFile(name) && IsWeights(name); });
+}
+
+// The repository has nothing else that opens: original/ with what lies beside it.
+Selection SelectOriginal(const RepoListing& listing) {
+  Selection selection;
+  for (const RepoFile& file : listing.files) {
+    if (IsModelFile(file.path) || file.path.starts_with(kOriginal)) selection.files.push_back(file);
+  }
+  Order(selection.files);
+  selection.model = "original";
+  return selection;
 }
 
 }  // namespace
@@ -128,6 +152,7 @@ Selection SelectFiles(const RepoListing& listing, const RepoSpec& spec,
     }
   } else if (!spec.quant.empty() || !safetensors) {
     const std::string model = ChooseGguf(gguf, spec);
+    if (model.empty() && HasOriginal(listing)) return SelectOriginal(listing);
     if (model.empty()) {
       Fail(ErrorKind::kUsage, "{}: neither *.safetensors at its root nor *.gguf among its {} files", spec.id,
            listing.files.size());
@@ -143,6 +168,7 @@ Selection SelectFiles(const RepoListing& listing, const RepoSpec& spec,
 bool HasAllWeights(const Selection& selection, const std::vector<std::string>& index_files) {
   std::set<std::string> there;
   for (const RepoFile& file : selection.files) there.insert(file.path);
+  if (selection.model == "original") return true;  // one file, or whatever opening finds missing
   if (!selection.model.empty()) {
     std::set<int> parts;
     for (const std::string& path : there) parts.insert(ParseGgufName(path).part);

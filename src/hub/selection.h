@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "hub/listing.h"
 #include "hub/repo_spec.h"
 
@@ -13,14 +14,20 @@ namespace oxidized::hub {
 
 struct Selection {
   std::vector<RepoFile> files;  // small ones first, weights in the order of their names
-  // What to open, relative to the snapshot: empty for its root folder, else a .gguf file.
+  // What to open, relative to the snapshot: empty for its root folder, else a .gguf file, or
+  // "original" where nothing else opens.
   std::string model;
   int64_t total_bytes() const;
 };
 
+// Several models fit: whoever asked must say which.
+class AmbiguousModel : public Error {
+  using Error::Error;
+};
+
 // `patterns` (wildcards * ? [abc] over the whole path, as huggingface_hub's allow_patterns) override
 // everything else. Throws Error(kUsage): nothing matches, or several GGUF models and no :QUANT that picks
-// one.
+// one (AmbiguousModel).
 Selection SelectFiles(const RepoListing& listing, const RepoSpec& spec,
                       const std::vector<std::string>& patterns = {});
 
