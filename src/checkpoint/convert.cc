@@ -125,8 +125,10 @@ ConvertReport ConvertCheckpoint(const ConvertOptions& options) {
   if (to_mxfp4 && !experts.empty() && !options.quantize_experts) {
     Fail(ErrorKind::kUnsupported,
          "{}: experts are stored as {}, and the {} form takes MXFP4: --quantize-experts mxfp4 rounds them "
-         "(without loss where they were MXFP4 before) and reports the error",
-         options.in.string(), TypeNames(experts), Name(options.format));
+         "(without loss where they were MXFP4 before) and reports the error{}",
+         options.in.string(), TypeNames(experts), Name(options.format),
+         options.format == CheckpointFormat::kGguf ? "; --expert-type bf16 or f32 keeps them as they are"
+                                                   : "");
   }
 
   ConvertReport report;
@@ -156,8 +158,11 @@ ConvertReport ConvertCheckpoint(const ConvertOptions& options) {
                     TypeNames(types)));
   }
   NoteRounding(report.written.dense, "dense tensors", Name(options.types.dense), report.notes);
-  NoteRounding(report.written.experts, fmt::format("experts from {}", TypeNames(experts)),
-               Name(options.types.experts), report.notes);
+  // Experts in MXFP4 widen to every other type: nothing to say.
+  if (!experts.empty() || report.written.experts.changed > 0)
+    NoteRounding(report.written.experts,
+                 fmt::format("experts from {}", experts.empty() ? "MXFP4" : TypeNames(experts)),
+                 Name(options.types.experts), report.notes);
   report.notes.push_back(tokenizer_note);
   return report;
 }

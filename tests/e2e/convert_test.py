@@ -98,6 +98,11 @@ class Convert(unittest.TestCase):
         self.assertEqual(done.stdout, "")
         done = self.good("convert", self.hf, self.folder / "exact.gguf")
         self.assertNotIn("changed", done.stderr)
+        wide = self.folder / "wide.gguf"
+        done = self.good("convert", self.hf, wide, "--expert-type", "bf16")
+        self.assertNotIn("experts", done.stderr)
+        refusal = self.bad(UNSUPPORTED, "convert", wide, self.folder / "narrow.gguf")
+        self.assertIn("--expert-type bf16 or f32 keeps them", refusal)
 
     def test_refusals(self):
         out = self.folder / "refused"
@@ -106,12 +111,18 @@ class Convert(unittest.TestCase):
         self.assertIn("BF16", self.bad(UNSUPPORTED, "convert", self.hf, out, "--format", "original",
                                        "--dense-type", "q8_0"))
         self.assertIn("no such file", self.bad(BAD_FILE, "convert", self.folder / "absent", out))
+        self.assertIn("is empty", self.bad(USAGE, "convert", self.hf, ""))
+        self.assertIn("no name", self.bad(BAD_FILE, "convert", self.hf, "."))
+        self.assertIn("named as a file", self.bad(USAGE, "convert", self.hf, f"{out}.safetensors"))
+        link = self.folder / "link"
+        link.symlink_to("nowhere")
+        self.assertIn(f"{link}: is a symbolic link", self.bad(BAD_FILE, "convert", self.hf, link))
         self.assertEqual([p for p in self.folder.iterdir() if p.name.startswith("refused")], [])
 
     def test_an_interrupted_conversion_leaves_nothing(self):
         big = self.folder / "big"
         self.good("synth", "--preset", "small", "--out", big)
-        for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        for number, code in ((signal.SIGINT, 130), (signal.SIGHUP, 129), (signal.SIGKILL, -signal.SIGKILL)):
             out = self.folder / f"interrupted-{number}.gguf"
             process = subprocess.Popen(
                 PROGRAM + ["convert", str(big), str(out), "--dense-type", "q8_0"],
