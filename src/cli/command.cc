@@ -164,9 +164,10 @@ void AddExecutorOptions(Command& command, RuntimeOptions& o, std::optional<Value
       "--precision", Choice(o.precision, kPrecisions),
       "Type of the KV cache and of the inputs of dot products; accumulation stays f32. auto: the best "
       "the executor has");
-  command.Add("--activations", Choice(o.activations, kActivations),
-              "Inputs of products. int8: rounded to 8 bits in blocks of 32, lossy, faster prompts (experts in "
-              "MXFP4, dense weights in Q8_0). auto: as --precision says");
+  command.Add(
+      "--activations", Choice(o.activations, kActivations),
+      "Inputs of products. int8: rounded to 8 bits in blocks of 32, lossy, faster prompts (experts in "
+      "MXFP4, dense weights in Q8_0). auto: as --precision says");
   command.Add("--threads", threads ? std::move(*threads) : Number(o.threads, 1, 1024),
               "Threads. Default: the processors this process may use");
   command.Add("--context", Number(o.context, 1, 1 << 30),

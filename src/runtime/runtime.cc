@@ -20,7 +20,8 @@ std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Chec
     cpu.experts = &experts->source();
     if (cpu.activations == CpuActivationType::kInt8) {
       Log(LogLevel::kWarning,
-          "--activations int8 is lossy: inputs of products with MXFP4 and Q8_0 weights are rounded to 8 bits");
+          "--activations int8 is lossy: inputs of products with MXFP4 and Q8_0 weights are rounded to 8 "
+          "bits");
     }
     return MakeCpuExecutor(checkpoint.config, checkpoint.weights, cpu);
   }

@@ -32,9 +32,9 @@ struct RuntimeOptions {
   ExecutorKind executor = ExecutorKind::kAuto;
   Precision precision = Precision::kAuto;
   ActivationType activations = ActivationType::kAuto;  // kInt8 is lossy
-  int32_t threads = 0;       // 0: the processors this process may use
-  int64_t context = 0;       // 0: what the model allows
-  int32_t chunk_tokens = 0;  // 0: as many as a step holds
+  int32_t threads = 0;                                 // 0: the processors this process may use
+  int64_t context = 0;                                 // 0: what the model allows
+  int32_t chunk_tokens = 0;                            // 0: as many as a step holds
   int32_t max_sequences = 1;
   SpeculationOptions speculation = {};
   // The rotation as llama.cpp computes it (RopeConfig::truncate), for comparisons.
