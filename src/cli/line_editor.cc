@@ -208,8 +208,9 @@ class EditedLines final : public LineSource {
     return *static_cast<EditedLines*>(self);
   }
 
+  // libedit writes an escape sequence with the character behind it: one at the very end would never come.
   static wchar_t* Prompt(EditLine* editor) {
-    static wchar_t plain[] = L"> ", bold[] = L"\1\033[1m\1> \1\033[0m\1", more[] = L"| ";
+    static wchar_t plain[] = L"> ", bold[] = L"\1\033[1m\1>\1\033[0m\1 ", more[] = L"| ";
     const EditedLines& self = Of(editor);
     return self.continuing_ ? more : self.options_.color ? bold : plain;
   }
