@@ -106,6 +106,22 @@ TEST_F(PrefixCacheTest, WholeBlocksNeedNoCopy) {
   EXPECT_TRUE(copies_.empty());
 }
 
+TEST_F(PrefixCacheTest, AFullPoolGivesUpOlderPrefixesForTheBlockToBeCopied) {
+  auto old = Tables(64);
+  cache_.Keep(0, Count(64), old);
+  Drop(old);
+  std::vector<int32_t> mine = Count(100);
+  mine[0] = 9;  // another conversation
+  auto donor = Tables(100);
+  cache_.Keep(0, mine, donor);
+  Drop(donor);
+  while (pools_[1].num_free() > 0) pools_[1].Allocate();
+  mine.resize(120, 7);
+  std::vector<BlockTable> tables(2);
+  EXPECT_EQ(cache_.Resume(0, mine, 119, tables, copies_), 100);
+  EXPECT_EQ(cache_.size(), 1u);
+}
+
 TEST_F(PrefixCacheTest, NothingIsGivenWhereTheWindowIsGone) {
   auto donor = Tables(200);
   cache_.Keep(0, Count(200), donor);

@@ -66,12 +66,14 @@ int64_t PrefixCache::Resume(int32_t variant, std::span<const int32_t> tokens, in
     }
   }
   if (length == 0) return 0;
-  const bool partial = length % kKvBlockTokens != 0;
-  if (partial &&
-      std::any_of(pools_.begin(), pools_.end(), [](const BlockPool& pool) { return pool.num_free() == 0; })) {
-    return 0;
-  }
   entries_.splice(entries_.begin(), entries_, best);
+  const bool partial = length % kKvBlockTokens != 0;
+  const auto full = [](const BlockPool& pool) { return pool.num_free() == 0; };
+  // The block to be copied into may come out of any entry but this one.
+  while (partial && std::any_of(pools_.begin(), pools_.end(), full)) {
+    if (entries_.size() == 1) return 0;
+    EvictOldest();
+  }
   for (size_t g = 0; g < pools_.size(); ++g) {
     const BlockTable& held = best->tables[g];
     BlockTable& table = tables[g];
