@@ -5,7 +5,7 @@
 
 namespace oxidized {
 
-std::shared_ptr<const Tokenizer> TokenizerOf(const Checkpoint& checkpoint) {
+std::unique_ptr<Tokenizer> TokenizerOf(const Checkpoint& checkpoint) {
   if (!checkpoint.tokenizer_candidates.empty())
     return Tokenizer::Load(checkpoint.tokenizer_candidates.front());
   if (checkpoint.vocabulary) return MakeTokenizer(*checkpoint.vocabulary);

@@ -1,5 +1,5 @@
-// The tokenizer that belongs to a checkpoint, for those who check it or write it into another file. Called by
-// convert, synth and verify.
+// The tokenizer that belongs to a checkpoint: for running it, checking it, writing it into another file.
+// Called by runtime, convert, synth and verify.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@ namespace oxidized {
 
 // Of its tokenizer file, else of the GGUF file itself, else o200k_harmony where the embedding has as many
 // rows. nullptr: none is known. Throws Error(kBadFile, kUnsupported).
-std::shared_ptr<const Tokenizer> TokenizerOf(const Checkpoint& checkpoint);
+std::unique_ptr<Tokenizer> TokenizerOf(const Checkpoint& checkpoint);
 
 // The special tokens that end a text and fill a batch, by name, as the published configuration has them; for
 // configurations that do not say.

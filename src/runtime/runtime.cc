@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "checkpoint/checkpoint_tokenizer.h"
 #include "executor/reference/reference_executor.h"
 #include "runtime/cpu_options.h"
 #include "tokenizer/o200k.h"
@@ -56,11 +57,7 @@ std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path) {
 
 std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path, const Checkpoint& checkpoint) {
   if (!path.empty()) return LoadTokenizer(path);
-  if (!checkpoint.tokenizer_candidates.empty()) {
-    return Tokenizer::Load(checkpoint.tokenizer_candidates.front());
-  }
-  if (checkpoint.vocabulary) return MakeTokenizer(*checkpoint.vocabulary);
-  if (checkpoint.config.vocab_size == kHarmonyIds) return Tokenizer::BuiltIn();  // as published
+  if (std::unique_ptr<Tokenizer> own = TokenizerOf(checkpoint)) return own;
   Fail(ErrorKind::kBadFile,
        "{}: no tokenizer.json or rank file beside the model, and its {} rows are not the {} of {}; name a "
        "tokenizer with --tokenizer-path",
