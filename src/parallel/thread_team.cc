@@ -1,10 +1,19 @@
 #include "parallel/thread_team.h"
 
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+
 #include "base/error.h"
 #include "parallel/cpu_topology.h"
 
 namespace oxidized {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 inline void Relax() {
 #if defined(__x86_64__)
@@ -19,10 +28,54 @@ inline void Relax() {
 // one it waits for.
 constexpr int kSpinRounds = 2000;
 
+// True once `word` is no longer `old_value`.
+bool Poll(const std::atomic<uint32_t>& word, uint32_t old_value, int rounds) {
+  for (int round = 0; round < rounds; ++round) {
+    if (word.load(std::memory_order_acquire) != old_value) return true;
+    Relax();
+  }
+  return word.load(std::memory_order_acquire) != old_value;
+}
+
+// std::atomic's wait yields several times before it sleeps, and its notify enters the kernel for whoever
+// waits on any other word of the same hash.
+void Park(const std::atomic<uint32_t>& word, uint32_t old_value) {
+  static_assert(sizeof(word) == 4);
+  syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, old_value, nullptr, nullptr, 0);
+}
+void Wake(const std::atomic<uint32_t>& word) {
+  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
+
+// Waits are judged over no longer than this: good times do not excuse bad ones.
+constexpr auto kWindow = std::chrono::milliseconds(50);
+// Alone for so many times the time lost, which bounds the loss to a fifth however bad the waits.
+constexpr int kPayback = 4;
+constexpr auto kMostAlone = std::chrono::milliseconds(100);
+
 }  // namespace
 
+void HelpersWorth::Waited(Time from, Time to) {
+  if (from - kWindow > since_) {  // forget half
+    since_ = from - kWindow / 2;
+    waited_ /= 2;
+  }
+  waited_ += to - from;
+  // N workers that wait for a part p of the time are worth N (1 - p) of one: more than one while p < 1 - 1/N.
+  // Their speed is less than N times one's anyway, so two thirds of that.
+  if (waited_ * 3 * workers_ <= (to - since_) * 2 * (workers_ - 1)) return;
+  alone_ = true;
+  since_ = to + std::min<Time::duration>(waited_ * kPayback, kMostAlone);
+  waited_ = {};
+}
+
+void HelpersWorth::Now(Time now) { alone_ = now < since_; }
+
 ThreadTeam::ThreadTeam(int num_threads)
-    : size_(num_threads), spin_rounds_(num_threads <= DetectCpuTopology().UsableCpus() ? kSpinRounds : 0) {
+    : size_(num_threads),
+      spin_rounds_(num_threads <= DetectCpuTopology().UsableCpus() ? kSpinRounds : 0),
+      worth_(num_threads),
+      tickets_(static_cast<size_t>(num_threads)) {
   OX_CHECK(num_threads >= 1);
   helpers_.reserve(static_cast<size_t>(size_ - 1));
   for (int worker = 1; worker < size_; ++worker) {
@@ -32,72 +85,62 @@ ThreadTeam::ThreadTeam(int num_threads)
 
 ThreadTeam::~ThreadTeam() {
   stop_ = true;
-  region_.fetch_add(1, std::memory_order_release);
-  region_.notify_all();
-}
-
-void ThreadTeam::AwaitChange(const std::atomic<uint32_t>& word, uint32_t old_value) const {
-  for (int round = 0; round < spin_rounds_; ++round) {
-    if (word.load(std::memory_order_acquire) != old_value) return;
-    Relax();
-  }
-  while (word.load(std::memory_order_acquire) == old_value) word.wait(old_value, std::memory_order_acquire);
+  region_.fetch_add(1);
+  Wake(region_);
 }
 
 void ThreadTeam::WorkerLoop(int worker) {
   uint32_t seen = 0;
   for (;;) {
-    AwaitChange(region_, seen);
-    ++seen;
-    if (stop_) return;
-    Execute(worker);
-    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      finished_.fetch_add(1, std::memory_order_release);
-      finished_.notify_one();
+    if (!Poll(region_, seen, spin_rounds_)) {
+      ++parked_;  // before the kernel compares region_, after which the caller looks here
+      while (region_.load() == seen) Park(region_, seen);
     }
+    seen = region_.load();
+    if (stop_) return;
+    Take(worker, seen);
   }
 }
 
-void ThreadTeam::Execute(int worker) {
+void ThreadTeam::Take(int share, uint32_t region) {
+  std::atomic<uint32_t>& state = tickets_[static_cast<size_t>(share)].state;
+  uint32_t free = 2 * region - 1;
+  if (!state.compare_exchange_strong(free, 2 * region, std::memory_order_acq_rel)) return;
+  Execute(share);
+  state.store(2 * region + 1);
+  if (caller_parked_) Wake(state);
+}
+
+void ThreadTeam::Execute(int share) {
   try {
-    function_(context_, worker, size_);
-  } catch (const RegionAborted&) {
-    // Another worker's exception is on its way.
+    function_(context_, share, size_);
   } catch (...) {
     if (!failed_.exchange(true)) exception_ = std::current_exception();
-    phase_.fetch_add(1);  // frees whoever waits at a barrier that will never fill
-    phase_.notify_all();
   }
 }
 
 void ThreadTeam::RunErased(Function function, void* context) {
   function_ = function;
   context_ = context;
-  const uint32_t finished = finished_.load(std::memory_order_relaxed);
-  running_.store(size_ - 1, std::memory_order_relaxed);
-  region_.fetch_add(1, std::memory_order_release);
-  region_.notify_all();
-  Execute(0);
-  AwaitChange(finished_, finished);
-  if (failed_.load()) {
-    failed_.store(false);
-    arrived_.store(0);
-    std::rethrow_exception(std::exchange(exception_, nullptr));
+  if (worth_.alone()) worth_.Now(Clock::now());
+  if (worth_.alone()) {
+    for (int share = 0; share < size_; ++share) Execute(share);
+  } else {
+    const uint32_t region = region_.fetch_add(1) + 1;
+    if (parked_ > 0 && parked_.exchange(0) > 0) Wake(region_);
+    for (int share = 0; share < size_; ++share) Take(share, region);
+    for (const Ticket& ticket : tickets_) AwaitEnd(ticket.state, region);
   }
+  if (failed_.load() && failed_.exchange(false)) std::rethrow_exception(std::exchange(exception_, nullptr));
 }
 
-void ThreadTeam::Barrier() {
-  if (size_ == 1) return;
-  const uint32_t phase = phase_.load();
-  if (failed_.load()) throw RegionAborted{};
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
-    arrived_.store(0, std::memory_order_relaxed);
-    phase_.fetch_add(1);
-    phase_.notify_all();
-    return;
-  }
-  AwaitChange(phase_, phase);
-  if (failed_.load()) throw RegionAborted{};
+void ThreadTeam::AwaitEnd(const std::atomic<uint32_t>& state, uint32_t region) {
+  if (Poll(state, 2 * region, spin_rounds_)) return;
+  const Clock::time_point from = Clock::now();
+  caller_parked_ = true;
+  while (state.load() == 2 * region) Park(state, 2 * region);
+  caller_parked_ = false;
+  worth_.Waited(from, Clock::now());
 }
 
 }  // namespace oxidized

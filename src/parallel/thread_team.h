@@ -1,9 +1,16 @@
 // A fixed team of threads for hundreds of microsecond-sized parallel regions a token: the caller is worker 0,
-// the others wait between regions, first spinning, then parked in the kernel. Work is divided statically, by
-// worker number, so that results never depend on timing. No tasks, no queues, no allocation in Run.
+// the others wait between regions, first spinning, then parked in the kernel. Work is divided statically,
+// into as many shares as there are workers, so that results never depend on timing; who runs a share may: one
+// that its worker has not begun when the caller is free is run by the caller. No tasks, no queues, no
+// allocation in Run.
+//
+// On a busy machine a worker may be off its processor in the middle of a share, and nobody can take that
+// over. The caller measures such waits. Where they eat up what the helpers gain, it works alone for a while:
+// docs/performance.md, "Threads on a busy machine".
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -14,10 +21,28 @@
 
 namespace oxidized {
 
+// When the caller of a team had better work alone, decided from how long it waits for its helpers.
+class HelpersWorth {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  explicit HelpersWorth(int workers) : workers_(workers) {}
+
+  // The caller had to wait from `from` to `to`.
+  void Waited(Time from, Time to);
+  bool alone() const { return alone_; }
+  // While alone: ends it when its time is over.
+  void Now(Time now);
+
+ private:
+  const int workers_;
+  bool alone_ = false;
+  Time since_ = Time::min();  // begin of the window in which waits are added up; alone: its end
+  Time::duration waited_ = {};
+};
+
 class ThreadTeam {
  public:
-  // num_threads >= 1, the caller included. More threads than processors are allowed: then nobody spins for
-  // long.
+  // num_threads >= 1, the caller included. More threads than processors are allowed: then nobody spins.
   explicit ThreadTeam(int num_threads);
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;
@@ -25,9 +50,9 @@ class ThreadTeam {
 
   int size() const { return size_; }
 
-  // Calls body(worker, num_workers) once on each worker and returns when all are done. The first exception
-  // thrown is rethrown here, after every worker has left the region. One caller at a time; not from inside a
-  // region.
+  // Calls body(share, shares) once for each of size() shares and returns when all are done. Shares may run at
+  // the same time, or one after the other on one thread: none may wait for another. The first exception
+  // thrown is rethrown here, after all shares have ended. One caller at a time; not from inside a region.
   template <typename Body>
   void Run(Body&& body) {
     if (size_ == 1) {
@@ -35,22 +60,25 @@ class ThreadTeam {
       return;
     }
     using B = std::remove_reference_t<Body>;
-    RunErased([](void* context, int worker, int workers) { (*static_cast<B*>(context))(worker, workers); },
+    RunErased([](void* context, int share, int shares) { (*static_cast<B*>(context))(share, shares); },
               const_cast<void*>(static_cast<const void*>(std::addressof(body))));
   }
 
-  // Inside a region: returns when every worker of the region has called it. All must call it equally often.
-  // When a worker has thrown, the others leave the region here.
-  void Barrier();
-
  private:
-  using Function = void (*)(void* context, int worker, int workers);
-  struct RegionAborted {};
+  using Function = void (*)(void* context, int share, int shares);
+
+  // Of a share in region r: 2r - 1 (the end of the region before) until somebody takes it, 2r while it runs,
+  // 2r + 1 when done. On a cache line of its own: its worker writes it while the caller polls the others.
+  struct alignas(64) Ticket {
+    std::atomic<uint32_t> state = 1;
+  };
 
   void RunErased(Function function, void* context);
   void WorkerLoop(int worker);
-  void Execute(int worker);
-  void AwaitChange(const std::atomic<uint32_t>& word, uint32_t old_value) const;
+  // Runs the share unless somebody else has taken it.
+  void Take(int share, uint32_t region);
+  void Execute(int share);
+  void AwaitEnd(const std::atomic<uint32_t>& state, uint32_t region);
 
   const int size_;
   const int spin_rounds_;
@@ -59,29 +87,28 @@ class ThreadTeam {
   bool stop_ = false;
   std::exception_ptr exception_;
   std::atomic<bool> failed_ = false;
+  HelpersWorth worth_;
 
-  // Each on its own cache line: they are written by different workers while others poll their neighbours.
-  alignas(64) std::atomic<uint32_t> region_ = 0;    // counts regions started
-  alignas(64) std::atomic<uint32_t> finished_ = 0;  // counts regions that all helpers have left
-  alignas(64) std::atomic<int> running_ = 0;        // helpers still in the region
-  alignas(64) std::atomic<int> arrived_ = 0;        // workers at the barrier
-  alignas(64) std::atomic<uint32_t> phase_ = 0;     // counts barriers completed
+  alignas(64) std::atomic<uint32_t> region_ = 0;  // counts regions that helpers take part in
+  alignas(64) std::atomic<int> parked_ = 0;       // helpers that may sleep until region_ changes
+  std::atomic<bool> caller_parked_ = false;       // the caller may sleep until a share ends
+  std::vector<Ticket> tickets_;
   std::vector<std::jthread> helpers_;
 };
 
-// [begin, end) of worker's share of `count` items, cut at multiples of `granule`; shares differ by at most
-// one granule.
+// [begin, end) of a share of `count` items, cut at multiples of `granule`; shares differ by at most one
+// granule.
 struct Share {
   int64_t begin;
   int64_t end;
 };
-inline Share ShareOf(int64_t count, int64_t granule, int worker, int workers) {
+inline Share ShareOf(int64_t count, int64_t granule, int share, int shares) {
   const int64_t units = (count + granule - 1) / granule;
   const auto cut = [&](int64_t w) {
-    const int64_t at = units * w / workers * granule;
+    const int64_t at = units * w / shares * granule;
     return at < count ? at : count;
   };
-  return {cut(worker), cut(worker + 1)};
+  return {cut(share), cut(share + 1)};
 }
 
 }  // namespace oxidized

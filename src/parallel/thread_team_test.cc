@@ -1,6 +1,7 @@
 #include "parallel/thread_team.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <filesystem>
 #include <fstream>
@@ -16,52 +17,48 @@ namespace {
 class ThreadTeamSizes : public ::testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Sizes, ThreadTeamSizes, ::testing::Values(1, 2, 3, 7));
 
-TEST_P(ThreadTeamSizes, EveryWorkerRunsOnceAndPlainWritesAreSeen) {
+TEST_P(ThreadTeamSizes, EveryShareRunsOnceAndPlainWritesAreSeen) {
   ThreadTeam team(GetParam());
   std::vector<int> calls(
       static_cast<size_t>(GetParam()));  // deliberately not atomic: TSan judges the hand-over
   for (int region = 0; region < 500; ++region) {
-    team.Run([&](int worker, int workers) {
-      EXPECT_EQ(workers, GetParam());
-      ++calls[static_cast<size_t>(worker)];
+    team.Run([&](int share, int shares) {
+      EXPECT_EQ(shares, GetParam());
+      ++calls[static_cast<size_t>(share)];
     });
     EXPECT_EQ(std::accumulate(calls.begin(), calls.end(), 0), (region + 1) * GetParam());
   }
 }
 
-TEST_P(ThreadTeamSizes, BarrierSeparatesPhases) {
+TEST_P(ThreadTeamSizes, ARegionSeesAllOfTheOneBefore) {
   ThreadTeam team(GetParam());
   const auto n = static_cast<size_t>(GetParam());
   std::vector<int> ping(n), pong(n);
-  team.Run([&](int worker, int workers) {
-    for (int phase = 0; phase < 100; ++phase) {
-      ping[static_cast<size_t>(worker)] = phase;
-      team.Barrier();
-      for (int other = 0; other < workers; ++other) EXPECT_EQ(ping[static_cast<size_t>(other)], phase);
-      pong[static_cast<size_t>(worker)] = phase;
-      team.Barrier();
-      for (int other = 0; other < workers; ++other) EXPECT_EQ(pong[static_cast<size_t>(other)], phase);
-    }
-  });
+  for (int round = 0; round < 500; ++round) {
+    team.Run([&](int share, int shares) {
+      for (int other = 0; other < shares; ++other) EXPECT_EQ(pong[static_cast<size_t>(other)], round);
+      ping[static_cast<size_t>(share)] = round + 1;
+    });
+    team.Run([&](int share, int shares) {
+      for (int other = 0; other < shares; ++other) EXPECT_EQ(ping[static_cast<size_t>(other)], round + 1);
+      pong[static_cast<size_t>(share)] = round + 1;
+    });
+  }
 }
 
 TEST_P(ThreadTeamSizes, AnExceptionReachesTheCallerAndTheTeamGoesOn) {
   ThreadTeam team(GetParam());
   for (int round = 0; round < 20; ++round) {
     const int thrower = round % GetParam();
-    EXPECT_THROW(team.Run([&](int worker, int) {
-      team.Barrier();
-      if (worker == thrower) throw std::runtime_error("planted");
-      team.Barrier();  // the others must not hang here
-      team.Barrier();
-    }),
-                 std::runtime_error);
     std::atomic<int> calls = 0;
-    team.Run([&](int, int) {
-      team.Barrier();
+    const auto body = [&](int share, int) {
       ++calls;
-    });
+      if (share == thrower) throw std::runtime_error("planted");
+    };
+    EXPECT_THROW(team.Run(body), std::runtime_error);
     EXPECT_EQ(calls, GetParam());
+    team.Run([&](int, int) { ++calls; });
+    EXPECT_EQ(calls, 2 * GetParam());
   }
 }
 
@@ -73,6 +70,73 @@ TEST_P(ThreadTeamSizes, ParkedWorkersWakeUp) {
     team.Run([&](int, int) { ++calls; });
     EXPECT_EQ(calls, GetParam());
   }
+}
+
+// All on one processor: a helper runs only when the caller leaves it, as on a machine where others have the
+// rest. Waiting for it in each region would take a change of threads each time.
+TEST(ThreadTeam, TheCallerRunsWhatNobodyHasBegun) {
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<size_t>(DetectCpuTopology().cpus[0]), &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+  {
+    ThreadTeam team(2);
+    const std::thread::id caller = std::this_thread::get_id();
+    std::atomic<int> by_caller = 0;
+    constexpr int kRegions = 2000;
+    for (int region = 0; region < kRegions; ++region) {
+      team.Run([&](int share, int) {
+        if (share == 1 && std::this_thread::get_id() == caller) ++by_caller;
+      });
+    }
+    EXPECT_GT(by_caller, kRegions / 2);
+  }
+  EXPECT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
+using Milliseconds = std::chrono::milliseconds;
+
+TEST(HelpersWorth, ShortWaitsAreBorne) {
+  HelpersWorth worth(2);
+  HelpersWorth::Time now = HelpersWorth::Time() + std::chrono::hours(1);
+  for (int i = 0; i < 1000; ++i) {  // 1 ms in 5
+    worth.Waited(now + Milliseconds(4), now + Milliseconds(5));
+    now += Milliseconds(5);
+    EXPECT_FALSE(worth.alone()) << i;
+  }
+}
+
+// However long it went well before: soon alone, and then at most a fifth of the time is lost.
+TEST(HelpersWorth, LongWaitsCostAtMostAFifth) {
+  for (const int workers : {2, 3, 64}) {
+    HelpersWorth worth(workers);
+    const HelpersWorth::Time begin = HelpersWorth::Time() + std::chrono::hours(1);
+    HelpersWorth::Time now = begin;
+    Milliseconds lost{};
+    while (now < begin + std::chrono::seconds(10)) {
+      if (worth.alone()) worth.Now(now);
+      const Milliseconds step(worth.alone() ? 1 : 3);
+      if (!worth.alone()) {
+        worth.Waited(now, now + step);
+        lost += step;
+      }
+      now += step;
+    }
+    EXPECT_LE(lost * 5, (now - begin) * 1.05) << workers;
+    EXPECT_GT(lost, Milliseconds(100)) << "helpers are never tried again";
+  }
+}
+
+TEST(HelpersWorth, EvenAfterAStandstillHelpersAreSoonBack) {
+  HelpersWorth worth(2);
+  const HelpersWorth::Time now = HelpersWorth::Time() + std::chrono::hours(1);
+  worth.Waited(now - std::chrono::minutes(5), now);
+  EXPECT_TRUE(worth.alone());
+  worth.Now(now + Milliseconds(99));
+  EXPECT_TRUE(worth.alone());
+  worth.Now(now + Milliseconds(100));
+  EXPECT_FALSE(worth.alone());
 }
 
 TEST(ShareOf, CoversEverythingOnceAtMultiplesOfTheGranule) {
@@ -98,6 +162,14 @@ TEST(CpuTopology, ThisMachine) {
   EXPECT_LE(topology.cores, static_cast<int>(topology.cpus.size()));
   EXPECT_GE(topology.DefaultThreads(), 1);
   EXPECT_LE(topology.DefaultThreads(), topology.UsableCpus());
+}
+
+TEST(CpuTopology, NoMoreThreadsThanCanRunAtTheSameTime) {
+  const CpuTopology topology{{0, 1, 2, 3}, 2, std::nullopt};
+  EXPECT_EQ(topology.Threads(0), 2);
+  EXPECT_EQ(topology.Threads(1), 1);
+  EXPECT_EQ(topology.Threads(3), 3);
+  EXPECT_EQ(topology.Threads(100), 4);
 }
 
 TEST(CpuTopology, TheQuotaRoundsUpAndNeverExceedsTheMask) {

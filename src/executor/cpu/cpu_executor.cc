@@ -67,7 +67,7 @@ class CpuExecutor final : public Executor {
         final_norm_(Widened(weights.final_norm, kernels_)),
         slots_(options.limits.max_sequences, config.vocab_size),
         act_(config, options.limits, formats_),
-        team_(options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads()),
+        team_(DetectCpuTopology().Threads(options.threads)),
         all_resident_(weights),
         source_(options.experts != nullptr ? *options.experts : all_resident_),
         experts_(config_, kernels_, formats_.experts, team_),
@@ -257,18 +257,15 @@ class CpuExecutor final : public Executor {
     const int64_t width = config_.query_width();
     const bool convert = act_.attention_x.size() > 0 || act_.attention_int8.size() > 0;
     const ProductRows x = RowsOf(act_.attention, act_.attention_x, act_.attention_int8);
+    if (convert) {
+      ForRows(batch, [&](int64_t t) {
+        ToProductRow(act_.attention.data() + t * width, width, t, act_.attention_x, act_.attention_int8);
+      });
+    }
     team_.Run([&](int worker, int workers) {
-      if (convert) {
-        const Share share = ShareOf(batch.num_tokens(), 1, worker, workers);
-        for (int64_t t = share.begin; t < share.end; ++t) {
-          ToProductRow(act_.attention.data() + t * width, width, t, act_.attention_x, act_.attention_int8);
-        }
-        team_.Barrier();
-      }
       Project(batch, x, w.o, v.o_bias.data(), act_.delta.data(), worker, workers);
-      team_.Barrier();
-      AddDelta(batch, worker, workers);
     });
+    ForRows(batch, [&](int64_t t) { AddDelta(t); });
     clock_.End(CpuStage::kOut, packed_.ReadBytes(w.o), 2 * batch.num_tokens() * Macs(w.o));
   }
 
@@ -344,23 +341,22 @@ class CpuExecutor final : public Executor {
   void Combine(const StepBatch& batch, int32_t layer) {
     const RoutedRows routed = result_.routing.Rows(layer, batch.num_tokens(), 0, batch.num_tokens());
     const int64_t m = config_.hidden_size;
-    team_.Run([&](int worker, int workers) {
-      const Share share = ShareOf(batch.num_tokens(), 1, worker, workers);
-      for (int64_t t = share.begin; t < share.end; ++t) {
-        const int64_t place = t * routed.stride;
-        kernels_.f32_combine(act_.parts.data() + place * m, m, routed.weights.data() + place,
-                             routed.experts.data() + place, routed.stride, m, act_.delta.data() + t * m);
-      }
-      AddDelta(batch, worker, workers);
+    ForRows(batch, [&](int64_t t) {
+      const int64_t place = t * routed.stride;
+      kernels_.f32_combine(act_.parts.data() + place * m, m, routed.weights.data() + place,
+                           routed.experts.data() + place, routed.stride, m, act_.delta.data() + t * m);
+      AddDelta(t);
     });
     clock_.End(CpuStage::kCombine);
   }
 
   // --- Parts shared by the stages.
 
-  // body(t) for every row of the batch, divided between the threads.
+  // body(t) for every row of the batch, divided between the threads. A single row is less work than handing
+  // it over.
   template <typename Body>
   void ForRows(const StepBatch& batch, Body body) {
+    if (batch.num_tokens() == 1) return body(0);
     team_.Run([&](int worker, int workers) {
       const Share share = ShareOf(batch.num_tokens(), 1, worker, workers);
       for (int64_t t = share.begin; t < share.end; ++t) body(t);
@@ -389,11 +385,9 @@ class CpuExecutor final : public Executor {
     DenseProductFor(kernels_, w.dtype, type, args.packed != nullptr)(args, share.begin, share.end);
   }
 
-  void AddDelta(const StepBatch& batch, int worker, int workers) {
+  void AddDelta(int64_t t) {
     const int64_t m = config_.hidden_size;
-    const Share share = ShareOf(batch.num_tokens(), 1, worker, workers);
-    kernels_.f32_add(act_.residual.data() + share.begin * m, act_.delta.data() + share.begin * m,
-                     (share.end - share.begin) * m);
+    kernels_.f32_add(act_.residual.data() + t * m, act_.delta.data() + t * m, m);
   }
 
   static int64_t FirstVisible(int64_t position, int32_t window) {

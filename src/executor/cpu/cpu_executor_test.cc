@@ -1,10 +1,14 @@
 #include "executor/cpu/cpu_executor.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <mutex>
 
-#include "executor/cpu/count_allocations.h"
+#include "executor/cpu/step_counters.h"
 #include "executor/cpu/test_model.h"
 #include "executor/reference/reference_executor.h"
 #include "executor/taps.h"
@@ -324,27 +328,37 @@ TEST_P(CpuExecutorTest, StagesReportTimeBytesAndOperations) {
                        c.num_layers * 2 * c.kv_width() * 2);
 }
 
-// Passes on to an executor and counts what it allocates.
+// Passes on to an executor and counts what its steps do.
 class CountingExecutor final : public Executor {
  public:
   explicit CountingExecutor(Executor& executor) : executor_(executor) {}
   const ExecutorInfo& Info() const override { return executor_.Info(); }
   StepTicket Submit(const StepBatch& batch) override {
-    const int64_t before = test::Allocations();
+    const Counts before;
     const StepTicket ticket = executor_.Submit(batch);
-    in_steps += test::Allocations() - before;
+    in_steps.AddSince(before);
     return ticket;
   }
   void Wait(StepTicket ticket, StepResult& result) override {
-    const int64_t before = test::Allocations();
+    const Counts before;
     executor_.Wait(ticket, result);
-    in_steps += test::Allocations() - before;
+    in_steps.AddSince(before);
   }
   void ResetSlot(int32_t slot, std::span<const int32_t> reused) override {
     executor_.ResetSlot(slot, reused);
   }
   void CopyBlocks(std::span<const BlockCopy> copies) override { executor_.CopyBlocks(copies); }
-  int64_t in_steps = 0;
+
+  struct Counts {
+    int64_t allocations = test::Allocations(), locks = test::Locks(), system_calls = test::SystemCalls();
+    void AddSince(const Counts& before) {
+      const Counts now;
+      allocations += now.allocations - before.allocations;
+      locks += now.locks - before.locks;
+      system_calls += now.system_calls - before.system_calls;
+    }
+  };
+  Counts in_steps{0, 0, 0};
 
  private:
   Executor& executor_;
@@ -361,11 +375,58 @@ TEST_P(CpuExecutorTest, ADecodeStepAllocatesNothing) {
     batcher.Step({40, 30, 1});
     batcher.Step({1, 1, 1});
     batcher.Step({1, 1, 1});  // results swap buffers with the caller's: two steps have warmed both
-    EXPECT_GT(counting.in_steps, 0) << "the counter does not count";
-    counting.in_steps = 0;
+    EXPECT_GT(counting.in_steps.allocations, 0) << "the counter does not count";
+    counting.in_steps = {0, 0, 0};
     for (int i = 0; i < 5; ++i) batcher.Step({1, 1, 1});
-    EXPECT_EQ(counting.in_steps, 0) << arithmetic.name();
+    EXPECT_EQ(counting.in_steps.allocations, 0) << arithmetic.name();
   }
+}
+
+// In a child, as the trap stays set.
+TEST_P(CpuExecutorTest, ADecodeStepLocksNothingAndEntersTheKernelOnlyToParkAndWake) {
+  if (!OXIDIZED_COUNTS_LOCKS) GTEST_SKIP() << "a sanitizer locks and calls the kernel itself";
+  enum Ending { kFine, kNotTrapped, kBlind, kLocked, kCalled };
+  const pid_t child = fork();
+  if (child == 0) {
+    const TestModel& model = *Models()[0].model;
+    auto sequences = ThreeSequences(model.config.vocab_size);
+    const auto executor = Make(model, CpuPrecision::kBf16, 2);
+    CountingExecutor counting(*executor);
+    TestBatcher batcher(counting, sequences);
+    batcher.want_logits = false;
+    batcher.Step({40, 30, 1});
+    for (int i = 0; i < 2; ++i) {
+      batcher.Step({1, 1, 1});
+      batcher.Step({1, 0, 0});
+    }
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);  // what the batcher allocates between steps comes without the kernel
+    mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    free(malloc(4 << 20));
+    std::mutex mutex;
+    const int64_t locks = test::Locks();
+    {
+      std::lock_guard lock(mutex);
+    }
+    if (!test::TrapSystemCalls()) _exit(kNotTrapped);
+    getppid();
+    if (test::Locks() == locks || test::SystemCalls() != 1) _exit(kBlind);
+    counting.in_steps = {0, 0, 0};
+    for (int i = 0; i < 5; ++i) {
+      batcher.Step({1, 1, 1});
+      batcher.Step({1, 0, 0});
+    }
+    if (counting.in_steps.system_calls > 0)
+      _exit(kCalled + static_cast<int>(std::min<int64_t>(test::LastSystemCall(), 200)));
+    _exit(counting.in_steps.locks > 0 ? kLocked : kFine);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  const int ending = WEXITSTATUS(status);
+  if (ending == kNotTrapped) GTEST_SKIP() << "this system allows no seccomp filter";
+  ASSERT_NE(ending, kBlind) << "the counters do not count";
+  EXPECT_NE(ending, kLocked);
+  EXPECT_LT(ending, kCalled) << "system call " << ending - kCalled << " in a step";
 }
 
 TEST_P(CpuExecutorTest, CopiedBlocksHoldTheSameKeysAndValues) {

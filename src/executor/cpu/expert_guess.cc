@@ -28,12 +28,13 @@ std::span<const int32_t> ExpertGuess::Next(const float* residual, int64_t rows, 
                        .k = m,
                        .x_rows = nullptr};
   team_.Run([&](int worker, int workers) {
-    const Share mine = ShareOf(rows, 1, worker, workers);
-    for (int64_t t = mine.begin; t < mine.end; ++t) {
+    const Share share = ShareOf(rows, 1, worker, workers);
+    for (int64_t t = share.begin; t < share.end; ++t) {
       kernels_.f32_rms_norm(residual + t * m, vectors.mlp_norm.data(), config_.rms_norm_eps, m,
                             normed + t * m);
     }
-    team_.Barrier();
+  });
+  team_.Run([&](int worker, int workers) {
     const Share share = ShareOf(experts, kRowGranule, worker, workers);
     DenseProductFor(kernels_, next.router.dtype, XType::kF32)(args, share.begin, share.end);
   });

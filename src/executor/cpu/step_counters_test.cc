@@ -1,0 +1,104 @@
+#include "executor/cpu/step_counters.h"
+
+#include <dlfcn.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+namespace {
+
+std::atomic<int64_t> allocations = 0, locks = 0, system_calls = 0, last_system_call = 0;
+
+void* Allocate(size_t size, size_t alignment) {
+  ++allocations;
+  void* memory = nullptr;
+  if (alignment <= alignof(std::max_align_t))
+    memory = std::malloc(size);
+  else if (posix_memalign(&memory, alignment, size) != 0)
+    memory = nullptr;
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+// The call was not made: it answers "no such call".
+void OnSystemCall(int, siginfo_t* info, void* context) {
+  ++system_calls;
+  last_system_call = info->si_syscall;
+  auto& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
+#if defined(__x86_64__)
+  machine.gregs[REG_RAX] = -ENOSYS;
+#elif defined(__aarch64__)
+  machine.regs[0] = static_cast<unsigned long long>(-ENOSYS);
+#endif
+}
+
+}  // namespace
+
+void* operator new(size_t size) { return Allocate(size, 1); }
+void* operator new(size_t size, std::align_val_t alignment) {
+  return Allocate(size, static_cast<size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+
+#if OXIDIZED_COUNTS_LOCKS
+extern "C" int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
+  using Lock = int (*)(pthread_mutex_t*);
+  static const auto real = reinterpret_cast<Lock>(dlsym(RTLD_NEXT, "pthread_mutex_lock"));
+  ++locks;
+  return real(mutex);
+}
+#endif
+
+namespace oxidized::test {
+
+int64_t Allocations() { return allocations; }
+int64_t Locks() { return locks; }
+int64_t SystemCalls() { return system_calls; }
+int64_t LastSystemCall() { return last_system_call; }
+
+bool TrapSystemCalls() {
+  struct sigaction action{};
+  action.sa_sigaction = OnSystemCall;
+  action.sa_flags = SA_SIGINFO;
+  sigaction(SIGSYS, &action, nullptr);
+  constexpr auto allow_if = [](uint32_t number) {
+    struct Pair {
+      sock_filter compare, allow;
+    };
+    return Pair{BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  };
+  const auto futex = allow_if(SYS_futex), clock = allow_if(SYS_clock_gettime),
+             handled = allow_if(SYS_rt_sigreturn), end = allow_if(SYS_exit_group);
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      futex.compare,
+      futex.allow,
+      clock.compare,
+      clock.allow,
+      handled.compare,
+      handled.allow,
+      end.compare,
+      end.allow,
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+  };
+  const sock_fprog program{static_cast<unsigned short>(sizeof(filter) / sizeof(filter[0])), filter};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
+}
+
+}  // namespace oxidized::test
