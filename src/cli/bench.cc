@@ -4,12 +4,12 @@
 #include <cstdlib>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "cli/bench_engine.h"
 #include "cli/bench_harmony.h"
 #include "cli/bench_kernels.h"
 #include "cli/bench_report.h"
 #include "cli/command.h"
+#include "cli/run_watch.h"
 #include "cli/terminal.h"
 #include "parallel/cpu_topology.h"
 
@@ -70,11 +70,9 @@ class Bench {
     for (const int32_t count : threads) RunWith(count);
     side_.Status("");
     for (const Figure& figure : report_.figures) {
-      if (const int64_t faults = Summarize(figure).major_faults; faults > 0) {
-        Log(LogLevel::kWarning,
-            "{} with {} threads: {} pages were read from disk in the timed part: the figure is the disk's",
-            figure.test, figure.threads, faults);
-      }
+      WarnIfDisturbed(fmt::format("{} with {} {}", figure.test, figure.threads,
+                                  figure.threads == 1 ? "thread" : "threads"),
+                      figure.samples);
     }
     return std::move(report_);
   }
@@ -205,7 +203,7 @@ Value ThreadCounts(std::vector<int32_t>& counts) {
             for (size_t at = 0; at <= text.size();) {
               const size_t end = std::min(text.find(',', at), text.size());
               int32_t count = 0;
-              Number(count, 1, 1024).set(text.substr(at, end - at));
+              ThreadCount(count).set(text.substr(at, end - at));
               counts.push_back(count);
               at = end + 1;
             }

@@ -1,7 +1,5 @@
 #include "cli/bench_engine.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <set>
@@ -9,6 +7,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/rng.h"
+#include "cli/run_watch.h"
 #include "kv/block_pool.h"
 
 namespace oxidized::cli {
@@ -24,12 +23,6 @@ double SecondsSince(Clock::time_point start) {
 constexpr uint64_t kKeptStream = uint64_t{1} << 32, kFreshStream = uint64_t{2} << 32,
                    kDecodeStream = uint64_t{3} << 32;
 constexpr int64_t kUntimedSteps = 2, kWarmUpSteps = 4, kWarmUpPrompt = 512;
-
-int64_t MajorFaults() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_majflt;
-}
 
 StageTotals Difference(const StageTotals& after, const StageTotals& before) {
   StageTotals d = after;
@@ -70,8 +63,9 @@ class OneRandomToken final : public TokenController {
   int32_t token_ = 0;
 };
 
-Sample SampleOf(double seconds, const StageTotals& stages, int64_t faults) {
-  Sample sample{.seconds = seconds, .major_faults = faults};
+Sample SampleOf(double seconds, const StageTotals& stages, const RunWatch& watch) {
+  Sample sample{.seconds = seconds};
+  watch.NoteIn(sample);
   for (const StageCost& stage : stages.stages) {
     sample.bytes += static_cast<double>(stage.bytes);
     sample.flops += static_cast<double>(stage.flops);
@@ -123,7 +117,7 @@ BenchEngine::Result BenchEngine::Prompt(const BenchTest& test) {
   request.controller = std::make_shared<OneRandomToken>(engine_.info().vocab_size, seed_, kDecodeStream);
 
   const StageTotals prefill = engine_.prefill_totals(), decode = engine_.decode_totals();
-  const int64_t faults = MajorFaults();
+  const RunWatch watch;
   const auto start = Clock::now();
   const Finished finished = RunToEnd(std::move(request));
   const double seconds = SecondsSince(start);
@@ -132,7 +126,7 @@ BenchEngine::Result BenchEngine::Prompt(const BenchTest& test) {
   Result result{
       {},
       decoded ? Difference(engine_.decode_totals(), decode) : Difference(engine_.prefill_totals(), prefill)};
-  result.sample = SampleOf(seconds, result.stages, MajorFaults() - faults);
+  result.sample = SampleOf(seconds, result.stages, watch);
   const auto computed = static_cast<double>(finished.stats.prompt_tokens - finished.stats.reused_tokens);
   result.sample.value = test.kind == BenchTest::Kind::kFirstToken ? seconds * 1e3 : computed / seconds;
   return result;
@@ -171,7 +165,7 @@ BenchEngine::Result BenchEngine::Decode(const BenchTest& test, int64_t steps) {
   for (int64_t i = 0; i < kUntimedSteps; ++i) step();
 
   const StageTotals before = engine_.decode_totals();
-  const int64_t faults = MajorFaults();
+  const RunWatch watch;
   const auto start = Clock::now();
   for (int64_t done = 0; done < steps; ++done) {
     if (!step())
@@ -179,7 +173,7 @@ BenchEngine::Result BenchEngine::Decode(const BenchTest& test, int64_t steps) {
   }
   const double seconds = SecondsSince(start);
   Result result{{}, Difference(engine_.decode_totals(), before)};
-  result.sample = SampleOf(seconds, result.stages, MajorFaults() - faults);
+  result.sample = SampleOf(seconds, result.stages, watch);
   result.sample.value = static_cast<double>(steps * test.sequences) / seconds;
   for (const RequestId id : ids) {
     engine_.Cancel(id);

@@ -185,7 +185,9 @@ std::string Json(const BenchReport& report, bool stages) {
                                    {"bytes", sample.bytes},
                                    {"flops", sample.flops},
                                    {"probe_gb_per_s", sample.read_bytes_per_s / 1e9},
-                                   {"major_faults", sample.major_faults}});
+                                   {"major_faults", sample.major_faults},
+                                   {"waited_share", sample.waited_share},
+                                   {"disturbed", sample.disturbed()}});
     }
     if (stages) {
       figure["steps"] = f.steps;

@@ -7,6 +7,7 @@
 #include "cli/benchmark_moe_sections.h"
 #include "cli/memory_report.h"
 #include "cli/moe_report.h"
+#include "cli/run_watch.h"
 #include "parallel/cpu_topology.h"
 #include "runtime/moe_stages.h"
 
@@ -26,6 +27,20 @@ constexpr MoeSection kSections[] = {
      BenchMoeLoad},
     {"store", "Experts on demand: requests as above with a part of the experts in memory", BenchMoeStore},
 };
+
+// A run of a section gives a sample of each figure: what disturbed it the most.
+std::vector<Sample> WorstOfRuns(const std::vector<MoeFigure>& figures) {
+  std::vector<Sample> worst;
+  for (const MoeFigure& figure : figures) {
+    worst.resize(std::max(worst.size(), figure.samples.size()));
+    for (size_t run = 0; run < figure.samples.size(); ++run) {
+      const Sample& sample = figure.samples[run];
+      worst[run].waited_share = std::max(worst[run].waited_share, sample.waited_share);
+      worst[run].major_faults = std::max(worst[run].major_faults, sample.major_faults);
+    }
+  }
+  return worst;
+}
 
 void Check(const ExecutorInfo& info) {
   if (info.name != "cpu") {
@@ -48,9 +63,9 @@ void MoeBenchContext::Progress(const char* section, int32_t run) const {
 int RunBenchmarkMoe(const GenerateOptions& options) {
   Generation generation(options);
   Check(generation.runtime().engine().info());
+  const CpuKernels& kernels = SelectCpuKernels();
   const int threads =
       options.runtime.threads > 0 ? options.runtime.threads : DetectCpuTopology().DefaultThreads();
-  const CpuKernels& kernels = SelectCpuKernels();
   ThreadTeam team(threads);
   BandwidthProbe probe(team, kernels);
   const auto stages = MakeMoeStages(options.runtime, generation.runtime().checkpoint(), kMostRows);
@@ -63,6 +78,8 @@ int RunBenchmarkMoe(const GenerateOptions& options) {
   std::vector<MoeSectionResult> results;
   for (const MoeSection& section : kSections) results.push_back({section, section.run(context)});
   generation.side().Status("");
+  for (const MoeSectionResult& result : results)
+    WarnIfDisturbed(fmt::format("--benchmark-moe, {}", result.section.name), WorstOfRuns(result.figures));
   if (!options.benchmark_plot.empty())
     ReplaceFile(options.benchmark_plot.string(), MoeBenchPicture(context, results));
   WriteAnswer(options.json ? MoeBenchJson(context, results)

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "cli/benchmark_moe_sections.h"
+#include "cli/run_watch.h"
 
 namespace oxidized::cli {
 namespace {
@@ -99,12 +100,14 @@ std::vector<MoeFigure> BenchMoeEndToEnd(MoeBenchContext& context) {
     const double read = context.probe.Measure(0.0);
     const Parts prefill_before = PartsOf(engine.prefill_totals()),
                 decode_before = PartsOf(engine.decode_totals());
+    const RunWatch watch;
     const RequestStats stats = RunMoeRequest(context, engine, "end to end", run);
     if (run == 0) continue;
     const Parts prefill = PartsOf(engine.prefill_totals()) - prefill_before;
     const Parts decode = PartsOf(engine.decode_totals()) - decode_before;
     const auto add = [&](MoeFigure& figure, double value, const Part& part, double us) {
-      figure.samples.push_back({value, us / 1e6, part.bytes, part.flops, read, 0});
+      figure.samples.push_back({value, us / 1e6, part.bytes, part.flops, read});
+      watch.NoteIn(figure.samples.back());
     };
     const auto prompt = static_cast<double>(stats.prompt_tokens - stats.reused_tokens);
     add(figures[0], prefill.routing.us / prefill.rows, prefill.routing, prefill.routing.us);

@@ -34,7 +34,8 @@ std::string HeaderRow(int32_t runs) {
 std::string Row(const MoeFigure& f) {
   const Summary s = Summarize(f);
   std::string row = fmt::format("{:<32}{:<10}", NameOf(f), f.unit);
-  for (const Sample& sample : f.samples) row += fmt::format("{:10.1f}", sample.value);
+  for (const Sample& sample : f.samples)
+    row += fmt::format("{:>10}", fmt::format("{}{:.1f}", sample.disturbed() ? "*" : "", sample.value));
   return row + fmt::format("{:10.1f}{:>10}{:>8}{:>9}{:>12}{:>9}\n", s.median,
                            fmt::format("{:.1f} %", 100.0 * (s.max - s.min) / s.median), Short(s.gb_per_s, 1),
                            Short(s.gflop_per_s, 1), ShareText(s),
@@ -70,8 +71,11 @@ nlohmann::ordered_json FigureJson(const MoeFigure& f) {
   nlohmann::ordered_json json = {{"name", f.subject}, {"rows", f.rows}, {"unit", f.unit}};
   if (f.layer >= 0) json["layer"] = f.layer;
   if (f.experts_used > 0) json["experts_used"] = f.experts_used;
-  std::vector<double> values, bytes, flops;
+  std::vector<double> values, bytes, flops, waited;
+  std::vector<bool> disturbed;
   for (const Sample& sample : f.samples) {
+    waited.push_back(sample.waited_share);
+    disturbed.push_back(sample.disturbed());
     values.push_back(sample.value);
     bytes.push_back(sample.bytes);
     flops.push_back(sample.flops);
@@ -79,6 +83,8 @@ nlohmann::ordered_json FigureJson(const MoeFigure& f) {
   json["runs"] = values;
   json["bytes"] = bytes;
   json["flops"] = flops;
+  json["waited_share"] = waited;
+  json["disturbed"] = disturbed;
   json["median"] = s.median;
   json["min"] = s.min;
   json["max"] = s.max;
@@ -119,7 +125,7 @@ std::string MoeBenchTable(const MoeBenchContext& context, const std::vector<MoeS
   }
   return table +
          "\nspread: (highest - lowest) / median; ceiling: of memory or of arithmetic, whichever is nearer;\n"
-         "experts: used in a layer, on average\n";
+         "experts: used in a layer, on average; *: a disturbed run, its threads waited for a processor\n";
 }
 
 std::string MoeBenchJson(const MoeBenchContext& context, const std::vector<MoeSectionResult>& results) {

@@ -4,6 +4,7 @@
 
 #include "base/rng.h"
 #include "cli/benchmark_moe_sections.h"
+#include "cli/run_watch.h"
 
 namespace oxidized::cli {
 namespace {
@@ -51,7 +52,7 @@ double Probe(MoeBenchContext& context) {
 
 // `calls`: what the value is the mean of.
 void AddSample(MoeFigure& figure, const Cost& sum, double calls, double read_bytes_per_s) {
-  figure.samples.push_back({sum.us / calls, sum.us / 1e6, sum.bytes, sum.flops, read_bytes_per_s, 0});
+  figure.samples.push_back({sum.us / calls, sum.us / 1e6, sum.bytes, sum.flops, read_bytes_per_s});
 }
 
 }  // namespace
@@ -86,6 +87,7 @@ std::vector<MoeFigure> BenchMoeLayers(MoeBenchContext& context) {
       context.Progress("layers", run);
       stages.SetInput(RandomRows(rows, context.config().hidden_size, static_cast<uint64_t>(run)));
       const double read = Probe(context);
+      const RunWatch watch;
       Cost all[kCount];
       double used = 0.0;
       for (int32_t layer = 0; layer < layers; ++layer) {
@@ -111,6 +113,7 @@ std::vector<MoeFigure> BenchMoeLayers(MoeBenchContext& context) {
         AddSample(figure, all[i], 1.0, read);
         figure.experts_used += used / layers / context.runs();
       }
+      for (size_t i = first; run > 0 && i < figures.size(); ++i) watch.NoteIn(figures[i].samples.back());
     }
   }
   return figures;
@@ -130,6 +133,7 @@ std::vector<MoeFigure> BenchMoeExpert(MoeBenchContext& context) {
     for (int32_t run = 0; run <= context.runs(); ++run) {
       context.Progress("one expert", run);
       const double read = Probe(context);
+      const RunWatch watch;
       Cost sum;
       for (int64_t call = 0; call < calls; ++call, ++next) {
         const auto layer = static_cast<int32_t>(next % config.num_layers);
@@ -139,7 +143,9 @@ std::vector<MoeFigure> BenchMoeExpert(MoeBenchContext& context) {
         sum.Add(stages.GateUp(layer));
         sum.Add(stages.Down(layer));
       }
-      if (run > 0) AddSample(figure, sum, static_cast<double>(calls), read);
+      if (run == 0) continue;
+      AddSample(figure, sum, static_cast<double>(calls), read);
+      watch.NoteIn(figure.samples.back());
     }
     figures.push_back(std::move(figure));
   }
@@ -164,6 +170,7 @@ std::vector<MoeFigure> BenchMoeLoad(MoeBenchContext& context) {
       for (int32_t run = 0; run <= context.runs(); ++run) {
         context.Progress("load", run);
         const double read = Probe(context);
+        const RunWatch watch;
         Cost sum;
         double used = 0.0;
         for (int64_t call = 0; call < layers; ++call, layer = (layer + 1) % config.num_layers) {
@@ -178,6 +185,7 @@ std::vector<MoeFigure> BenchMoeLoad(MoeBenchContext& context) {
         }
         if (run == 0) continue;
         AddSample(figure, sum, static_cast<double>(layers), read);
+        watch.NoteIn(figure.samples.back());
         figure.experts_used += used / static_cast<double>(layers) / context.runs();
       }
       figures.push_back(std::move(figure));

@@ -2,6 +2,7 @@
 // others costs. Each budget has a runtime of its own, so its pool starts empty; the run that warms up fills
 // it.
 #include "cli/benchmark_moe_sections.h"
+#include "cli/run_watch.h"
 
 namespace oxidized::cli {
 namespace {
@@ -42,6 +43,7 @@ std::vector<MoeFigure> BenchMoeStore(MoeBenchContext& context) {
     }
     for (int32_t run = 0; run <= context.runs(); ++run) {
       const ExpertCacheLayer before = store->counters().Total();
+      const RunWatch watch;
       const RequestStats stats = RunMoeRequest(context, runtime->engine(), "experts on demand", run);
       if (run == 0) continue;
       const ExpertCacheLayer after = store->counters().Total();
@@ -55,6 +57,7 @@ std::vector<MoeFigure> BenchMoeStore(MoeBenchContext& context) {
           static_cast<double>(after.bytes_read - before.bytes_read) / 1e6 / (prompt + decoded)};
       for (size_t i = 0; i < std::size(kFigures); ++i) {
         figures[first + i].samples.push_back({.value = values[i]});
+        watch.NoteIn(figures[first + i].samples.back());
       }
     }
   }

@@ -1,10 +1,13 @@
 #include "cli/command.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "cli/download_report.h"
+#include "parallel/cpu_topology.h"
 
 namespace oxidized::cli {
 namespace {
@@ -77,6 +80,18 @@ Value NumberValue(double low, double high, std::string type, std::function<void(
               throw BadValue{fmt::format("'{}' is no whole number from {} to {}", text, low, high)};
             set(number);
           }};
+}
+
+Value ThreadCount(int32_t& count) {
+  return NumberValue(1, 1024, "N", [&count](int64_t asked) {
+    const int64_t processors = DetectCpuTopology().UsableCpus();
+    count = static_cast<int32_t>(std::min(asked, processors));
+    if (count < asked) {
+      Log(LogLevel::kWarning,
+          "--threads {}: this process may use {} {}, and no more threads than that are started", asked,
+          processors, processors == 1 ? "processor" : "processors");
+    }
+  });
 }
 
 void NoneOf(const std::string& text, const std::string& names) {
@@ -168,8 +183,8 @@ void AddExecutorOptions(Command& command, RuntimeOptions& o, std::optional<Value
       "--activations", Choice(o.activations, kActivations),
       "Inputs of products. int8: rounded to 8 bits in blocks of 32, lossy, faster prompts (experts in "
       "MXFP4, dense weights in Q8_0). auto: as --precision says");
-  command.Add("--threads", threads ? std::move(*threads) : Number(o.threads, 1, 1024),
-              "Threads. Default: the processors this process may use");
+  command.Add("--threads", threads ? std::move(*threads) : ThreadCount(o.threads),
+              "Threads, at most the processors this process may use. Default: one a core");
   command.Add("--context", Number(o.context, 1, 1 << 30),
               "Tokens a conversation may have. Default: what the model allows");
   command.Add("--chunk-tokens", Number(o.chunk_tokens, 1, 1 << 20),

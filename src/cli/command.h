@@ -44,6 +44,9 @@ Value Number(std::optional<double>& value, double low, double high, std::string 
 // A whole number in [low, high].
 template <typename Integer>
 Value Number(Integer& value, int64_t low, int64_t high, std::string type = "N");
+// Of threads. More than processors would take these from each other: then it says so and takes as many as
+// there are.
+Value ThreadCount(int32_t& count);
 template <typename T>
 Value Choice(T& value, const std::map<std::string, T>& choices);
 

@@ -3,7 +3,6 @@
 // "--cpus 2" on a 64-core host has two). Read once at start by whoever decides how many threads to run.
 #pragma once
 
-#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <vector>
@@ -19,9 +18,6 @@ struct CpuTopology {
   int UsableCpus() const;
   // A good thread count for work bound by memory or by the vector units: one a core, within the quota.
   int DefaultThreads() const;
-  // What is started when `asked` threads are wanted (0: nobody asked). More than can run at the same time
-  // would only take processors away from each other.
-  int Threads(int asked) const { return asked > 0 ? std::min(asked, UsableCpus()) : DefaultThreads(); }
 };
 
 CpuTopology DetectCpuTopology();

@@ -164,14 +164,6 @@ TEST(CpuTopology, ThisMachine) {
   EXPECT_LE(topology.DefaultThreads(), topology.UsableCpus());
 }
 
-TEST(CpuTopology, NoMoreThreadsThanCanRunAtTheSameTime) {
-  const CpuTopology topology{{0, 1, 2, 3}, 2, std::nullopt};
-  EXPECT_EQ(topology.Threads(0), 2);
-  EXPECT_EQ(topology.Threads(1), 1);
-  EXPECT_EQ(topology.Threads(3), 3);
-  EXPECT_EQ(topology.Threads(100), 4);
-}
-
 TEST(CpuTopology, TheQuotaRoundsUpAndNeverExceedsTheMask) {
   CpuTopology topology{{0, 1, 2, 3}, 4, 1.5};
   EXPECT_EQ(topology.UsableCpus(), 2);

@@ -77,7 +77,7 @@ RuntimePlan PlanRuntime(const RuntimeOptions& options) {
   in.activation_bytes = need.activation_bytes;
   in.heap_bytes = kHeapBytes;
 
-  ThreadTeam team(DetectCpuTopology().Threads(options.threads));
+  ThreadTeam team(options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads());
   in.memory_bytes_per_s = BandwidthProbe(team, SelectCpuKernels()).Measure(0.3);
   if (!map.files().empty()) {
     const DiskSpeed disk = MeasureDiskSpeed(map.files(), map.file_sizes());

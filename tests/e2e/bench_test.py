@@ -228,13 +228,40 @@ class Bench(unittest.TestCase):
                     "decode expert compute", "decode expert weights", "decode end to end", "all layers routing, 1 row",
                     "all layers combine, 256 rows", "1 row", "512 rows", "uniform, 16 rows", "zipf, 512 rows",
                     "all to one, 512 rows"]:
-            line = re.search(rf"(?m)^{row} +(?:us|us/token|tokens/s|GB/s) +((?:[\d.]+ +){{4}})", text)
+            line = re.search(rf"(?m)^{row} +(?:us|us/token|tokens/s|GB/s) +((?:\*?[\d.]+ +){{4}})", text)
             self.assertIsNotNone(line, row)
-            runs = [float(word) for word in line[1].split()]
+            runs = [float(word.lstrip("*")) for word in line[1].split()]
             self.assertEqual(runs[3], sorted(runs[:3])[1], row)
         names = {element.tag.split("}")[1] for element in xml.etree.ElementTree.parse(plot).iter()}
         self.assertLessEqual({"svg", "polyline", "rect", "text"}, names)
         self.assertNotIn("nan", plot.read_text())
+
+    def test_runs_beside_other_programs_are_marked(self):
+        spinners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * os.cpu_count())]
+        try:
+            bench = run("bench", "-m", self.model, "--json", "--runs", "2", "--threads", "1", "tg64", "--ceiling-seconds", "0.01")
+            moe = run("-m", self.model, "--benchmark-moe", "--benchmark-runs", "1", "--json")
+        finally:
+            for spinner in spinners:
+                spinner.kill()
+                spinner.wait()
+        [figure] = json.loads(bench.stdout)["figures"]
+        [end_to_end] = [s for s in json.loads(moe.stdout)["sections"] if s["section"] == "end_to_end"]
+        if figure["samples"][0]["waited_share"] is None:
+            self.skipTest("this kernel does not count the time without a processor")
+        for sample in figure["samples"]:
+            self.assertEqual(sample["disturbed"], sample["waited_share"] > 0.05)
+            self.assertLessEqual(sample["waited_share"], 1)
+        self.assertTrue(any(sample["disturbed"] for sample in figure["samples"]))
+        self.assertIn(b"disturbed in run", bench.stderr)
+        self.assertEqual([f["disturbed"] for f in end_to_end["figures"]], 7 * [[True]])
+        self.assertIn(b"--benchmark-moe, end_to_end: disturbed in run 1 of 1", moe.stderr)
+
+    def test_no_more_threads_than_processors(self):
+        result = run("bench", "-m", self.model, "--json", "--threads", "1000", "--runs", "1", "pp4", "--ceiling-seconds", "0.01")
+        self.assertIn(b"--threads 1000: this process may use", result.stderr)
+        [team] = json.loads(result.stdout)["teams"]
+        self.assertLessEqual(team["threads"], os.cpu_count())
 
     def test_benchmark_moe_record(self):
         record = json.loads(run("-m", self.model, "--benchmark-moe", "--benchmark-runs", "2", "--json").stdout)

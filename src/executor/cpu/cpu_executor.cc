@@ -67,7 +67,7 @@ class CpuExecutor final : public Executor {
         final_norm_(Widened(weights.final_norm, kernels_)),
         slots_(options.limits.max_sequences, config.vocab_size),
         act_(config, options.limits, formats_),
-        team_(DetectCpuTopology().Threads(options.threads)),
+        team_(options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads()),
         all_resident_(weights),
         source_(options.experts != nullptr ? *options.experts : all_resident_),
         experts_(config_, kernels_, formats_.experts, team_),

@@ -42,7 +42,7 @@ class CpuMoeStages final : public MoeStages {
         format_(ChooseFormats(RoundingOf(options.precision), options.activations == CpuActivationType::kInt8,
                               kernels_, weights)
                     .experts),
-        team_(DetectCpuTopology().Threads(options.threads)),
+        team_(options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads()),
         experts_(config_, kernels_, format_, team_),
         max_tokens_(max_tokens),
         normed_("moe stages", MemoryClass::kActivations,

@@ -1,0 +1,73 @@
+#include "cli/run_watch.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <string>
+
+#include "base/log.h"
+
+namespace oxidized::cli {
+namespace {
+
+int64_t MajorFaults() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_majflt;
+}
+
+// schedstat: nanoseconds on a processor, nanoseconds ready to run without one, turns.
+double WaitedSeconds() {
+  double seconds = 0.0;
+  bool any = false;
+  std::error_code error;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", error)) {
+    std::ifstream file(task.path() / "schedstat");
+    double ran = 0.0, waited = 0.0;
+    if (!(file >> ran >> waited)) continue;
+    any = any || ran > 0.0;  // a kernel that does not count gives zeros
+    seconds += waited / 1e9;
+  }
+  return any ? seconds : std::numeric_limits<double>::quiet_NaN();
+}
+
+}  // namespace
+
+RunWatch::RunWatch() : major_faults_(MajorFaults()), waited_s_(WaitedSeconds()) {
+  start_ = std::chrono::steady_clock::now();
+}
+
+void RunWatch::NoteIn(Sample& sample) const {
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_;
+  sample.major_faults = MajorFaults() - major_faults_;
+  sample.waited_share = (WaitedSeconds() - waited_s_) / elapsed.count();
+  // A wait is counted when it ends: one that began before a short run may be longer than the run.
+  if (!std::isnan(sample.waited_share)) sample.waited_share = std::clamp(sample.waited_share, 0.0, 1.0);
+}
+
+void WarnIfDisturbed(std::string_view what, std::span<const Sample> samples) {
+  std::string runs;
+  double worst = 0.0;
+  int64_t faults = 0;
+  for (size_t run = 0; run < samples.size(); ++run) {
+    faults += samples[run].major_faults;
+    if (!samples[run].disturbed()) continue;
+    runs += (runs.empty() ? "" : ", ") + std::to_string(run + 1);
+    worst = std::max(worst, samples[run].waited_share);
+  }
+  if (faults > 0)
+    Log(LogLevel::kWarning, "{}: {} pages were read from disk in the timed part: the figure is the disk's",
+        what, faults);
+  if (!runs.empty())
+    Log(LogLevel::kWarning,
+        "{}: disturbed in run {} of {}: its threads waited for a processor for up to {:.0f} % of the time; "
+        "end "
+        "other programs, or give it a priority (chrt -r 20)",
+        what, runs, samples.size(), 100.0 * worst);
+}
+
+}  // namespace oxidized::cli
