@@ -12,6 +12,15 @@
 #include "memory/memory_test_support.h"
 
 namespace oxidized {
+
+namespace {
+const char* NameOf(ReadMethod method) {
+  return method == ReadMethod::kUring ? "uring" : method == ReadMethod::kThreads ? "threads" : "auto";
+}
+}  // namespace
+// Found by GoogleTest, which would print a byte.
+static void PrintTo(ReadMethod method, std::ostream* out) { *out << NameOf(method); }
+
 namespace {
 
 using test::FakeReader;
@@ -351,7 +360,8 @@ TEST_P(RealReaders, ATruncatedFileEndsTheRequestUntilItIsWholeAgain) {
   Serve(*store, checkpoint, 2, {0, 1, 2, 3});
 }
 INSTANTIATE_TEST_SUITE_P(Methods, RealReaders,
-                         ::testing::Values(ReadMethod::kUring, ReadMethod::kThreads, ReadMethod::kAuto));
+                         ::testing::Values(ReadMethod::kUring, ReadMethod::kThreads, ReadMethod::kAuto),
+                         [](const auto& param_info) { return std::string(NameOf(param_info.param)); });
 
 TEST(BlockReader, AFileOfAnotherSizeIsRefused) {
   const TempFolder temp;

@@ -14,6 +14,10 @@
 #include "tensor/stored.h"
 
 namespace oxidized {
+
+// Found by GoogleTest, which would print a byte.
+static void PrintTo(DType type, std::ostream* out) { *out << Name(type); }
+
 namespace {
 
 class GgmlBlocks : public ::testing::TestWithParam<DType> {};

@@ -12,6 +12,7 @@
 #include "executor/cpu/test_model.h"
 #include "executor/reference/reference_executor.h"
 #include "executor/taps.h"
+#include "kernels/cpu/tier_test_param.h"
 
 namespace oxidized {
 namespace {
@@ -152,8 +153,7 @@ class CpuExecutorTest : public ::testing::TestWithParam<CpuTier> {
                             .kernels = GetParam().kernels});
   }
 };
-INSTANTIATE_TEST_SUITE_P(Tiers, CpuExecutorTest, ::testing::ValuesIn(CpuTiers()),
-                         [](const auto& param) { return std::string(param.param.kernels->name); });
+INSTANTIATE_TEST_SUITE_P(Tiers, CpuExecutorTest, ::testing::ValuesIn(CpuTiers()), TierName);
 
 TEST_P(CpuExecutorTest, F32TapsAndLogitsAgreeWithTheReferenceOnRaggedSteps) {
   for (const Shaped& shaped : Models()) {

@@ -8,6 +8,7 @@
 #include "executor/cpu/packed_dense.h"
 #include "executor/cpu/test_model.h"
 #include "executor/reference/reference_executor.h"
+#include "kernels/cpu/tier_test_param.h"
 
 namespace oxidized {
 namespace {
@@ -62,8 +63,7 @@ class StoredFormsTest : public ::testing::TestWithParam<CpuTier> {
     return Logits(*executor);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Tiers, StoredFormsTest, ::testing::ValuesIn(CpuTiers()),
-                         [](const auto& param) { return std::string(param.param.kernels->name); });
+INSTANTIATE_TEST_SUITE_P(Tiers, StoredFormsTest, ::testing::ValuesIn(CpuTiers()), TierName);
 
 struct Form {
   const char* name;

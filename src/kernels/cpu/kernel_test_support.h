@@ -14,6 +14,7 @@
 
 #include "base/rng.h"
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/tier_test_param.h"
 #include "tensor/float16.h"
 #include "tensor/mxfp4.h"
 #include "tensor/stored.h"
@@ -27,10 +28,6 @@ class TierTest : public ::testing::TestWithParam<CpuTier> {
   }
   const CpuKernels& kernels() const { return *GetParam().kernels; }
 };
-
-inline std::string TierName(const ::testing::TestParamInfo<CpuTier>& info) {
-  return info.param.kernels->name;
-}
 
 // Standard normal, roughly: the sum of 4 uniforms, scaled.
 inline float Gaussian(uint64_t seed, uint64_t i) {
