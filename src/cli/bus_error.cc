@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstring>
 
@@ -23,6 +24,8 @@ void OnBusError(int number, siginfo_t* info, void*) {
     ::raise(number);
     return;
   }
+  static std::atomic_flag said = ATOMIC_FLAG_INIT;
+  while (said.test_and_set()) ::pause();  // threads fault together; the first one tells and ends the process
   Say("\noxidized_gpt_oss: error: ");
   Say(file);
   Say(": a part of the mapped model could not be read: the file was truncated, or its disk failed\n");
