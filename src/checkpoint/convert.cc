@@ -9,6 +9,7 @@
 #include "checkpoint/checkpoint_tokenizer.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/tokenizer_json_writer.h"
+#include "checkpoint/value_scan.h"
 #include "tokenizer/o200k.h"
 #include "tokenizer/vocabulary.h"
 
@@ -101,6 +102,19 @@ std::string PlanTokenizer(const Tokenizer* tokenizer, const Checkpoint& checkpoi
   return "tokenizer: the vocabulary of the source, written as tokenizer.json";
 }
 
+// They are moved as they are where the form can hold them: converting is no repair.
+std::vector<std::string> Warnings(std::vector<std::string> found, const std::string& source) {
+  constexpr size_t kMost = 3;
+  if (found.empty()) return {};
+  const size_t all = found.size();
+  found.resize(std::min(kMost, all));
+  for (std::string& line : found) line = source + ": " + line;
+  if (all > kMost)
+    found.push_back(
+        fmt::format("{}: and {} more places with such values: `verify` lists them", source, all - kMost));
+  return found;
+}
+
 // Zero values went through rounding: nothing to say.
 void NoteRounding(const RoundingError& error, const std::string& what, const char* type,
                   std::vector<std::string>& notes) {
@@ -132,6 +146,9 @@ ConvertReport ConvertCheckpoint(const ConvertOptions& options) {
   }
 
   ConvertReport report;
+  report.warnings =
+      Warnings(ScanAll(checkpoint.config, checkpoint.weights, options.threads, options.scan_progress),
+               options.in.string());
   report.source_format = checkpoint.format;
   ModelOutput output;
   output.out = options.out;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct ConvertOptions {
   LayoutTypes types;
   bool quantize_experts = false;  // experts that are not MXFP4 may be rounded to it
   int threads = 2;
+  std::function<void(int64_t done_bytes, int64_t total_bytes)> scan_progress;  // as of ScanAll
   decltype(WritePlan::progress) progress;
   decltype(WritePlan::free_bytes) free_bytes;
 };
@@ -27,7 +29,8 @@ struct ConvertOptions {
 struct ConvertReport {
   std::string source_format;
   ModelWritten written;
-  std::vector<std::string> notes;  // what became of the tokenizer, what was rounded: a line each
+  std::vector<std::string> warnings;  // values that make no sense and went through: a line each
+  std::vector<std::string> notes;     // what became of the tokenizer, what was rounded: a line each
 };
 
 // Throws Error: what OpenCheckpoint and WriteModel throw, kUnsupported for experts that would have to be

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_test_util.h"
@@ -350,6 +351,40 @@ TEST(Convert, RefusesWhatAFormCannotHold) {
 }
 
 // A finite value that f16 cannot hold is an error, not an infinity.
+TEST(Convert, ValuesThatMakeNoSenseAreWarnedOfAndMoved) {
+  const TempFolder temp;
+  Synthesize(Tiny(temp.path() / "a"));
+  ConvertOptions options;
+  options.in = temp.path() / "a";
+  options.out = temp.path() / "sound";
+  EXPECT_EQ(ConvertCheckpoint(options).warnings, std::vector<std::string>{});
+  const fs::path file = options.in / "model.safetensors";
+  std::string bytes = ReadFile(file);
+  const Checkpoint checkpoint = OpenCheckpoint(options.in);
+  const auto* begin = reinterpret_cast<const char*>(checkpoint.files[0].bytes().data());
+  const LayerWeights& layer = checkpoint.weights.layers[1];
+  const auto damage = [&](const std::byte* at, const char* with, size_t n) {
+    bytes.replace(static_cast<size_t>(reinterpret_cast<const char*>(at) - begin), n, with, n);
+  };
+  damage(layer.down[0].scales + 5, "\xFF", 1);
+  damage(layer.q.data, "\xC0\x7F\xC0\x7F", 4);  // bf16 NaN, twice
+  WriteFile(file, bytes);
+  options.out = temp.path() / "b";
+  int64_t looked_at = 0, in_all = 0;
+  options.scan_progress = [&](int64_t done, int64_t total) {
+    std::tie(looked_at, in_all) = std::pair(done, total);
+  };
+  const ConvertReport report = ConvertCheckpoint(options);
+  ASSERT_EQ(report.warnings.size(), 2u);
+  EXPECT_NE(report.warnings[0].find("layer 1, query weight: 2 NaN, the first at"), std::string::npos)
+      << report.warnings[0];
+  EXPECT_NE(report.warnings[1].find("expert 0, down: 1 blocks with the scale byte 255"), std::string::npos)
+      << report.warnings[1];
+  EXPECT_GT(in_all, 0);
+  EXPECT_EQ(looked_at, in_all);
+  EXPECT_EQ(ReadFile(options.out / "model.safetensors"), bytes);
+}
+
 TEST(Convert, NarrowingNeverOverflows) {
   const TempFolder temp;
   HfWriteRequest request = testing::MiniRequest(temp.path() / "m");

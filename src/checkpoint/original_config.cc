@@ -5,6 +5,7 @@
 
 #include "checkpoint/json_fields.h"
 #include "checkpoint/json_file.h"
+#include "checkpoint/refusals.h"
 #include "checkpoint/safetensors.h"
 #include "tokenizer/o200k.h"
 
@@ -65,6 +66,7 @@ OriginalDtypes ParseOriginalDtypes(std::string_view json, const std::string& nam
            kMaxTensorNameBytes);
     }
     const std::string text = type.is_string() ? type.get<std::string>() : "";
+    if (text.starts_with("FP8") || text.starts_with("F8_E")) RefuseFp8(name, tensor, text);
     if (text != "FP4" && text != "UE8" && text != "BF16" && text != "F16" && text != "F32") {
       Fail(ErrorKind::kBadFile,
            "{}: the type of {} is {}, expected \"FP4\", \"UE8\", \"BF16\", \"F16\" or \"F32\"", name,

@@ -307,6 +307,15 @@ TEST(Original, TheConfigOfThePublishedModel) {
   refused(":32.0,", ":\"x\",", {"rope_scaling_factor", "a number"});
 }
 
+TEST(Original, TensorsInFp8AreRefusedAsInTheOtherForm) {
+  Forms forms;
+  forms.Spec("block.1.attn.qkv.weight").dtype = DType::kF8E4M3;
+  forms.Write();
+  ExpectError(ErrorKind::kUnsupported,
+              {"block.1.attn.qkv.weight", "F8_E4M3: FP8 quantisation", "published MXFP4"},
+              [&] { OpenCheckpoint(forms.original); });
+}
+
 TEST(OriginalDtypes, OnlyKnownTypes) {
   const auto types = ParseOriginalDtypes(R"({"a.blocks":"FP4","a.scales":"UE8","b":"BF16","c":"F32"})", "d");
   EXPECT_EQ(types.at("a.blocks"), OriginalType::kFp4);
@@ -316,7 +325,9 @@ TEST(OriginalDtypes, OnlyKnownTypes) {
   const auto refused = [](const std::string& json, const std::vector<std::string>& parts) {
     ExpectError(kBad, parts, [&] { ParseOriginalDtypes(json, "d"); });
   };
-  refused(R"({"a":"FP8"})", {"d: the type of \"a\"", "\"FP8\"", "expected \"FP4\""});
+  refused(R"({"a":"INT8"})", {"d: the type of \"a\"", "\"INT8\"", "expected \"FP4\""});
+  ExpectError(ErrorKind::kUnsupported, {"d: tensor \"a\" is FP8: FP8 quantisation", "published MXFP4"},
+              [] { ParseOriginalDtypes(R"({"a":"FP8"})", "d"); });
   refused(R"({"a":4})", {"\"a\"", "no string"});
   refused(R"({"a":"FP4","a":"UE8"})", {"appears twice"});
   refused("[]", {"expected a JSON object"});

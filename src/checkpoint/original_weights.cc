@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "checkpoint/message_text.h"
+#include "checkpoint/refusals.h"
 #include "checkpoint/tensor_binder.h"
 
 namespace oxidized {
@@ -55,6 +56,7 @@ void CheckDtypes(const ModelFiles& files, const OriginalDtypes& dtypes, TensorBi
 
 WeightsView BindOriginalWeights(const ModelConfig& c, const ModelFiles& files, const OriginalDtypes& dtypes,
                                 const std::string& source) {
+  RefuseFp8Tensors(files, source);
   TensorBinder binder(files, source);
   WeightsView view;
   view.embedding = binder.Matrix("embedding.weight", c.vocab_size, c.hidden_size);

@@ -240,14 +240,20 @@ void RefuseQuantisation(const std::string& method, const std::function<std::stri
   Fail(ErrorKind::kUnsupported, "{}{}, which this program does not read: {}", where, what, kUsePublished);
 }
 
-void RefuseForeignTensors(const ModelFiles& files, const std::string& source) {
+void RefuseFp8(const std::string& source, const std::string& tensor, const std::string& type) {
+  Fail(ErrorKind::kUnsupported, "{}: tensor {} is {}: FP8 quantisation, which this program does not read: {}",
+       source, Quoted(tensor), type, kUsePublished);
+}
+
+void RefuseFp8Tensors(const ModelFiles& files, const std::string& source) {
   for (const auto& [name, tensor] : files.tensors) {
     const DType dtype = tensor.entry.dtype;
-    if (dtype != DType::kF8E4M3 && dtype != DType::kF8E5M2) continue;
-    Fail(ErrorKind::kUnsupported,
-         "{}: tensor {} is {}: FP8 quantisation, which this program does not read: {}", source, Quoted(name),
-         Name(dtype), kUsePublished);
+    if (dtype == DType::kF8E4M3 || dtype == DType::kF8E5M2) RefuseFp8(source, name, Name(dtype));
   }
+}
+
+void RefuseForeignTensors(const ModelFiles& files, const std::string& source) {
+  RefuseFp8Tensors(files, source);
   for (const TensorMark& mark : kTensors) {
     for (const auto& [name, tensor] : files.tensors) {
       if (name.find(mark.part) == std::string::npos) continue;

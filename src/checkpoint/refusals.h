@@ -28,7 +28,13 @@ namespace oxidized {
                                      const std::function<std::string(const char*)>& field,
                                      const std::string& where);
 
-// Tensors that only another layout has. Returns if there are none.
+// A tensor of 8-bit floats, of the type called `type`.
+[[noreturn]] void RefuseFp8(const std::string& source, const std::string& tensor, const std::string& type);
+// Returns if there is none of them.
+void RefuseFp8Tensors(const ModelFiles& files, const std::string& source);
+
+// Tensors that only another layout than Hugging Face's has, those of 8-bit floats among them. Returns if
+// there are none.
 void RefuseForeignTensors(const ModelFiles& files, const std::string& source);
 
 }  // namespace oxidized

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
+#include <thread>
 
+#include "base/interrupt.h"
 #include "checkpoint/weight_source.h"
 #include "tensor/float16.h"
 #include "tensor/mxfp4.h"
@@ -109,6 +112,10 @@ const char* NameOf(BadValue kind) {
 
 int64_t ScanTask::values() const { return IsMxfp4(layout) ? count * kMxfp4BlockElements : count; }
 
+int64_t ScanTask::bytes() const {
+  return IsMxfp4(layout) ? count * (kMxfp4BlockBytes + 1) : StoredBytes(dtype, count);
+}
+
 const std::byte* ScanTask::end() const {
   if (!IsMxfp4(layout)) return data + StoredBytes(dtype, count);
   if (scales == nullptr) return data + count * (kMxfp4BlockBytes + 1);
@@ -174,6 +181,41 @@ void ScanFindings::Scan(const ScanTask& task) {
       if (std::isinf(values[i])) Add(task, BadValue::kInfinite, task.first + at + i);
     }
   }
+}
+
+std::vector<std::string> ScanAll(const ModelConfig& config, const WeightsView& weights, int threads,
+                                 const std::function<void(int64_t done, int64_t total)>& progress) {
+  const std::vector<ScanTask> tasks = ScanTasks(config, weights);
+  int64_t total = 0, done = 0;
+  for (const ScanTask& task : tasks) total += task.bytes();
+  ScanFindings findings;
+  std::mutex mutex;
+  size_t next = 0;
+  std::exception_ptr failure;
+  const auto work = [&] {
+    try {
+      for (;;) {
+        std::unique_lock lock(mutex);
+        if (next == tasks.size() || failure) return;
+        const ScanTask& task = tasks[next++];
+        lock.unlock();
+        ThrowIfInterrupted();
+        findings.Scan(task);
+        lock.lock();
+        done += task.bytes();
+        if (progress) progress(done, total);
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      failure = std::current_exception();
+    }
+  };
+  {
+    std::vector<std::jthread> team;
+    for (int i = 0; i < std::max(1, threads); ++i) team.emplace_back(work);
+  }
+  if (failure) std::rethrow_exception(failure);
+  return findings.Lines();
 }
 
 std::vector<std::string> ScanFindings::Lines() const {

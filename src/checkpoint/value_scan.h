@@ -1,10 +1,11 @@
 // Looks at stored values for what no trained model holds: NaN, infinities, MXFP4 scales of 255 or so large
 // that weights exceed 2^16. Cuts a model into stretches of bytes that can be looked at in any order. Called
-// by verify.
+// by verify, which chooses the order, and by convert.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -36,6 +37,7 @@ struct ScanTask {
   int64_t row_values = 1;  // values in a stored row: an index is told as row and column
 
   int64_t values() const;
+  int64_t bytes() const;         // of `data` and `scales`
   const std::byte* end() const;  // behind the last byte of `data` (and not before that of `scales`)
 };
 
@@ -45,7 +47,6 @@ std::vector<ScanTask> ScanTasks(const ModelConfig& config, const WeightsView& we
 class ScanFindings {
  public:
   void Scan(const ScanTask& task);
-  int64_t count() const { return static_cast<int64_t>(found_.size()); }
   std::vector<std::string> Lines() const;  // "layer 3, query weight: 2 NaN, the first at row 5, column 7"
 
  private:
@@ -59,5 +60,10 @@ class ScanFindings {
   std::mutex mutex_;
   std::map<Key, Finding> found_;
 };
+
+// Looks at all of a model on some threads and returns the lines of what was found. `progress` may be empty;
+// of bytes, from one thread at a time. Throws Interrupted.
+std::vector<std::string> ScanAll(const ModelConfig& config, const WeightsView& weights, int threads,
+                                 const std::function<void(int64_t done, int64_t total)>& progress);
 
 }  // namespace oxidized

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/log.h"
 #include "cli/command.h"
 #include "cli/download_report.h"
 #include "cli/format_options.h"
+#include "cli/progress_line.h"
 #include "cli/terminal.h"
 
 namespace oxidized::cli {
@@ -26,12 +28,21 @@ int Convert(ConvertCommandOptions o) {
   options.threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 16u));
   SideStream side(true);
   const std::string out = options.out.string();
+  std::optional<ProgressLine> line;  // of the phase below
+  std::string now;
+  const auto show = [&](const std::string& phase, int64_t done, int64_t total) {
+    if (now != phase) line.emplace(now = phase);
+    side.Status(line->At(done, total));
+  };
+  options.scan_progress = [&](int64_t done, int64_t total) {
+    show("looking at values of " + options.in.string(), done, total);
+  };
   options.progress = [&](WritePhase phase, int64_t done, int64_t total) {
-    side.Status(fmt::format("{}: {}{:.1f} of {:.1f} GB", out,
-                            phase == WritePhase::kReadingBack ? "reading back " : "",
-                            static_cast<double>(done) / 1e9, static_cast<double>(total) / 1e9));
+    show((phase == WritePhase::kReadingBack ? "reading back " : "writing ") + out, done, total);
   };
   const ConvertReport report = ConvertCheckpoint(options);
+  side.Status("");
+  for (const std::string& warning : report.warnings) Log(LogLevel::kWarning, "{}", warning);
   side.Line(fmt::format("{}: {}, read", options.in.string(), report.source_format));
   for (const std::string& note : report.notes) side.Line(note);
   side.Line(fmt::format("{}: {} bytes of tensors, written and read back", out, report.written.tensor_bytes));

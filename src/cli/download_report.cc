@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "cli/progress_line.h"
 #include "cli/terminal.h"
 
 namespace oxidized::cli {
@@ -32,11 +33,6 @@ std::string Duration(double seconds) {
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
   return fmt::format("{} h {} min", whole / 3600, whole / 60 % 60);
-}
-
-std::string Amount(double bytes) {
-  if (bytes >= 1e9) return fmt::format("{:.1f} GB", bytes / 1e9);
-  return bytes >= 1e6 ? fmt::format("{:.1f} MB", bytes / 1e6) : fmt::format("{:.0f} kB", bytes / 1e3);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/format_options.h"
+#include "cli/progress_line.h"
 #include "cli/terminal.h"
 
 namespace oxidized::cli {
@@ -27,10 +28,8 @@ int Synth(SynthCommandOptions o) {
   if (o.layers > 0) options.num_layers = o.layers;
   SideStream side(true);
   const std::string out = options.out.string();
-  options.progress = [&](int64_t done, int64_t total) {
-    side.Status(fmt::format("{}: {:.1f} of {:.1f} GB", out, static_cast<double>(done) / 1e9,
-                            static_cast<double>(total) / 1e9));
-  };
+  const ProgressLine line(out);
+  options.progress = [&](int64_t done, int64_t total) { side.Status(line.At(done, total)); };
   const int64_t bytes = Synthesize(options);
   side.Line(
       fmt::format("{}: {} bytes of random weights ({}, seed {})", out, bytes, options.preset, options.seed));

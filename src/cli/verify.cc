@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/download_report.h"
+#include "cli/progress_line.h"
 #include "cli/terminal.h"
 
 namespace oxidized::cli {
@@ -24,11 +25,8 @@ int Verify(VerifyCommandOptions o) {
   VerifyReport report;
   {
     SideStream side(true);
-    const std::string path = options.path.string();
-    options.progress = [&](int64_t done, int64_t total) {
-      side.Status(fmt::format("{}: {:.1f} of {:.1f} GB", path, static_cast<double>(done) / 1e9,
-                              static_cast<double>(total) / 1e9));
-    };
+    const ProgressLine line(options.path.string());
+    options.progress = [&](int64_t done, int64_t total) { side.Status(line.At(done, total)); };
     report = VerifyCheckpoint(options);
     side.Status("");
   }
