@@ -24,9 +24,10 @@ constexpr FigureName kFigures[] = {{"prefill", "tokens/s"},
 std::vector<MoeFigure> BenchMoeStore(MoeBenchContext& context) {
   std::vector<MoeFigure> figures;
   const ModelConfig& config = context.config();
+  const int32_t k = ExpertsPerToken(context.options.routing, config.experts_per_token);
   for (const double budget : kBudgets) {
     // Below one token's experts of a layer there is nothing to run (memory/expert_budget.h).
-    if (budget * config.num_layers * config.num_experts < config.experts_per_token) continue;
+    if (budget * config.num_layers * config.num_experts < k) continue;
     RuntimeOptions options = context.options.runtime;
     options.model_path = context.generation.runtime().checkpoint().path;
     options.experts.budget = ExpertBudget{.bytes = std::nullopt, .share = budget};

@@ -14,7 +14,8 @@ ExpertMemory::ExpertMemory(const ExpertMemoryOptions& options, const Checkpoint&
           "--expert-memory has no effect: no expert of {} can be read from the file as it is (converted, or "
           "read by --use-mmap=false)",
           checkpoint.path.string());
-    } else if (const int32_t slots = SlotsFor(*options.budget, map, checkpoint.config.experts_per_token)) {
+    } else if (const int32_t slots =
+                   SlotsFor(*options.budget, map, options.ExpertsPerToken(checkpoint.config))) {
       for (size_t file = 0; file < checkpoint.files.size(); ++file)
         ranges_.push_back(map.OtherBytes(static_cast<int32_t>(file)));
       auto reader = MakeBlockReader(map.files(), map.file_sizes());

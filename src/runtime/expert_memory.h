@@ -18,11 +18,16 @@ struct ExpertMemoryOptions {
   std::optional<ExpertBudget> budget;  // nullopt: every expert
   EvictionRule eviction = EvictionRule::kLru;
   bool prefetch = true;
+  int32_t experts_per_token = 0;  // of the requests to come; 0: the model's
+
+  int32_t ExpertsPerToken(const ModelConfig& config) const {
+    return experts_per_token > 0 ? experts_per_token : config.experts_per_token;
+  }
 };
 
 class ExpertMemory {
  public:
-  // `checkpoint` must outlive this. Throws Error(kUsage) for a budget below what a token needs.
+  // `checkpoint` must outlive this. Throws Error(kUsage) for a budget below what a token needs of a layer.
   ExpertMemory(const ExpertMemoryOptions& options, const Checkpoint& checkpoint);
 
   ExpertSource& source();

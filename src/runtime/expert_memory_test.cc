@@ -172,6 +172,12 @@ TEST(ExpertMemory, AReadErrorEndsItsRequestsAndTheEngineGoesOn) {
 TEST(ExpertMemory, ABudgetBelowOneTokenIsRefusedWithTheLeast) {
   ExpectError(ErrorKind::kUsage, {"room for 1 experts", "uses 2", "6.25%"},
               [] { ExpertMemory({ParseExpertBudget("4%"), EvictionRule::kLru, true}, Tiny()); });
+  // The K in force is what counts, not the model's.
+  const ExpertMemoryOptions more{ParseExpertBudget("6.25%"), EvictionRule::kLru, true, 6};
+  ExpectError(ErrorKind::kUsage, {"room for 2 experts", "uses 6", "18.75%"},
+              [&] { ExpertMemory(more, Tiny()); });
+  const ExpertMemoryOptions fewer{ParseExpertBudget("4%"), EvictionRule::kLru, true, 1};
+  EXPECT_NO_THROW(ExpertMemory(fewer, Tiny()));
   const ExpertFileMap map(Tiny().weights, Tiny().files);
   EXPECT_EQ(SlotsFor(*ParseExpertBudget("6.25%"), map, kTopK), 2);
   EXPECT_EQ(SlotsFor(*ParseExpertBudget("50%"), map, kTopK), kAllExperts / 2);

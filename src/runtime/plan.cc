@@ -42,13 +42,14 @@ RuntimePlan PlanRuntime(const RuntimeOptions& options) {
       OpenCheckpoint(ResolveModelPath(options.model_path, options.download),
                      {.convert_to = f32 ? DType::kF32 : DType::kBF16, .metadata_only = true});
   const ModelConfig& config = checkpoint.config;
+  const int32_t k = options.experts.ExpertsPerToken(config);
   const ExpertFileMap map(checkpoint.weights, checkpoint.files);
   const ModelCosts costs = ComputeCosts(config, checkpoint.weights);
   result.model = checkpoint.path.string();
   result.format = checkpoint.format;
   result.num_layers = config.num_layers;
   result.num_experts = config.num_experts;
-  result.experts_per_token = config.experts_per_token;
+  result.experts_per_token = k;
   result.context = options.context > 0 ? options.context : config.max_context;
   result.mapped = options.use_mmap;
 
@@ -57,7 +58,7 @@ RuntimePlan PlanRuntime(const RuntimeOptions& options) {
   in.dense_bytes = costs.weight_bytes - costs.expert_bytes;
   in.experts = int64_t{config.num_layers} * config.num_experts;
   in.slot_bytes = map.slot_bytes();
-  in.least_slots = config.experts_per_token;
+  in.least_slots = k;
   if (options.use_mmap) {
     in.own_experts = in.experts - map.num_stored();
     in.own_expert_bytes = ConvertedExpertBytes(checkpoint);
@@ -69,9 +70,10 @@ RuntimePlan PlanRuntime(const RuntimeOptions& options) {
     in.slot_bytes = 0;  // no pool: --expert-memory has no effect
   }
   if (options.use_mmap && options.experts.budget && map.num_stored() > 0)
-    in.slots = SlotsFor(*options.experts.budget, map, config.experts_per_token);
-  in.decode_expert_bytes = costs.expert_bytes / config.num_experts * config.experts_per_token;
-  in.decode_dense_bytes = costs.decode_bytes - in.decode_expert_bytes;
+    in.slots = SlotsFor(*options.experts.budget, map, k);
+  in.decode_expert_bytes = costs.expert_bytes / config.num_experts * k;
+  in.decode_dense_bytes =
+      costs.decode_bytes - costs.expert_bytes / config.num_experts * config.experts_per_token;
   const CpuMemoryNeed need = EstimateCpuMemory(config, checkpoint.weights, CpuOptionsOf(options, checkpoint));
   in.kv_bytes = need.kv_bytes;
   in.activation_bytes = need.activation_bytes;
