@@ -25,6 +25,7 @@ PREFILL, DECODE = 0, 1
 
 class Trace:
     def __init__(self, path):
+        """Raises OSError, and ValueError for what is no whole header of a trace."""
         with open(path, "rb") as file:
             head = file.read(64)
             size = file.seek(0, 2)
@@ -35,6 +36,17 @@ class Trace:
         )
         if version != VERSION:
             raise ValueError(f"{path}: trace version {version}, this reads {VERSION}")
+        # The bounds of src/moe/trace.cc.
+        if not (1 <= layers <= 1 << 16 and 1 <= experts <= 0xFFFE and 1 <= usable <= experts and 1 <= k <= min(usable, 256)
+                and flags <= 1 and expert_bytes <= 1 << 50):
+            raise ValueError(f"{path}: the header is damaged ({layers} layers, {experts} experts, {usable} usable, "
+                             f"{k} a token, flags {flags:#x})")
+        if not 64 <= header_bytes <= size:
+            raise ValueError(f"{path}: the header is damaged: it says it has {header_bytes} bytes, the file has {size}")
+        # Before NumPy makes a type of it: that takes memory for each field.
+        needed = 20 + layers * (4 * k + 6 + (4 * experts if flags & 1 else 0))
+        if record_bytes != needed:
+            raise ValueError(f"{path}: the header is damaged: records of {record_bytes} bytes, its shape needs {needed}")
         self.header = {"layers": layers, "experts": experts, "experts_per_token": k, "usable_experts": usable,
                        "logits": bool(flags & 1), "expert_bytes": expert_bytes}
         layer = [("experts", "<u2", (k,)), ("weights", "<f2", (k,)), ("margin", "<f4"), ("dropped", "u1"),
@@ -43,8 +55,7 @@ class Trace:
             layer.append(("logits", "<f4", (experts,)))
         record = np.dtype([("sequence", "<u4"), ("step", "<u4"), ("position", "<u4"), ("token", "<i4"), ("phase", "u1"),
                            ("zero", "u1", (3,)), ("layer", layer, (layers,))])
-        if record.itemsize != record_bytes:
-            raise ValueError(f"{path}: records of {record_bytes} bytes, the shape needs {record.itemsize}")
+        assert record.itemsize == record_bytes
         count = (size - header_bytes) // record_bytes
         self.torn_bytes = (size - header_bytes) % record_bytes
         if count == 0:
@@ -65,7 +76,10 @@ def layer_summary(header, layer):
     tokens = len(layer)
     used = np.zeros((tokens, experts))  # 1 where the token used the expert
     rows, places = np.nonzero(layer["experts"] != NO_EXPERT)
-    used[rows, layer["experts"][rows, places]] = 1
+    ids = layer["experts"][rows, places]
+    if len(ids) and ids.max() >= experts:
+        raise ValueError(f"a record names expert {ids.max()}, the model has {experts}")
+    used[rows, ids] = 1
     counts = used.sum(0).astype(np.int64)
     choices = int(counts.sum())
     share = counts / choices if choices else counts * 0.0
@@ -105,7 +119,8 @@ def layer_summary(header, layer):
         # What the writer says is what the logits say.
         if usable > k:
             ordered = np.sort(layer["logits"][:, :usable], axis=1)[:, ::-1]
-            assert np.array_equal(ordered[:, k - 1] - ordered[:, k], layer["margin"]), "margins differ from the logits"
+            if not np.array_equal(ordered[:, k - 1] - ordered[:, k], layer["margin"]):
+                raise ValueError("the margins are not those of the logits")
     return figures
 
 

@@ -76,6 +76,12 @@ class Page(unittest.TestCase):
                     self.assertIn(f"layer {number}, expert {expert}\n{count} choices", heat)
             pairs = re.search(r'<div id="pairs" class="wide">(.*?)</div>', dom, re.S).group(1)
             self.assertEqual(pairs.count("data-t="), experts * (experts - 1))
+            tiles = re.search(r'<div class="tiles" id="tiles">(.*?)<div class="bar">', dom, re.S).group(1)
+            for phase in ("prefill", "decode"):
+                of_phase = self.moe[phase]["layers"]
+                mean = sum(layer["max_over_mean"] for layer in of_phase) / layers
+                self.assertIn(f"{phase} {of_phase[0]['tokens']}<", tiles)
+                self.assertRegex(tiles, rf"over the mean</span><small>[^/]*{phase} {mean:.2f}<")
             self.assertNotIn("NaN", dom.split("</main>")[0])
             self.assertNotIn("undefined", dom.split("</main>")[0])
 
