@@ -62,4 +62,17 @@ std::string EscapeUnprintable(std::string_view text) {
   return out;
 }
 
+std::string FitColumns(std::string_view text, int columns) {
+  int used = 0;
+  size_t fits = 0;  // bytes that leave a cell for the ellipsis
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool inside = (byte & 0xC0) == 0x80;
+    if (!inside && used + 1 <= columns) fits = i;
+    if (!inside) used += byte >= 0xE1 ? 2 : 1;  // from U+1000 on; the first wide one is U+1100
+  }
+  if (used <= columns) return std::string(text);
+  return columns > 0 ? std::string(text.substr(0, fits)) + "…" : "";
+}
+
 }  // namespace oxidized

@@ -14,4 +14,8 @@ std::string NeutralizeControls(std::string_view text);
 // \uNNNN.
 std::string EscapeUnprintable(std::string_view text);
 
+// The text, cut with an ellipsis where it might take more than `columns` cells of a terminal: no character is
+// taken for narrower than it is.
+std::string FitColumns(std::string_view text, int columns);
+
 }  // namespace oxidized

@@ -23,5 +23,18 @@ TEST(Printable, NamesStayOnOneLine) {
   EXPECT_EQ(EscapeUnprintable("\xE2\x80"), "\xE2\x80");  // cut short: as it is
 }
 
+TEST(Printable, LinesFitTheirColumns) {
+  EXPECT_EQ(FitColumns("abc", 3), "abc");
+  EXPECT_EQ(FitColumns("abcd", 3), "ab…");
+  EXPECT_EQ(FitColumns("äöüß", 4), "äöüß");
+  EXPECT_EQ(FitColumns("äöüß", 3), "äö…");
+  EXPECT_EQ(FitColumns("漢字", 4), "漢字");
+  EXPECT_EQ(FitColumns("漢字", 3), "漢…");
+  EXPECT_EQ(FitColumns("漢字", 2), "…");
+  EXPECT_EQ(FitColumns("abc", 1), "…");
+  EXPECT_EQ(FitColumns("abc", 0), "");
+  EXPECT_EQ(FitColumns("", 0), "");
+}
+
 }  // namespace
 }  // namespace oxidized

@@ -7,6 +7,7 @@
 #include "cli/benchmark_moe_sections.h"
 #include "cli/memory_report.h"
 #include "cli/moe_report.h"
+#include "cli/output_file.h"
 #include "cli/run_watch.h"
 #include "parallel/cpu_topology.h"
 #include "runtime/moe_stages.h"
@@ -80,8 +81,7 @@ int RunBenchmarkMoe(const GenerateOptions& options) {
   generation.side().Status("");
   for (const MoeSectionResult& result : results)
     WarnIfDisturbed(fmt::format("--benchmark-moe, {}", result.section.name), WorstOfRuns(result.figures));
-  if (!options.benchmark_plot.empty())
-    ReplaceFile(options.benchmark_plot.string(), MoeBenchPicture(context, results));
+  if (!options.benchmark_plot.empty()) ReplaceFile(options.benchmark_plot, MoeBenchPicture(context, results));
   WriteAnswer(options.json ? MoeBenchJson(context, results)
                            : MoeBenchTable(context, results, options.verbose));
   if (options.memory_stats) generation.side().Line(MemoryTable());

@@ -5,6 +5,7 @@
 #include "cli/memory_pools.h"
 #include "cli/memory_report.h"
 #include "cli/moe_page.h"
+#include "cli/output_file.h"
 #include "harmony/render.h"
 
 namespace oxidized::cli {
@@ -154,7 +155,7 @@ std::optional<MoeReport> Generation::moe_report() const {
 }
 
 void Generation::WriteMoeFiles() const {
-  if (!options_.moe_report.empty()) ReplaceFile(options_.moe_report.string(), MoePage(*moe_report()));
+  if (!options_.moe_report.empty()) ReplaceFile(options_.moe_report, MoePage(*moe_report()));
   if (trace_) trace_->Check();
 }
 

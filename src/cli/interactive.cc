@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
+#include <set>
 
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -15,6 +17,7 @@
 #include "cli/line_editor.h"
 #include "cli/memory_pools.h"
 #include "cli/memory_report.h"
+#include "cli/output_file.h"
 #include "harmony/conversation_json.h"
 #include "tokenizer/utf8_stream.h"
 
@@ -44,6 +47,7 @@ class Chat {
   void Stats(const std::string&);
   void Memory(const std::string&);
   void Save(const std::string& path);
+  void SaveOver(const std::string& path);
   void Load(const std::string& path);
   void Retry(const std::string&);
   void Edit(const std::string& text);
@@ -61,8 +65,9 @@ class Chat {
   SideStream& side_;
   std::unique_ptr<LineSource> lines_;
   Conversation conversation_;
-  std::string prefill_;                   // what the next line begins with
-  std::optional<Conversation> unedited_;  // to come back to if the edit is given up
+  std::string prefill_;                    // what the next line begins with
+  std::optional<Conversation> unedited_;   // to come back to if the edit is given up
+  std::set<std::filesystem::path> saved_;  // what this chat may write again unasked
   bool leaving_ = false;
 
   // Since the program began.
@@ -78,7 +83,8 @@ const Chat::Command Chat::kCommands[] = {
     {"/retry", "", "answer the last message again, differently", &Chat::Retry},
     {"/edit", "[TEXT]", "change the last message and ask again", &Chat::Edit},
     {"/drop", "", "forget the oldest message and its answer, to make room", &Chat::Drop},
-    {"/save", "FILE", "write the conversation as JSON", &Chat::Save},
+    {"/save", "FILE", "write the conversation as JSON to a new file, or one saved in this chat", &Chat::Save},
+    {"/save!", "FILE", "the same, over whatever file is there", &Chat::SaveOver},
     {"/load", "FILE", "go on with a saved conversation", &Chat::Load},
     {"/stats", "", "tokens and time of this chat", &Chat::Stats},
     {"/moe", "", "which experts were used: the last answer, the whole chat", &Chat::Moe},
@@ -141,6 +147,8 @@ int Chat::Run() {
       } else {
         Say(line.text);
       }
+    } catch (const OutputFailed&) {
+      throw;
     } catch (const Error& error) {
       if (!terminal_ && error.kind() == ErrorKind::kRequestFailed) throw;
       side_.Line(NeutralizeControls(error.what()));
@@ -253,7 +261,21 @@ void Chat::Memory(const std::string&) { side_.Line(MemoryTable() + "\n" + PoolTa
 
 void Chat::Save(const std::string& path) {
   if (path.empty()) return side_.Line("/save needs the name of a file");
-  ReplaceFile(ExpandHome(path), WriteConversationJson(conversation_, 2) + "\n");
+  std::error_code none;
+  const std::filesystem::path file = std::filesystem::weakly_canonical(ExpandHome(path), none);
+  if (std::filesystem::exists(file, none) && !saved_.contains(file)) {
+    return side_.Line(fmt::format("{} is there already and was not saved by this chat: /save! {} replaces it",
+                                  NeutralizeControls(path), NeutralizeControls(path)));
+  }
+  SaveOver(path);
+}
+
+void Chat::SaveOver(const std::string& path) {
+  if (path.empty()) return side_.Line("/save! needs the name of a file");
+  const std::string file = ExpandHome(path);
+  ReplaceFile(file, WriteConversationJson(conversation_, 2) + "\n");
+  std::error_code none;
+  saved_.insert(std::filesystem::weakly_canonical(file, none));
   side_.Remark(
       fmt::format("saved {} messages to {}", conversation_.messages.size(), NeutralizeControls(path)));
 }

@@ -19,6 +19,7 @@ constexpr int kOutputClosed = 128 + SIGPIPE;
 int main(int argc, char** argv) {
   using namespace oxidized;
   try {
+    cli::KeepStandardStreams();
     cli::InstallSignalHandlers();
     cli::InstallBusErrorHandler();
     const auto action = cli::ParseCommandLine(argc, argv);

@@ -8,27 +8,12 @@
 #include <string>
 
 #include "base/error.h"
+#include "cli/output_file.h"
 
 namespace oxidized::cli {
 
-namespace {
-
-// The file that a rename will replace: the end of a link, and never a device, pipe or folder.
-std::filesystem::path Target(const std::filesystem::path& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) return path;
-  if (!std::filesystem::is_regular_file(status)) {
-    Fail(ErrorKind::kBadFile, "{}: not a regular file; the result is written beside its name and renamed",
-         path.string());
-  }
-  return std::filesystem::canonical(path, error);
-}
-
-}  // namespace
-
 NpyWriter::NpyWriter(const std::filesystem::path& path, int64_t rows, int64_t cols)
-    : path_(Target(path)),
+    : path_(ReplacedFile(path)),
       partial_(path_.string() + fmt::format(".{}.partial", getpid())),
       rows_left_(rows),
       cols_(cols) {

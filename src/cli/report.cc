@@ -80,6 +80,8 @@ std::string ClosingLine(const Outcome& outcome) {
 }
 
 std::string CutInReasoning(const Outcome& outcome) {
+  if (outcome.stats.generated_tokens == 0)
+    return "--max-tokens 0: the prompt was read, nothing was written; give 1 or more for an answer";
   return fmt::format(
       "the {} tokens ended inside the reasoning, before an answer: allow more with --max-tokens, or "
       "ask for less with --reasoning-effort low",

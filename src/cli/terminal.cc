@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <sys/stat.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
+#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -42,8 +42,12 @@ void WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = ::write(fd, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0 && errno == EPIPE) throw OutputClosed{};
-    if (written < 0) Fail(ErrorKind::kBadFile, "standard output: {}", std::strerror(errno));
+    if (written < 0 && (errno == EPIPE || errno == EBADF)) throw OutputClosed{};
+    if (written < 0) {
+      const int reason = errno;
+      ThrowIfInterrupted();  // a terminal that hung up
+      throw OutputFailed(ErrorKind::kBadFile, fmt::format("standard output: {}", std::strerror(reason)));
+    }
     text.remove_prefix(static_cast<size_t>(written));
   }
 }
@@ -107,13 +111,25 @@ void SideStream::Status(std::string_view text) {
     std::fflush(stderr);
     return;
   }
-  std::fprintf(stderr, color_ ? "\033[2m%.*s\033[0m" : "%.*s", static_cast<int>(text.size()), text.data());
+  // A line that wraps could not be taken back; in the last column some terminals wrap already.
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  const std::string shown =
+      FitColumns(EscapeUnprintable(text), known ? size.ws_col - 1 : std::numeric_limits<int>::max());
+  std::fprintf(stderr, color_ ? "\033[2m%s\033[0m" : "%s", shown.c_str());
   std::fflush(stderr);
   status_shown_ = true;
 }
 
 void SideStream::AnswerWritten(std::string_view text) {
   if (terminal_ && AnswerIsOnTerminal() && !text.empty()) line_open_ = text.back() != '\n';
+}
+
+void KeepStandardStreams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    // Opened the wrong way round: reading and writing fail as they would have.
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) return;
+  }
 }
 
 bool ForwardSignal(int number) {
@@ -201,37 +217,6 @@ bool ReadLine(std::string& line) {
     line = std::exchange(buffer, {});
     return true;
   }
-}
-
-void ReplaceFile(const std::string& name, std::string_view text) {
-  std::error_code none;
-  const bool there = std::filesystem::exists(name, none);
-  // Through a link, as writing would go; a device or a folder is not to be replaced by a file.
-  const std::string path = there ? std::filesystem::canonical(name, none).string() : name;
-  if (there && !std::filesystem::is_regular_file(path, none))
-    Fail(ErrorKind::kBadFile, "{}: not a regular file", name);
-  const auto fail = [&path] { Fail(ErrorKind::kBadFile, "{}: {}", path, std::strerror(errno)); };
-  std::string temporary = path + ".XXXXXX";
-  const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
-  if (fd < 0) fail();
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  bool good = ::fchmod(fd, 0666 & ~mask) == 0;
-  while (good && !text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    good = written >= 0;
-    if (good) text.remove_prefix(static_cast<size_t>(written));
-  }
-  good = good && ::fsync(fd) == 0;
-  const int error = errno;
-  ::close(fd);
-  if (good && ::rename(temporary.c_str(), path.c_str()) == 0) return;
-  if (!good) errno = error;
-  const int reason = errno;
-  ::unlink(temporary.c_str());
-  errno = reason;
-  fail();
 }
 
 }  // namespace oxidized::cli

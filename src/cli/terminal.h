@@ -5,13 +5,17 @@
 #include <string>
 #include <string_view>
 
+#include "base/error.h"
 #include "base/printable.h"
 
 namespace oxidized::cli {
 
 // Writes to stdout and flushes, neutralised if it is a terminal. Throws OutputClosed when nobody reads any
-// more, Error(kBadFile) when it cannot be written.
+// more, OutputFailed (kBadFile) when it cannot be written: there is nothing to go on for.
 struct OutputClosed {};
+struct OutputFailed : Error {
+  using Error::Error;
+};
 void WriteAnswer(std::string_view text);
 bool AnswerIsOnTerminal();
 
@@ -22,6 +26,9 @@ bool CapableTerminal();
 class SideStream {
  public:
   explicit SideStream(bool color);
+  ~SideStream() { ClearStatus(); }  // what comes next may be a message of another
+  SideStream(const SideStream&) = delete;
+  SideStream& operator=(const SideStream&) = delete;
   void Write(std::string_view text, bool dim);  // as it comes
   void Line(std::string_view text);             // plain, on a line of its own
   void Remark(std::string_view text);           // the same, dim: about the answer, not part of it
@@ -36,6 +43,10 @@ class SideStream {
   bool terminal_, capable_, color_;
   bool line_open_ = false, status_shown_ = false;
 };
+
+// Keeps the numbers of standard streams that are closed from files that are opened later: an answer must not
+// be written into one of them. To be called first.
+void KeepStandardStreams();
 
 // SIGINT, SIGTERM, SIGHUP and SIGPIPE handled orderly: the first one asks the loop to end, the second ends
 // the process.
@@ -66,9 +77,5 @@ std::string ReadInput(const std::string& path);
 // The next line of standard input, without its end; false: there is none. Throws Error(kBadFile),
 // Interrupted.
 bool ReadLine(std::string& line);
-
-// Puts `text` under this name when all of it is on disk: a reader sees the old file or the new one. Throws
-// Error(kBadFile).
-void ReplaceFile(const std::string& name, std::string_view text);
 
 }  // namespace oxidized::cli

@@ -240,7 +240,7 @@ class Chat(unittest.TestCase):
     def saved(self, terminal, name="chat.json"):
         path = self.folder / name
         since = terminal.mark()
-        terminal.type(f"/save {path}\r")
+        terminal.type(f"/save! {path}\r")  # another test's may be there
         terminal.wait(r"saved \d+ messages", since)
         return json.loads(path.read_text())["messages"]
 
@@ -442,6 +442,30 @@ class Chat(unittest.TestCase):
         terminal.wait("No such file", since)
         self.assertEqual(sorted(p.name for p in self.folder.glob("*.json.*")), [], "a temporary file was left")
 
+    def test_a_file_of_somebody_else_is_not_saved_over_unasked(self):
+        terminal = self.start()
+        others, own = self.folder / "precious", self.folder / "own.json"
+        others.write_text("precious")
+        self.ask(terminal, "hi")
+
+        def says(command, pattern):
+            since = terminal.mark()
+            terminal.type(command + "\r")
+            terminal.wait(pattern, since)
+
+        link = self.folder / "link"
+        link.symlink_to(others)
+        for path in (others, link, self.folder):
+            says(f"/save {path}", r"there already[\s\S]*/save! ")
+        self.assertEqual(others.read_text(), "precious")
+        says("/save!", "needs the name of a file")
+        says(f"/save {own}", "saved 3 messages")
+        self.ask(terminal, "ho")
+        says(f"/save {own}", "saved 5 messages")  # written by this chat
+        says(f"/save! {others}", "saved 5 messages")
+        says(f"/save {link}", "saved 5 messages")
+        self.assertEqual(json.loads(others.read_text()), json.loads(own.read_text()))
+
     def test_retry_and_edit(self):
         terminal = self.start()
         terminal.type("/retry\r")
@@ -485,6 +509,25 @@ class Chat(unittest.TestCase):
             terminal.type(command + "\r")
             terminal.wait(re.escape(says), since)
         self.assertEqual(self.questions(terminal), ["hi", "ho"])
+
+    def test_progress_never_wraps_however_narrow_the_terminal(self):
+        for columns in (12, 24, 39):
+            long_name = self.folder / ("a_name_of_some_length_" * 3 + str(columns))
+            long_name.symlink_to(self.model)
+            terminal = Terminal(["verify", long_name], columns=columns)
+            self.addCleanup(terminal.close)
+            self.assertEqual(terminal.leave(), 0)
+            status = terminal.raw.split(b"\r\x1b[K")
+            self.assertGreater(len(status), 1, "no progress was shown")
+            for text in status[:-1]:
+                self.assertLess(len(re.sub(r"\x1b\[\d*m", "", text.decode())), columns, text)
+
+    def test_progress_tells_its_speed(self):
+        for arguments in (["verify", self.model], ["convert", self.model, self.folder / "converted.gguf"]):
+            terminal = Terminal(arguments, columns=300)
+            self.addCleanup(terminal.close)
+            self.assertEqual(terminal.leave(), 0)
+            self.assertRegex(terminal.raw.decode(), r": \d+\.\d of \d+\.\d GB, [\d.]+ [kMG]B/s")
 
     def test_one_prompt_on_a_terminal_ends_with_a_closing_line(self):
         terminal = Terminal(["-m", self.model, "-p", "Hello", "--max-tokens", "4", "--seed", "1"])
