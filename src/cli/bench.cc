@@ -181,9 +181,6 @@ class Bench {
 };
 
 int RunBench(const BenchOptions& o) {
-  if (o.json + o.csv + o.markdown > 1)
-    Fail(ErrorKind::kUsage, "--json, --csv and --markdown exclude each other");
-  if (o.csv && o.stages) Fail(ErrorKind::kUsage, "--stages has no place in --csv: use --json");
   std::vector<BenchTest> tests;
   for (const std::string& name : o.tests) tests.push_back(ParseBenchTest(name));
   if (tests.empty()) tests = DefaultBenchTests();
@@ -226,6 +223,10 @@ Action AddBench(Command& command) {
   command.AddFlag("--json", o->json, "As JSON, each sample included");
   command.AddFlag("--csv", o->csv, "As CSV");
   command.AddFlag("--markdown", o->markdown, "As a markdown table");
+  using Kind = OptionRule::Kind;
+  command.AddRules({{{"--json"}, Kind::kContradicts, {"--csv", "--markdown"}},
+                    {{"--csv"}, Kind::kContradicts, {"--markdown"}},
+                    {{"--stages"}, Kind::kContradicts, {"--csv"}, "use --json"}});
   command.AddPositional(
       "test", Words(o->tests, "TEST"),
       "ppN, tgN, bS (S sequences together), each with @dDEPTH if wanted, ttftN, harmony, kernels, "

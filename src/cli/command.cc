@@ -45,6 +45,11 @@ Value Path(std::filesystem::path& value, std::string type) {
             value = text;
           }};
 }
+Value Output(std::filesystem::path& value, OutputKind kind) {
+  Value path = Path(value, "FILE");
+  path.output = kind;
+  return path;
+}
 Value Words(std::vector<std::string>& values, std::string type) {
   return {std::move(type), [&values](const std::string& text) { values.push_back(text); }, true};
 }
@@ -119,6 +124,7 @@ Command::Option Command::Add(const std::string& names, Value value, const std::s
     option = app_.add_option_function<std::string>(names, Checked(names, value.set), help);
   }
   option->type_name(value.type);
+  if (value.output) outputs_.emplace_back(option, *value.output);
   if (!group_.empty()) option->group(group_);
   return Option(option);
 }
@@ -137,12 +143,32 @@ Command::Option Command::AddFlag(const std::string& names, bool& value, const st
   return Option(option);
 }
 
-Command::Option Command::AddFlag(const std::string& name, const std::string& standard, std::string& word,
-                                 const std::string& type, const std::string& help) {
-  CLI::Option* option = app_.add_flag(name + "{" + standard + "}", word, help);
-  option->type_name(type);
+Command::Option Command::AddFlag(const std::string& name, const std::string& standard, const Value& word,
+                                 const std::string& help) {
+  CLI::Option* option = app_.add_flag(name + "{" + standard + "}", help);
+  // Of a flag it is the check that sees each word; CLI11 puts the option's name before what it says.
+  option->type_name(word.type)->check([set = word.set](const std::string& text) {
+    try {
+      set(text);
+    } catch (const BadValue& bad) {
+      return bad.message;
+    }
+    return std::string();
+  });
   if (!group_.empty()) option->group(group_);
   return Option(option);
+}
+
+void Command::AddRules(std::vector<OptionRule> rules) {
+  rules_.insert(rules_.end(), std::make_move_iterator(rules.begin()), std::make_move_iterator(rules.end()));
+}
+
+std::vector<OutputFile> Command::Outputs() const {
+  std::vector<OutputFile> files;
+  for (const auto& [option, kind] : outputs_) {
+    if (option->count() > 0) files.push_back({option->get_name(), option->results().back(), kind});
+  }
+  return files;
 }
 
 namespace {

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/option_rules.h"
+#include "cli/output_file.h"
 #include "runtime/runtime.h"
 
 namespace CLI {
@@ -29,6 +31,7 @@ struct Value {
   std::string type;  // in help: "N", "FILE", "low|medium|high" (which the shells complete)
   std::function<void(const std::string& text)> set;
   bool many = false;  // keeps every occurrence (set is called for each), not the last one alone
+  std::optional<OutputKind> output = {};  // names a file to write: looked at before the work begins
 };
 struct BadValue {
   std::string message;  // "'x' is no number from 1 to 5"
@@ -37,6 +40,7 @@ struct BadValue {
 Value Text(std::string& value, std::string type = "TEXT");
 Value Text(std::optional<std::string>& value, std::string type = "TEXT");
 Value Path(std::filesystem::path& value, std::string type = "PATH");
+Value Output(std::filesystem::path& value, OutputKind kind = OutputKind::kReplaced);
 Value Words(std::vector<std::string>& values, std::string type);
 Value Seed(uint64_t& value);  // any 64-bit number
 Value Number(double& value, double low, double high, std::string type = "N");
@@ -73,13 +77,22 @@ class Command {
   // On or off; `type` "BOOL" shows in help that =false is meaningful.
   Option AddFlag(const std::string& names, bool& value, const std::string& help,
                  const std::string& type = "");
-  // A flag that may be given a word: --name is --name=standard. The word is for the action to check.
-  Option AddFlag(const std::string& name, const std::string& standard, std::string& word,
-                 const std::string& type, const std::string& help);
+  // A flag that may be given a word: --name is --name=standard.
+  Option AddFlag(const std::string& name, const std::string& standard, const Value& word,
+                 const std::string& help);
+  // Of options by their long names; what is not an option of this command is passed over.
+  void AddRules(std::vector<OptionRule> rules);
+
+  const CLI::App& app() const { return app_; }
+  const std::vector<OptionRule>& rules() const { return rules_; }
+  // The files to write that this command line names.
+  std::vector<OutputFile> Outputs() const;
 
  private:
   CLI::App& app_;
   std::string group_;
+  std::vector<OptionRule> rules_;
+  std::vector<std::pair<const CLI::Option*, OutputKind>> outputs_;
 };
 
 // Options that several commands have in common.

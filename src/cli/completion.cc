@@ -52,12 +52,15 @@ std::string Bash(const OptionTable& table) {
     words +=
         fmt::format("    '{}') words='{}'; files={} ;;\n", command.name, Join(offered, " "), files ? 1 : 0);
     for (const OptionInfo& option : command.options) {
-      if (!option.needs_value || std::find(seen.begin(), seen.end(), option.names.back()) != seen.end())
+      if (option.value.empty() || std::find(seen.begin(), seen.end(), option.names.back()) != seen.end())
         continue;
       seen.push_back(option.names.back());
       const char* kind = option.IsFile() ? "-f" : option.IsFolder() ? "-d" : nullptr;
+      // The value behind "=", and as the next word where the option needs one.
+      const std::string after_equals = Join(option.names, "=|") + "=";
       values += fmt::format(
-          "    {}) COMPREPLY=({}); return ;;\n", Join(option.names, "|"),
+          "    {}) COMPREPLY=({}); return ;;\n",
+          option.needs_value ? after_equals + "|" + Join(option.names, "|") : after_equals,
           kind != nullptr ? fmt::format("$(compgen {} -- \"$word\")", kind)
                           : fmt::format("$(compgen -W '{}' -- \"$word\")", Join(option.Choices(), " ")));
     }
@@ -70,6 +73,11 @@ std::string Bash(const OptionTable& table) {
 _oxidized_gpt_oss() {{
   local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD - 1]}} command='' words='' files=0 i
   COMPREPLY=()
+  if [[ $word == '=' ]]; then  # bash makes a word of it
+    before+='=' word=''
+  elif [[ $before == '=' ]]; then
+    before="${{COMP_WORDS[COMP_CWORD - 2]}}="
+  fi
   case $before in
 {0}  esac
   for ((i = 1; i < COMP_CWORD; ++i)); do
@@ -123,9 +131,12 @@ std::string Zsh(const OptionTable& table) {
     script += fmt::format("  _arguments{}", below.empty() ? "" : " -C");
     for (const OptionInfo& option : command.options) {
       for (const std::string& name : option.names) {
-        script += fmt::format(
-            " \\\n    '{}[{}]{}'", name, ZshText(option.help),
-            option.needs_value ? fmt::format(":{}:{}", ZshText(option.value), ZshAction(option)) : "");
+        // "=-": only behind an equals sign; "::": may be left out.
+        script += fmt::format(" \\\n    '{}{}[{}]{}'", name,
+                              option.needs_value || option.value.empty() ? "" : "=-", ZshText(option.help),
+                              option.value.empty() ? ""
+                                                   : fmt::format("{}:{}:{}", option.needs_value ? "" : ":",
+                                                                 ZshText(option.value), ZshAction(option)));
       }
     }
     for (const OptionInfo& positional : command.positionals)
@@ -185,7 +196,12 @@ std::string Fish(const OptionTable& table) {
       script += fmt::format("complete -c oxidized_gpt_oss -n '{}'", where);
       for (const std::string& name : option.names)
         script += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
-      script += (option.needs_value ? value(option) : "") + fmt::format(" -d '{}'\n", FishText(option.help));
+      if (option.needs_value) {
+        script += value(option);
+      } else if (!option.value.empty()) {
+        script += " -a '" + Join(option.Choices(), " ") + "'";
+      }
+      script += fmt::format(" -d '{}'\n", FishText(option.help));
     }
     for (const OptionInfo& positional : command.positionals) {
       if (positional.IsFile() || positional.IsFolder() || !positional.Choices().empty())

@@ -21,6 +21,9 @@ void AddExpertMemoryOptions(Command& command, ExpertMemoryOptions& options) {
                   "Read the experts that the next layer will probably want before it asks, with "
                   "--expert-memory [true]",
                   "BOOL");
+  command.AddRules({{{"--expert-eviction", "--expert-prefetch"},
+                     OptionRule::Kind::kNeeds,
+                     {"--expert-memory", "--benchmark-moe"}}});
 }
 
 }  // namespace oxidized::cli

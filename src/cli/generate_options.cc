@@ -20,11 +20,19 @@ const std::map<std::string, ReasoningEffort> kEfforts = {
     {"low", ReasoningEffort::kLow}, {"medium", ReasoningEffort::kMedium}, {"high", ReasoningEffort::kHigh}};
 
 // "true" and "false" are what CLI11 makes of other words for on and off.
-const std::map<std::string, ReasoningView> kReasoningViews = {{"hidden", ReasoningView::kHidden},
+Value View(ReasoningView& view) {
+  static const std::map<std::string, ReasoningView> kViews = {{"hidden", ReasoningView::kHidden},
                                                               {"false", ReasoningView::kHidden},
                                                               {"dim", ReasoningView::kDim},
                                                               {"true", ReasoningView::kDim},
                                                               {"plain", ReasoningView::kPlain}};
+  constexpr const char* kWords = "dim|plain|hidden";
+  return {kWords, [&view](const std::string& text) {
+            const auto found = kViews.find(text);
+            if (found == kViews.end()) NoneOf(text, kWords);
+            view = found->second;
+          }};
+}
 enum class Device : uint8_t { kAuto, kCpu, kCuda, kMetal };
 const std::map<std::string, Device> kDevices = {
     {"auto", Device::kAuto}, {"cpu", Device::kCpu}, {"cuda", Device::kCuda}, {"metal", Device::kMetal}};
@@ -45,17 +53,68 @@ bool IsDate(const std::string& text) {
   return normal.tm_mday == parsed.tm_mday;
 }
 
+// nullopt: none.
+Value Date(std::optional<std::string>& date) {
+  return {"DATE", [&date](const std::string& text) {
+            if (text != "today" && text != "none" && !IsDate(text))
+              throw BadValue{fmt::format("'{}' is no date like 2026-01-31, nor none, nor today", text)};
+            date = text == "today" ? Today() : text;
+            if (text == "none") date.reset();
+          }};
+}
+
 struct GenerateFlags {
   bool enable_moe = true, use_metal = true, no_color = false, version = false;
-  std::string date = "today", show_reasoning = "hidden";
   Device device = Device::kAuto;
 };
 
 // Options that need to know whether they were given.
 struct GivenOptions {
-  Command::Option use_metal, device, seed, experts_per_token, benchmark_runs, trace_logits;
-  std::vector<std::pair<const char*, Command::Option>> chat_only;  // what only the chat format can use
+  Command::Option use_metal, device, seed, experts_per_token;
 };
+
+std::vector<OptionRule> Rules() {
+  using Kind = OptionRule::Kind;
+  return {
+      {{"--interactive"}, Kind::kContradicts, {"--prompt", "--json"}},
+      {{"--interactive"}, Kind::kContradicts, {"--raw"}, "a chat needs the chat format"},
+      {{"--benchmark-moe"}, Kind::kContradicts, {"--prompt", "--interactive"}, "it runs its own prompts"},
+      {{"--use-metal"}, Kind::kContradicts, {"--device"}, "they say the same thing"},
+      {{"--system", "--developer", "--model-identity", "--reasoning-effort", "--show-reasoning",
+        "--max-reasoning-tokens", "--date"},
+       Kind::kUselessWith,
+       {"--raw"},
+       "there is no chat format to carry it"},
+      {{"--tokenizer-path",
+        "--max-tokens",
+        "--temperature",
+        "--top-p",
+        "--top-k",
+        "--min-p",
+        "--repetition-penalty",
+        "--presence-penalty",
+        "--frequency-penalty",
+        "--stop",
+        "--system",
+        "--developer",
+        "--model-identity",
+        "--reasoning-effort",
+        "--show-reasoning",
+        "--max-reasoning-tokens",
+        "--date",
+        "--speculate",
+        "--raw",
+        "--moe-report",
+        "--moe-trace",
+        "--moe-window"},
+       Kind::kUselessWith,
+       {"--benchmark-moe"},
+       "it runs prompts of its own and shows no answer"},
+      {{"--benchmark-runs", "--benchmark-plot"}, Kind::kNeeds, {"--benchmark-moe"}},
+      {{"--moe-trace-logits"}, Kind::kNeeds, {"--moe-trace"}},
+      {{"--moe-window"}, Kind::kNeeds, {"--json", "--show-moe-metrics", "--moe-report", "--interactive"}},
+  };
+}
 
 GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   AddModelOptions(c, o.runtime);
@@ -79,20 +138,17 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   const auto seed = c.Add("--seed", Seed(o.sampling.seed),
                           "Same seed, same text, whatever the threads and chunks [random]");
   c.Add("--stop", Words(o.stop, "TEXT"), "End the answer before this text; may be given again");
-  const auto system =
-      c.Add("--system", Text(o.system), "Instructions for the model (Harmony's developer message)");
-  const auto developer = c.Add("--developer", Text(o.developer), "The same, after those of --system");
-  const auto identity = c.Add("--model-identity", Text(o.model_identity),
-                              "First line of the system message [the one gpt-oss was trained with]");
-  const auto effort = c.Add("--reasoning-effort", Choice(o.reasoning_effort, kEfforts),
-                            "How much the model reasons [medium]");
-  const auto reasoning_tokens = c.Add("--max-reasoning-tokens", Number(o.max_reasoning_tokens, 0, 1 << 30),
-                                      "Then the answer is forced to begin");
-  const auto date = c.Add("--date", Text(flags.date, "DATE"),
-                          "Date in the system message: YYYY-MM-DD, none, or today [today]");
-  const auto show =
-      c.AddFlag("--show-reasoning", "dim", flags.show_reasoning, "dim|plain|hidden",
-                "Show the reasoning, on stderr: dim (the default of the option), plain, or hidden");
+  c.Add("--system", Text(o.system), "Instructions for the model (Harmony's developer message)");
+  c.Add("--developer", Text(o.developer), "The same, after those of --system");
+  c.Add("--model-identity", Text(o.model_identity),
+        "First line of the system message [the one gpt-oss was trained with]");
+  c.Add("--reasoning-effort", Choice(o.reasoning_effort, kEfforts), "How much the model reasons [medium]");
+  c.Add("--max-reasoning-tokens", Number(o.max_reasoning_tokens, 0, 1 << 30),
+        "Then the answer is forced to begin");
+  o.date = Today();
+  c.Add("--date", Date(o.date), "Date in the system message: YYYY-MM-DD, none, or today [today]");
+  c.AddFlag("--show-reasoning", "dim", View(o.reasoning_view),
+            "Show the reasoning, on stderr: dim (the default of the option), plain, or hidden");
   AddSpeculationOptions(c, o.runtime.speculation);
   c.AddFlag("--raw", o.raw, "Continue the prompt as it is, without the chat format");
 
@@ -110,18 +166,17 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
       "Limit of tokens an expert takes in one step, as a multiple of an even load [switch: 1.0, topk: none]; "
       "results then depend on --chunk-tokens");
   c.AddFlag("--show-moe-metrics", o.show_moe_metrics, "Table of routing metrics at the end, on stderr");
-  c.Add("--moe-report", Path(o.moe_report, "FILE"), "Write what routing did as one page of HTML");
-  c.Add("--moe-trace", Path(o.moe_trace, "FILE"),
+  c.Add("--moe-report", Output(o.moe_report), "Write what routing did as one page of HTML");
+  c.Add("--moe-trace", Output(o.moe_trace, OutputKind::kWritten),
         "Write each token's experts, weights and margin, layer by layer (docs/moe.md has the format)");
-  const auto trace_logits = c.AddFlag("--moe-trace-logits", o.moe_trace_logits,
-                                      "Put the routers' logits into the trace too: several times its size");
+  c.AddFlag("--moe-trace-logits", o.moe_trace_logits,
+            "Put the routers' logits into the trace too: several times its size");
   c.Add("--moe-window", Number(o.moe_window, 1, 1 << 20),
         "Tokens of the sliding window of routing metrics [1024]");
   c.AddFlag("--benchmark-moe", o.benchmark_moe,
             "Measure the mixture of experts stage by stage instead of answering; the result is on stdout");
-  const auto runs = c.Add("--benchmark-runs", Number(o.benchmark_runs, 1, 1000), "Runs of the benchmark [3]");
-  c.Add("--benchmark-plot", Path(o.benchmark_plot, "FILE"),
-        "Write the benchmark's figures as a picture (SVG)");
+  c.Add("--benchmark-runs", Number(o.benchmark_runs, 1, 1000), "Runs of the benchmark [3]");
+  c.Add("--benchmark-plot", Output(o.benchmark_plot), "Write the benchmark's figures as a picture (SVG)");
 
   c.Group("Machine");
   const auto use_metal =
@@ -140,35 +195,12 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.AddFlag("-v,--verbose", o.verbose, "More about what happens; with --version: CPU and libraries");
   c.AddFlag("--no-color", flags.no_color, "No colours (also: NO_COLOR)");
   c.AddFlag("--version", flags.version, "Print the version");
-  return {use_metal,
-          device,
-          seed,
-          k,
-          runs,
-          trace_logits,
-          {{"--system", system},
-           {"--developer", developer},
-           {"--model-identity", identity},
-           {"--reasoning-effort", effort},
-           {"--show-reasoning", show},
-           {"--max-reasoning-tokens", reasoning_tokens},
-           {"--date", date}}};
+  c.AddRules(Rules());
+  return {use_metal, device, seed, k};
 }
 
 // Checks that need several options at once, and what follows from them.
 void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& given) {
-  if (!o.benchmark_moe && given.benchmark_runs.given())
-    Fail(ErrorKind::kUsage, "--benchmark-runs needs --benchmark-moe");
-  if (!o.benchmark_moe && !o.benchmark_plot.empty())
-    Fail(ErrorKind::kUsage, "--benchmark-plot needs --benchmark-moe");
-  if (given.trace_logits.given() && o.moe_trace.empty())
-    Fail(ErrorKind::kUsage, "--moe-trace-logits needs --moe-trace");
-  if (o.benchmark_moe && !(o.moe_trace.empty() && o.moe_report.empty()))
-    Fail(ErrorKind::kUsage, "--moe-trace and --moe-report show an answer: leave out --benchmark-moe");
-  for (const auto& [name, option] : given.chat_only) {
-    if (o.raw && option.given())
-      Fail(ErrorKind::kUsage, "{} has no effect with --raw: there is no chat format to carry it", name);
-  }
   if (!flags.enable_moe) {
     Fail(ErrorKind::kUsage,
          "--enable-moe=false: gpt-oss is a mixture-of-experts model and cannot run without its experts");
@@ -178,16 +210,7 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& 
          flags.device == Device::kCuda ? "cuda" : "metal");
   }
   if (given.use_metal.given() && flags.use_metal) {
-    if (given.device.given())
-      Fail(ErrorKind::kUsage, "--use-metal and --device say the same thing; give one of them");
     Log(LogLevel::kWarning, "--use-metal: this build has no GPU support, the CPU is used instead");
-  }
-  if (flags.date == "today") {
-    o.date = Today();
-  } else if (flags.date != "none") {
-    if (!IsDate(flags.date))
-      Fail(ErrorKind::kUsage, "--date: '{}' is no date like 2026-01-31, nor none, nor today", flags.date);
-    o.date = flags.date;
   }
   if (!given.seed.given()) {
     std::random_device device;
@@ -195,17 +218,7 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& 
   }
   const char* no_color = std::getenv("NO_COLOR");  // no-color.org: any value but an empty one
   o.color = !flags.no_color && (no_color == nullptr || *no_color == '\0');
-  const auto view = kReasoningViews.find(flags.show_reasoning);
-  if (view == kReasoningViews.end())
-    Fail(ErrorKind::kUsage, "--show-reasoning: '{}' is none of dim, plain, hidden", flags.show_reasoning);
-  o.reasoning_view = view->second;
-  if (o.benchmark_moe && (o.prompt || o.interactive))
-    Fail(ErrorKind::kUsage, "--benchmark-moe runs its own prompts: leave out --prompt and --interactive");
   if (o.benchmark_moe) o.runtime.speculation = {};  // it measures single rows
-  if (o.interactive && o.prompt) Fail(ErrorKind::kUsage, "--prompt and --interactive exclude each other");
-  if (o.interactive && o.raw)
-    Fail(ErrorKind::kUsage, "--raw and --interactive exclude each other: a chat needs the chat format");
-  if (o.interactive && o.json) Fail(ErrorKind::kUsage, "--json and --interactive exclude each other");
   if (!o.prompt && !o.interactive && !o.benchmark_moe && !o.dry_run) {
     Fail(ErrorKind::kUsage,
          "nothing to do: give --prompt TEXT, --interactive, or a command; --help lists them");
@@ -217,6 +230,7 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& 
         strategy.name(), k, o.routing.experts_per_token);
     o.routing.experts_per_token = k;
   }
+  o.runtime.experts.experts_per_token = k;
   if (!strategy.uses_capacity() && o.routing.capacity_factor) {
     Log(LogLevel::kWarning, "--routing-strategy {} has no capacity; --expert-capacity-factor is ignored",
         strategy.name());

@@ -53,6 +53,10 @@ Action AddHarmonyRender(Command& command) {
   command.Add("--drop-rule", Choice(o->drop_rule, kDropRules),
               "Which old reasoning leaves the prompt: library (openai-harmony's rule), turn (the chat's), "
               "none [library]");
+  command.AddRules({{{"--model-path", "--tokenizer-path"},
+                     OptionRule::Kind::kUselessWith,
+                     {"--text"},
+                     "text needs no tokenizer"}});
   return [o] { return Render(*o); };
 }
 

@@ -43,6 +43,7 @@ constexpr const char* kExitCodes[][2] = {
     {"6", "cut before an answer began: the token limit ended the reasoning"},
     {"7", "the engine ended the request"},
     {"8", "not available in this version"},
+    {"9", "the download failed"},
     {"129, 130, 141, 143", "terminal gone, interrupted, standard output closed, terminated"},
 };
 
@@ -80,7 +81,8 @@ std::string ManPage(const OptionTable& table) {
   for (const auto& [code, meaning] : kExitCodes) page += fmt::format(".TP\n{}\n{}\n", code, Roff(meaning));
   page +=
       ".SH ENVIRONMENT\n.TP\n\\fBOXIDIZED_\\fINAME\\fR\nAny option: its long name in capitals, with _ for "
-      "\\-, as in OXIDIZED_MAX_TOKENS=100.\n.TP\n\\fBOXIDIZED_MODEL\\fR\nThe model when none is named.\n.TP\n"
+      "\\-, as in OXIDIZED_MAX_TOKENS=100; a default for whatever can use "
+      "it.\n.TP\n\\fBOXIDIZED_MODEL\\fR\nThe model when none is named.\n.TP\n"
       "\\fBNO_COLOR\\fR\nIf set and not empty: no colours.\n";
   return page;
 }

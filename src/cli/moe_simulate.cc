@@ -201,9 +201,8 @@ std::string ResultsJson(const SimulateOptions& o, const AccessStream& stream,
 }
 
 int RunSimulate(const SimulateOptions& o) {
-  if (o.trace.empty() == o.synthetic.empty())
+  if (o.trace.empty() && o.synthetic.empty())
     Fail(ErrorKind::kUsage, "give one of --trace FILE and --synthetic ROUTING");
-  if (!o.trace.empty() && !o.save.empty()) Fail(ErrorKind::kUsage, "--save-trace needs --synthetic");
   const AccessStream stream = o.synthetic.empty() ? FromTrace(o) : FromSynthetic(o);
   const std::vector<Budget> budgets = Budgets(o, stream);
   const std::vector<Result> results = Simulate(o, stream, budgets);
@@ -241,8 +240,16 @@ Action AddMoeSimulate(Command& command) {
   command.Add("--expert-bytes", Number(o->expert_bytes, 0, int64_t{1} << 40),
               "Synthetic: bytes of an expert [13236480, gpt-oss]");
   command.Add("--seed", Seed(o->seed), "Of synthetic routing and of wrong guesses [0]");
-  command.Add("--save-trace", Path(o->save, "FILE"), "Synthetic: write it as a trace, logits included");
+  command.Add("--save-trace", Output(o->save, OutputKind::kWritten),
+              "Synthetic: write it as a trace, logits included");
   command.AddFlag("--json", o->json, "One JSON record on stdout");
+  using Kind = OptionRule::Kind;
+  command.AddRules(
+      {{{"--trace"}, Kind::kContradicts, {"--synthetic"}},
+       {{"--tokens", "--layers", "--experts", "--experts-per-token", "--expert-bytes", "--save-trace"},
+        Kind::kNeeds,
+        {"--synthetic"}},
+       {{"--phase"}, Kind::kNeeds, {"--trace"}}});
   return [o] { return RunSimulate(*o); };
 }
 

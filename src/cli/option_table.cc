@@ -45,6 +45,7 @@ OptionTable MakeOptionTable(const CLI::App& app) {
 }
 
 std::vector<std::string> OptionInfo::Choices() const {
+  if (value == "BOOL") return {"true", "false"};
   std::vector<std::string> choices;
   if (value.find('|') == std::string::npos) return choices;
   for (size_t begin = 0; begin <= value.size();) {

@@ -14,7 +14,7 @@ struct OptionInfo {
   bool needs_value = false;        // the value is a word of its own; a flag takes one only as --name=value
   std::string help, group;
 
-  std::vector<std::string> Choices() const;  // of a value such as "a|b|c"
+  std::vector<std::string> Choices() const;  // of a value such as "a|b|c", or BOOL
   bool IsFile() const;
   bool IsFolder() const;
 };

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/config_file.h"
 #include "cli/parse_table.h"
 #include "cli/terminal.h"
 
@@ -84,8 +85,31 @@ void RefuseOptionsBeforeCommand(const CLI::App& app, int argc, const char* const
   }
 }
 
+// CLI11 writes "--name BOOL" for what is only understood as --name=false.
+class HelpFormatter final : public CLI::Formatter {
+ public:
+  std::string make_option_name(const CLI::Option* option, bool positional) const override {
+    // Not "--name{word}": the help says what the option means by itself.
+    return positional ? CLI::Formatter::make_option_name(option, positional) : Names(*option);
+  }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    std::string text = CLI::Formatter::make_option_opts(option);
+    const std::string type = option->get_type_name();
+    if (option->get_items_expected_max() > 0 || type.empty()) return text;
+    return "[=" + type + "]" + text.substr(1 + type.size());
+  }
+
+ private:
+  static std::string Names(const CLI::Option& option) {
+    std::string names;
+    for (const std::string& letter : option.get_snames()) names += (names.empty() ? "-" : ",-") + letter;
+    for (const std::string& word : option.get_lnames()) names += (names.empty() ? "--" : ",--") + word;
+    return names;
+  }
+};
+
 // False: help was asked for and printed.
-bool Parse(CLI::App& app, int argc, const char* const* argv) {
+bool Parse(CLI::App& app, const ConfigFile& config, int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
     RefuseOptionsBeforeCommand(app, argc, argv);
@@ -93,15 +117,15 @@ bool Parse(CLI::App& app, int argc, const char* const* argv) {
   } catch (const CLI::CallForHelp& help) {
     app.exit(help);
     return false;
-  } catch (const CLI::ConfigError& error) {
-    Fail(ErrorKind::kUsage, "the config file: {} (one `name = value` a line, names as in --help)",
-         error.what());
   } catch (const CLI::FileError& error) {
     Fail(ErrorKind::kBadFile, "{}", error.what());
   } catch (const CLI::ParseError& error) {
     std::string message = error.what();
     std::replace(message.begin(), message.end(), '\n', ' ');
-    Fail(ErrorKind::kUsage, "{} (--help lists the options)", message);
+    const auto written = [&](const std::string& option) {
+      return Written(app, option, std::span(argv, static_cast<size_t>(argc)));
+    };
+    Fail(ErrorKind::kUsage, "{}{} (--help lists the options)", config.PlaceOf(message, written), message);
   }
 }
 
@@ -112,12 +136,19 @@ std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // a later one overrides
   app.require_subcommand(0, 1);
   app.fallthrough(false);
+  app.formatter(std::make_shared<HelpFormatter>());
+  const auto config = std::make_shared<ConfigFile>(app);
+  app.config_formatter(config);
 
+  struct Added {
+    Command command;
+    Action action;
+  };
+  std::vector<Added> commands;  // the program itself comes last
   Command program(app);
   const Action generate = AddGenerate(program);
   AddConfigFile(app);
 
-  std::vector<std::pair<CLI::App*, Action>> commands;
   std::map<std::string, CLI::App*> groups;
   for (const CommandRow& row : kCommands) {
     const std::string name = row.name;
@@ -130,7 +161,8 @@ std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
       groups[name] = added;
     } else {
       Command command(*added);
-      commands.emplace_back(added, row.add(command));
+      const Action action = row.add(command);
+      commands.push_back({std::move(command), action});
     }
   }
   std::string shell;
@@ -143,13 +175,17 @@ std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
   CLI::App* man = app.add_subcommand("man", "The manual page: try `oxidized_gpt_oss man | man -l -`");
   NameEnvironment(app);
 
-  if (!Parse(app, argc, argv)) return std::nullopt;
-  for (const auto& [command, action] : commands) {
-    if (command->parsed()) return action;
-  }
+  if (!Parse(app, *config, argc, argv)) return std::nullopt;
   if (completion->parsed()) return Print(Completion(MakeOptionTable(app), shell));
   if (man->parsed()) return Print(ManPage(MakeOptionTable(app)));
-  return generate;
+  commands.push_back({std::move(program), generate});
+  for (const auto& [command, action] : commands) {
+    if (!command.app().parsed()) continue;
+    CheckRules(command.app(), command.rules(), std::span(argv, static_cast<size_t>(argc)));
+    CheckOutputs(command.Outputs());
+    return action;
+  }
+  return generate;  // not reached: the program itself is always parsed
 }
 
 }  // namespace oxidized::cli

@@ -15,7 +15,7 @@ namespace {
 struct LogitsOptions {
   RuntimeOptions runtime;
   std::string tokens_file;
-  std::string out;
+  std::filesystem::path out;
 };
 
 struct PerplexityOptions {
@@ -127,7 +127,7 @@ Action AddLogits(Command& command) {
   AddModelOptions(command, o->runtime);
   AddExecutorOptions(command, o->runtime);
   command.Add("--tokens", Text(o->tokens_file, "FILE"), "File of ids separated by white space").Required();
-  command.Add("--out", Text(o->out, "FILE"), "File to write").Required();
+  command.Add("--out", Output(o->out), "File to write").Required();
   return [o] { return Logits(*o); };
 }
 

@@ -72,13 +72,15 @@ std::string OneInput(const std::vector<std::string>& words) {
   return text;
 }
 
+OptionRule JsonlReadsStandardInput(const char* words) {
+  return {{"--jsonl"}, OptionRule::Kind::kContradicts, {words}, "it reads standard input"};
+}
+
 int Tokenize(const TokenizeOptions& o) {
   const auto tokenizer = OpenTokenizer(o.runtime);
   const auto encode = [&](const std::string& text) {
     return o.specials ? tokenizer->EncodeWithSpecials(text) : tokenizer->Encode(text);
   };
-  if (o.jsonl && !o.input.empty())
-    Fail(ErrorKind::kUsage, "--jsonl reads standard input; leave out {}", o.input[0]);
   if (o.jsonl) {
     EachJsonLine([&](const Json& line) { return Json(encode(line.get<std::string>())); });
     return 0;
@@ -91,8 +93,6 @@ int Tokenize(const TokenizeOptions& o) {
 
 int Detokenize(const DetokenizeOptions& o) {
   const auto tokenizer = OpenTokenizer(o.runtime);
-  if (o.jsonl && !o.input.empty())
-    Fail(ErrorKind::kUsage, "--jsonl reads standard input; leave out {}", o.input[0]);
   if (o.jsonl) {
     EachJsonLine([&](const Json& line) { return Json(Decode(*tokenizer, Ids(line))); });
     return 0;
@@ -110,6 +110,7 @@ Action AddTokenize(Command& command) {
   command.AddPositional("text", Words(o->input, "TEXT"), "Text; - reads standard input");
   command.AddFlag("--jsonl", o->jsonl,
                   "Each line of standard input is a JSON string, each line out an array of ids");
+  command.AddRules({JsonlReadsStandardInput("text")});
   command.AddFlag("--specials", o->specials, "The text of a special token becomes that token");
   return [o] { return Tokenize(*o); };
 }
@@ -120,6 +121,7 @@ Action AddDetokenize(Command& command) {
   command.AddPositional("ids", Words(o->input, "IDS"), "Ids separated by spaces; - reads standard input");
   command.AddFlag("--jsonl", o->jsonl,
                   "Each line of standard input is an array of ids, each line out a JSON string");
+  command.AddRules({JsonlReadsStandardInput("ids")});
   return [o] { return Detokenize(*o); };
 }
 

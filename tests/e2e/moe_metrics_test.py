@@ -164,9 +164,55 @@ class Trace(Folder):
         np.testing.assert_array_equal(trace.records["position"], np.arange(len(trace.records)))
         run("moe", "simulate", "--trace", file, "--budget", "50%")
 
-    def test_a_trace_that_cannot_be_written_is_named(self):
-        result = run("-p", "Hi", "--moe-trace", "/nowhere/t", code=3)
-        self.assertIn(b"/nowhere/t", result.stderr)
+    def test_files_that_cannot_be_written_are_named_before_the_work_begins(self):
+        a_file = self.folder / "file"
+        a_file.write_text("x")
+        for option in ("--moe-trace", "--moe-report"):
+            for target in ("/nowhere/t", self.folder, a_file / "below", self.folder / ("n" * 300)):
+                result = run("-m", "/no/model", "-p", "Hi", option, target, code=3)
+                self.assertRegex(result.stderr.decode(), rf"^oxidized_gpt_oss: error: {option}: {target}: .*\n\Z")
+        for arguments in (("--benchmark-moe", "--benchmark-plot", self.folder),
+                          ("logits", "--tokens", a_file, "--out", self.folder),
+                          ("moe", "simulate", "--synthetic", "uniform", "--save-trace", self.folder)):
+            self.assertIn(str(self.folder), run(*arguments, code=3).stderr.decode())
+        # What is looked at is left as it was, and nothing is left behind.
+        run("-m", "/no/model", "-p", "Hi", "--moe-trace", a_file, "--moe-report", self.folder / "new", code=3)
+        self.assertEqual(a_file.read_text(), "x")
+        self.assertEqual(list(self.folder.iterdir()), [a_file])
+
+    def test_two_results_in_one_file_are_refused(self):
+        link, file = self.folder / "link", self.folder / "file"
+        link.symlink_to(file)
+        for exists in (False, True):
+            for other in (file, self.folder / ".." / self.folder.name / "file", *([link] if exists else [])):
+                result = run("-p", "Hi", "--moe-trace", file, "--moe-report", other, code=2)
+                self.assertIn(b"name the same file", result.stderr)
+            file.write_text("x")
+        self.assertEqual(file.read_text(), "x")
+
+    def test_the_reader_in_python_refuses_a_damaged_file_in_one_line(self):
+        whole = self.folder / "t"
+        run("moe", "simulate", "--synthetic", "uniform", "--layers", 2, "--experts", 4, "--experts-per-token", 2,
+            "--tokens", 3, "--save-trace", whole)
+        data = whole.read_bytes()
+
+        def read(damaged):
+            file = self.folder / "damaged"
+            file.write_bytes(damaged)
+            return subprocess.run([sys.executable, ROOT / "tools/moe_trace.py", file], capture_output=True, text=True)
+
+        def with_word(offset, value):
+            return data[:offset] + value.to_bytes(4, "little") + data[offset + 4 :]
+
+        self.assertEqual(read(data).returncode, 0)
+        words = {8: 2, 12: 1 << 31, 16: 0, 20: 0, 24: 0, 28: 0, 32: 9, 36: 6, 44: 1 << 31}
+        damaged = [data[:n] for n in (0, 20, 63)] + [with_word(*word) for word in words.items()]
+        damaged += [with_word(offset, 0xFFFFFFFF) for offset in range(12, 40, 4)]
+        damaged.append(with_word(64 + 20, 7))  # an expert that the model has not
+        for bytes_ in damaged:
+            result = read(bytes_)
+            self.assertEqual((result.returncode, result.stdout), (1, ""), result.stderr)
+            self.assertRegex(result.stderr, r"\Amoe_trace.py: .*\n\Z")
 
 
 def requests(trace, phase=None):

@@ -1,0 +1,32 @@
+// Which options mean something only beside others, as a table that each command gives: an option that would
+// do nothing is refused by name.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace oxidized::cli {
+
+struct OptionRule {
+  enum class Kind : uint8_t { kNeeds, kUselessWith, kContradicts };
+  std::vector<std::string> options;  // each of these, where it is given,
+  Kind kind;
+  std::vector<std::string> others;  // needs one of these; is useless beside, or contradicts, any of them
+  std::string because = {};         // what to say behind that
+};
+
+// Whether a command line sets the option of this name, as against the environment or a config file.
+bool Written(const CLI::App& app, const std::string& name, std::span<const char* const> words);
+
+// Throws Error(kUsage) for the first rule that is broken. What the environment or a config file sets is a
+// default for whatever can use it: only a contradiction is refused there, and one option may well be there
+// what another one needs. `words`: the command line's.
+void CheckRules(const CLI::App& app, std::span<const OptionRule> rules, std::span<const char* const> words);
+
+}  // namespace oxidized::cli
