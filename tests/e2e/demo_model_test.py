@@ -2,7 +2,7 @@
 
 demo_model.json holds prompts with a template or values that were not trained, what is right, and what transformers
 decoded greedily from the same file; tools/demo_model/evaluate.py makes it and measures on many more.
-Run by ctest with OXIDIZED_PROGRAM set, as cli_test.py is.
+Run by ctest with OXIDIZED_PROGRAM set, as the other suites are.
 """
 
 import collections
@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import unittest
 
-from cli_test import read_npy
+from command_line import read_npy
 
 PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -1,238 +1,23 @@
-"""The command line from outside: answers, exit codes, and one clear line for everything that is wrong.
+"""Answers from outside: what they are made of, what they leave behind, and how they end.
 
 Run by ctest with OXIDIZED_PROGRAM set to the program (an emulator may stand before it, separated by '|').
 """
 
-import array
 import json
 import math
 import os
-import pathlib
 import re
 import shutil
 import signal
-import struct
 import subprocess
-import tempfile
 import time
 import unittest
 
 import scripted_model
-
-PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TOKENIZER = ROOT / "tests/golden/tokenizer/tokenizer.json"
-DEMO = ROOT / "models/demo"
-
-USAGE, BAD_FILE, CONTEXT_FULL, UNSUPPORTED = 2, 3, 5, 8
+from command_line import BAD_FILE, PROGRAM, TOKENIZER, USAGE, CommandLine, read_npy, run
 
 
-def run(*arguments, stdin="", environment=None, timeout=300):
-    env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_") and k != "NO_COLOR"}
-    env.update(environment or {})
-    return subprocess.run(
-        PROGRAM + [str(a) for a in arguments], input=stdin.encode(), capture_output=True, env=env, timeout=timeout
-    )
-
-
-def read_npy(path):
-    data = pathlib.Path(path).read_bytes()
-    assert data[:8] == b"\x93NUMPY\x01\x00"
-    (length,) = struct.unpack("<H", data[8:10])
-    header = eval(data[10 : 10 + length].decode())  # a literal written by the program under test
-    assert header["descr"] == "<f4" and not header["fortran_order"] and (10 + length) % 64 == 0
-    values = array.array("f", data[10 + length :])
-    assert len(values) == header["shape"][0] * header["shape"][1]
-    return header["shape"], values
-
-
-class CommandLine(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = pathlib.Path(tempfile.mkdtemp())
-        cls.model = cls.folder / "tiny"
-        made = run("synth", "--preset", "tiny", "--seed", 7, "--out", cls.model, "--tokenizer", TOKENIZER)
-        assert made.returncode == 0, made.stderr
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.folder)
-
-    def refused(self, code, says, *arguments, **how):
-        """The program ends with `code`, says nothing on stdout, and one line on stderr that contains `says`."""
-        result = run(*arguments, **how)
-        stderr = result.stderr.decode()
-        self.assertEqual(result.returncode, code, f"{arguments}: {stderr}")
-        self.assertEqual(result.stdout, b"", arguments)
-        errors = [line for line in stderr.splitlines() if ": error: " in line]
-        self.assertEqual(len(errors), 1, stderr)
-        self.assertEqual(stderr.count("\n"), 1, stderr)
-        self.assertIn(says, errors[0])
-
-    def answer(self, *arguments, **how):
-        result = run("-m", self.model, "--seed", 3, "--max-tokens", 12, "--date", "2026-01-31", *arguments, **how)
-        self.assertEqual(result.returncode, 0, result.stderr.decode())
-        return result
-
-    # --- what is wrong ---------------------------------------------------------------------------------------------
-
-    def test_bad_options(self):
-        for arguments, says in [
-            ((), "nothing to do"),
-            (("--bogus",), "--bogus"),
-            (("-p",), "--prompt"),
-            (("-p", "x", "--temperature", "-1"), "--temperature"),
-            (("-p", "x", "--temperature", "nan"), "nan"),
-            (("-p", "x", "--temperature", "hot"), "hot"),
-            (("-p", "x", "--top-p", "0"), "--top-p"),
-            (("-p", "x", "--top-p", "1.5"), "--top-p"),
-            (("-p", "x", "--top-k", "-3"), "--top-k"),
-            (("-p", "x", "--min-p", "2"), "--min-p"),
-            (("-p", "x", "--max-tokens", "-1"), "--max-tokens"),
-            (("-p", "x", "--max-tokens", "99999999999999999999"), "--max-tokens"),
-            (("-p", "x", "--seed", "-1"), "--seed"),
-            (("-p", "x", "--context", "0"), "--context"),
-            (("-p", "x", "--threads", "0"), "--threads"),
-            (("-p", "x", "--precision", "f64"), "f64"),
-            (("-p", "x", "--activations", "int4"), "int4"),
-            (("-p", "x", "--activations", "int8", "--executor", "reference"), "--activations"),
-            (("-p", "x", "--executor", "abacus"), "abacus"),
-            (("-p", "x", "--device", "abacus"), "abacus"),
-            (("-p", "x", "--routing-strategy", "random"), "random"),
-            (("-p", "x", "--expert-capacity-factor", "0"), "--expert-capacity-factor"),
-            (("-p", "x", "--num-experts", "0"), "--num-experts"),
-            (("-p", "x", "--experts-per-token", "0"), "--experts-per-token"),
-            (("-p", "x", "--reasoning-effort", "extreme"), "extreme"),
-            (("-p", "x", "--date", "2026-13-45"), "2026-13-45"),
-            (("-p", "x", "--date", "yesterday"), "yesterday"),
-            (("-p", "x", "--enable-moe=false"), "mixture-of-experts"),
-            (("-p", "x", "--use-mmap=perhaps"), "perhaps"),
-            (("-p", "x", "--interactive"), "--interactive"),
-            (("--interactive", "--raw"), "--raw"),
-            (("--interactive", "--json"), "--json"),
-            (("-p", ""), "empty"),
-            (("-p", "x", "--config", "/nonexistent.conf"), "nonexistent"),
-            (("synth", "--preset", "huge", "--out", "x"), "huge"),
-            (("synth", "--preset", "tiny"), "--out"),
-            (("logits", "--out", "x.npy"), "--tokens"),
-            (("frobnicate",), "frobnicate"),
-            (("-p", "x", "--benchmark-runs", "5"), "--benchmark-moe"),
-            (("-p", "x", "--moe-trace-logits"), "--moe-trace"),
-            (("--benchmark-moe", "--moe-report", "r"), "--benchmark-moe"),
-            (("-p", "x", "--config", "/dev/zero"), "/dev/zero"),
-            (("-p", "x", "--date", "2024-02-30"), "2024-02-30"),
-            (("-p", "x", "--raw", "--system", "y"), "--system"),
-            (("--json", "inspect"), "--json"),
-            (("tokenize", "--jsonl", "text"), "text"),
-        ]:
-            with self.subTest(arguments=arguments):
-                self.refused(USAGE, says, *arguments)
-
-    def test_options_of_later_versions_are_refused_by_name(self):
-        for arguments in [
-            ("--device", "cuda"),
-            ("--device", "metal"),
-        ]:
-            with self.subTest(arguments=arguments):
-                self.refused(UNSUPPORTED, arguments[0], "-m", self.model, "-p", "x", *arguments)
-
-    def test_options_that_the_model_cannot_follow(self):
-        self.refused(USAGE, "8 experts", "-m", self.model, "-p", "x", "--num-experts", "9")
-        self.refused(USAGE, "may be chosen", "-m", self.model, "-p", "x", "--experts-per-token", "9")
-        self.refused(USAGE, "131072", "-m", self.model, "-p", "x", "--context", "131073")
-
-    def test_prompt_longer_than_the_context(self):
-        self.refused(CONTEXT_FULL, "context holds 16", "-m", self.model, "--raw", "-p", "a b c d " * 20, "--context", "16")
-
-    def test_answers_that_are_cut(self):
-        result = run("-m", self.model, "--raw", "-p", "Hi", "--context", "8", "--seed", "1")
-        self.assertEqual(result.returncode, CONTEXT_FULL)
-        self.assertIn(b"--context", result.stderr)
-        result = run("-m", self.model, "--raw", "-p", "Hi", "--max-tokens", "3", "--seed", "1")
-        self.assertEqual(result.returncode, 0)
-        self.assertIn(b"cut after 3 tokens", result.stderr)
-        result = run("-m", self.model, "-p", "Hi", "--max-tokens", "0")
-        self.assertEqual((result.returncode, result.stdout), (6, b""))
-        self.assertIn(b"--reasoning-effort", result.stderr)
-
-    def test_broken_models(self):
-        self.refused(BAD_FILE, "nonexistent", "-m", "/nonexistent", "-p", "x")
-        empty = self.folder / "empty"
-        empty.mkdir()
-        self.refused(BAD_FILE, "config.json", "-m", empty, "-p", "x")
-
-        truncated = self.folder / "truncated"
-        shutil.copytree(self.model, truncated)
-        weights = truncated / "model.safetensors"
-        weights.write_bytes(weights.read_bytes()[:-1000])
-        self.refused(BAD_FILE, "model.safetensors", "-m", truncated, "-p", "x")
-
-        damaged = self.folder / "damaged"
-        shutil.copytree(self.model, damaged)
-        (damaged / "config.json").write_text("{ not json")
-        self.refused(BAD_FILE, "config.json", "-m", damaged, "-p", "x")
-
-        no_tokenizer = self.folder / "no_tokenizer"
-        shutil.copytree(self.model, no_tokenizer)
-        (no_tokenizer / "tokenizer.json").unlink()
-        self.refused(BAD_FILE, "--tokenizer-path", "-m", no_tokenizer, "-p", "x")
-
-    def test_a_tokenizer_that_does_not_fit(self):
-        document = json.loads(TOKENIZER.read_text())
-        document["added_tokens"].append(dict(document["added_tokens"][0], id=100000, content="<|far|>"))
-        misfit = self.folder / "misfit.json"
-        misfit.write_text(json.dumps(document))
-        self.refused(BAD_FILE, "100000", "-m", self.model, "-t", misfit, "-p", "x")
-        misfit.write_text('{"model": {"type": "Unigram"}}')
-        self.refused(BAD_FILE, "misfit.json", "-m", self.model, "-t", misfit, "-p", "x")
-
-    def test_config_files_are_understood_or_refused(self):
-        config = self.folder / "odd.conf"
-        for text in ["max-tokns = 2\n", "max-tokens : 2\n", "\x00\x01garbage\n"]:
-            config.write_text(text)
-            self.refused(USAGE, "config", "-p", "x", "--config", config)
-        self.refused(USAGE, "no such file", "-p", "x", environment={"OXIDIZED_CONFIG": "/nonexistent"})
-
-    def test_results_go_to_regular_files_only(self):
-        tokens = self.folder / "some_tokens"
-        tokens.write_text("1 2 3")
-        pipe = self.folder / "pipe"
-        os.mkfifo(pipe)
-        for target in [pipe, self.folder]:
-            self.refused(BAD_FILE, "not a regular file", "logits", "-m", self.model, "--tokens", tokens, "--out", target)
-        target, link = self.folder / "target.npy", self.folder / "link.npy"
-        target.write_text("old")
-        link.symlink_to(target)
-        self.assertEqual(run("logits", "-m", self.model, "--tokens", tokens, "--out", link).returncode, 0)
-        self.assertTrue(link.is_symlink())
-        self.assertEqual(read_npy(target)[0][0], 3)
-
-    def test_control_characters_in_names_do_not_reach_the_terminal(self):
-        self.refused(BAD_FILE, "nope", "-m", "/tmp/\x1b[31mnope", "-p", "x")
-        self.assertNotIn(b"\x1b", run("-m", "/tmp/\x1b[31mnope", "-p", "x").stderr)
-
-    def test_bad_token_files(self):
-        ids = self.folder / "ids"
-        out = self.folder / "out.npy"
-        for text, says in [("", "no token ids"), ("1 two 3", "two"), ("1 -2", "-2"), ("1 99999999999", "99999999999"),
-                           ("5000000", "vocabulary")]:
-            with self.subTest(text=text):
-                ids.write_text(text)
-                self.refused(USAGE if text == "5000000" else BAD_FILE, says, "logits", "-m", self.model, "--tokens", ids, "--out", out)
-                self.assertFalse(out.exists())
-        self.assertEqual([p.name for p in self.folder.glob("*.partial")], [])
-
-    def test_non_finite_weights_end_the_request(self):
-        poisoned = self.folder / "poisoned"
-        shutil.copytree(self.model, poisoned)
-        weights = poisoned / "model.safetensors"
-        data = bytearray(weights.read_bytes())
-        (length,) = struct.unpack("<Q", data[:8])
-        begin, end = json.loads(data[8 : 8 + length])["model.norm.weight"]["data_offsets"]
-        data[8 + length + begin : 8 + length + end] = b"\xff\x7f" * ((end - begin) // 2)  # bf16 NaN
-        weights.write_bytes(data)
-        self.refused(7, "not finite", "-m", poisoned, "-p", "x")
-
+class Answers(CommandLine):
     # --- what is right ---------------------------------------------------------------------------------------------
 
     def test_stdout_is_the_answer_alone(self):
@@ -533,57 +318,6 @@ class CommandLine(unittest.TestCase):
             self.assertAlmostEqual(process - total, difference, delta=0.11)
             self.assertLess(abs(difference), max(2, 0.05 * process), text)
 
-    # --- made of the option table ----------------------------------------------------------------------------------
-
-    def long_options(self, *command):
-        return set(re.findall(r"(?m)^ +(?:-\w,)?(--[\w-]+)", run(*command, "--help").stdout.decode()))
-
-    def test_the_manual_page_has_every_option(self):
-        page = run("man").stdout.decode()
-        self.assertTrue(page.startswith(".TH OXIDIZED_GPT_OSS 1"))
-        plain = page.replace("\\-", "-")
-        expected = self.long_options() | self.long_options("harmony", "render") | self.long_options("synth")
-        self.assertGreater(len(expected), 30)
-        self.assertEqual({name for name in expected if f"\\fB{name}\\fR" not in plain}, set())
-        if shutil.which("groff"):
-            shown = subprocess.run(["groff", "-man", "-ww", "-Tutf8"], input=page.encode(), capture_output=True)
-            self.assertEqual((shown.returncode, shown.stderr), (0, b""))
-
-    def test_bash_completion(self):
-        script = self.folder / "completion.bash"
-        script.write_bytes(run("completion", "bash").stdout)
-
-        def complete(*words):
-            asked = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _oxidized_gpt_oss; echo "${COMPREPLY[*]}"'
-            done = subprocess.run(["bash", "-c", asked, "bash", script, "oxidized_gpt_oss", *words], capture_output=True)
-            self.assertEqual(done.stderr, b"")
-            return done.stdout.decode().split()
-
-        self.assertLessEqual(self.long_options(), set(complete("")))
-        self.assertLessEqual({"inspect", "synth", "harmony"}, set(complete("")))
-        self.assertEqual(complete("--prec"), ["--precision"])
-        self.assertEqual(complete("--precision", ""), ["auto", "bf16", "f16", "f32"])
-        self.assertEqual(complete("--routing-strategy", "s"), ["switch"])
-        self.assertEqual(complete("synth", "--preset", "t"), ["tiny"])
-        self.assertEqual(complete("harmony", "r"), ["render"])
-        self.assertEqual(complete("harmony", "render", "--dr"), ["--drop-rule"])
-        self.assertEqual(complete("--model-path", str(self.model)[:-1]), [str(self.model)])
-
-    def test_other_completions_are_valid_scripts(self):
-        for shell in ["zsh", "fish"]:
-            script = self.folder / f"completion.{shell}"
-            script.write_bytes(run("completion", shell).stdout)
-            for name in ["precision", "routing-strategy", "preset"]:
-                self.assertIn(name, script.read_text())
-            if shutil.which(shell):
-                checked = subprocess.run([shell, "-n", script], capture_output=True)
-                self.assertEqual((checked.returncode, checked.stderr), (0, b""))
-        if shutil.which("fish"):
-            asked = f"source {self.folder}/completion.fish; complete -C 'oxidized_gpt_oss harmony re'"
-            done = subprocess.run(["fish", "-c", asked], capture_output=True, env={**os.environ, "HOME": str(self.folder)})
-            self.assertEqual(done.stdout.decode().split("\t")[0], "render")
-        self.refused(USAGE, "tcsh", "completion", "tcsh")
-
     # --- ends that are not ours ------------------------------------------------------------------------------------
 
     def start_long_answer(self):
@@ -620,6 +354,35 @@ class CommandLine(unittest.TestCase):
         process.wait(timeout=60)
         process.stderr.close()
         self.assertEqual(process.returncode, 141)
+
+    def chat_into(self, redirection):
+        command = " ".join(PROGRAM) + f" -m {self.model} -i --max-tokens 4 --seed 1 {redirection}"
+        return subprocess.run(["sh", "-c", command], input=b"one\n/reset\ntwo\n", capture_output=True, timeout=120)
+
+    def test_a_chat_whose_stdout_is_gone_ends(self):
+        chat = subprocess.Popen(
+            PROGRAM + ["-m", str(self.model), "-i", "--max-tokens", "4", "--seed", "1"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        chat.stdin.write(b"one\n")
+        chat.stdin.flush()
+        chat.stdout.readline()
+        chat.stdout.close()
+        chat.stdin.write(b"two\n")
+        chat.stdin.flush()  # and stays open
+        self.assertEqual(chat.wait(timeout=60), 141)
+        chat.stdin.close()
+        chat.stderr.close()
+        self.assertEqual(self.chat_into(">&-").returncode, 141)
+        full = self.chat_into(">/dev/full")
+        self.assertEqual(full.returncode, BAD_FILE)
+        self.assertEqual(full.stderr.count(b"standard output: "), 1, full.stderr)
+
+    def test_a_closed_stdout_is_no_other_file(self):
+        trace = self.folder / "trace"
+        command = " ".join(PROGRAM) + f" -m {self.model} --raw -p x --max-tokens 4 --moe-trace {trace} >&-"
+        result = subprocess.run(["sh", "-c", command], capture_output=True, timeout=120)
+        self.assertEqual(result.returncode, 141, result.stderr)
+        self.assertEqual(trace.read_bytes()[:8], b"OXMOETRC")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,313 @@
+"""The command line from outside: what it refuses, in one clear line each, and what is made of its table of options: help,
+manual page, completions.
+
+Run by ctest with OXIDIZED_PROGRAM set to the program (an emulator may stand before it, separated by '|').
+"""
+
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import unittest
+
+from command_line import BAD_FILE, CONTEXT_FULL, TOKENIZER, UNSUPPORTED, USAGE, CommandLine, read_npy, run
+
+
+class Options(CommandLine):
+    # --- what is wrong ---------------------------------------------------------------------------------------------
+
+    def test_bad_options(self):
+        for arguments, says in [
+            ((), "nothing to do"),
+            (("--bogus",), "--bogus"),
+            (("-p",), "--prompt"),
+            (("-p", "x", "--temperature", "-1"), "--temperature"),
+            (("-p", "x", "--temperature", "nan"), "nan"),
+            (("-p", "x", "--temperature", "hot"), "hot"),
+            (("-p", "x", "--top-p", "0"), "--top-p"),
+            (("-p", "x", "--top-p", "1.5"), "--top-p"),
+            (("-p", "x", "--top-k", "-3"), "--top-k"),
+            (("-p", "x", "--min-p", "2"), "--min-p"),
+            (("-p", "x", "--max-tokens", "-1"), "--max-tokens"),
+            (("-p", "x", "--max-tokens", "99999999999999999999"), "--max-tokens"),
+            (("-p", "x", "--seed", "-1"), "--seed"),
+            (("-p", "x", "--context", "0"), "--context"),
+            (("-p", "x", "--threads", "0"), "--threads"),
+            (("-p", "x", "--precision", "f64"), "f64"),
+            (("-p", "x", "--activations", "int4"), "int4"),
+            (("-p", "x", "--activations", "int8", "--executor", "reference"), "--activations"),
+            (("-p", "x", "--executor", "abacus"), "abacus"),
+            (("-p", "x", "--device", "abacus"), "abacus"),
+            (("-p", "x", "--routing-strategy", "random"), "random"),
+            (("-p", "x", "--expert-capacity-factor", "0"), "--expert-capacity-factor"),
+            (("-p", "x", "--num-experts", "0"), "--num-experts"),
+            (("-p", "x", "--experts-per-token", "0"), "--experts-per-token"),
+            (("-p", "x", "--reasoning-effort", "extreme"), "extreme"),
+            (("-p", "x", "--date", "2026-13-45"), "2026-13-45"),
+            (("-p", "x", "--date", "yesterday"), "yesterday"),
+            (("-p", "x", "--enable-moe=false"), "mixture-of-experts"),
+            (("-p", "x", "--use-mmap=perhaps"), "perhaps"),
+            (("-p", "x", "--interactive"), "--interactive"),
+            (("--interactive", "--raw"), "--raw"),
+            (("--interactive", "--json"), "--json"),
+            (("-p", ""), "empty"),
+            (("-p", "x", "--config", "/nonexistent.conf"), "nonexistent"),
+            (("synth", "--preset", "huge", "--out", "x"), "huge"),
+            (("synth", "--preset", "tiny"), "--out"),
+            (("logits", "--out", "x.npy"), "--tokens"),
+            (("frobnicate",), "frobnicate"),
+            (("-p", "x", "--benchmark-runs", "5"), "--benchmark-moe"),
+            (("-p", "x", "--moe-trace-logits"), "--moe-trace"),
+            (("--benchmark-moe", "--moe-report", "r"), "--benchmark-moe"),
+            (("-p", "x", "--config", "/dev/zero"), "/dev/zero"),
+            (("-p", "x", "--date", "2024-02-30"), "2024-02-30"),
+            (("-p", "x", "--raw", "--system", "y"), "--system"),
+            (("--json", "inspect"), "--json"),
+            (("tokenize", "--jsonl", "text"), "text"),
+        ]:
+            with self.subTest(arguments=arguments):
+                self.refused(USAGE, says, *arguments)
+
+    def test_options_that_would_do_nothing_are_refused_by_what_they_need(self):
+        for arguments, says in [
+            (("-p", "x", "--expert-eviction", "lru"), "--expert-eviction needs --expert-memory"),
+            (("-p", "x", "--expert-prefetch=false"), "--expert-prefetch needs --expert-memory"),
+            (("bench", "--expert-prefetch"), "--expert-prefetch needs --expert-memory: "),
+            (("-p", "x", "--moe-window", "5"),
+             "--moe-window needs --json, --show-moe-metrics, --moe-report or --interactive"),
+            (("-p", "x", "--moe-window", "5", "--json=false"), "--moe-window needs"),
+            (("-p", "x", "--moe-trace-logits"), "--moe-trace-logits needs --moe-trace"),
+            (("-p", "x", "--benchmark-plot", "x.svg"), "--benchmark-plot needs --benchmark-moe"),
+            (("--benchmark-moe", "--max-tokens", "5"), "--max-tokens has no effect with --benchmark-moe"),
+            (("--benchmark-moe", "--speculate", "off"), "--speculate has no effect with --benchmark-moe"),
+            (("--benchmark-moe", "-t", "x"), "--tokenizer-path has no effect with --benchmark-moe"),
+            (("-p", "x", "--raw", "--show-reasoning"), "--show-reasoning has no effect with --raw"),
+            (("-p", "x", "--use-metal", "--device", "cpu"), "--use-metal and --device exclude each other"),
+            (("moe", "simulate", "--trace", "t", "--layers", "3"), "--layers needs --synthetic"),
+            (("moe", "simulate", "--trace", "t", "--tokens", "3"), "--tokens needs --synthetic"),
+            (("moe", "simulate", "--trace", "t", "--experts=8"), "--experts needs --synthetic"),
+            (("moe", "simulate", "--trace", "t", "--save-trace", "s"), "--save-trace needs --synthetic"),
+            (("moe", "simulate", "--trace", "t", "--synthetic", "uniform"), "exclude each other"),
+            (("moe", "simulate", "--synthetic", "uniform", "--phase", "decode"), "--phase needs --trace"),
+            (("bench", "--json", "--markdown"), "--json and --markdown exclude each other"),
+            (("bench", "--csv", "--stages"), "--stages and --csv exclude each other"),
+            (("harmony", "render", "--text", "-t", TOKENIZER, "x"), "--tokenizer-path has no effect with --text"),
+        ]:
+            with self.subTest(arguments=arguments):
+                self.refused(USAGE, says, *arguments)
+
+    def test_the_environment_holds_defaults_for_what_can_use_them(self):
+        config = self.folder / "defaults.conf"
+        config.write_text("moe-window = 7\nsystem = Be brief.\n")
+        for how in [{"environment": {"OXIDIZED_MOE_WINDOW": "7", "OXIDIZED_SYSTEM": "Be brief."}},
+                    {"environment": {"OXIDIZED_CONFIG": str(config)}}]:
+            result = run("-m", self.model, "--raw", "-p", "x", "--max-tokens", "1", **how)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            record = json.loads(run("-m", self.model, "--raw", "-p", "x " * 20, "--max-tokens", "1", "--json", **how).stdout)
+            self.assertEqual(record["moe"]["window"]["tokens"], 7)
+        # One option may be there what another one needs; a contradiction stays one.
+        result = run("-m", self.model, "--raw", "-p", "x " * 20, "--max-tokens", "1", "--moe-window", "5",
+                     environment={"OXIDIZED_SHOW_MOE_METRICS": "1"})
+        self.assertIn(b"last 5", result.stderr)
+        self.refused(USAGE, "exclude each other", "-i", environment={"OXIDIZED_JSON": "1"})
+
+    def test_a_budget_below_the_experts_in_force_is_refused(self):
+        for more in [(), ("--dry-run",)]:
+            self.refused(USAGE, "a token uses 6 in a layer: give at least", "-m", self.model, "-p", "x",
+                         "--expert-memory", "12.5%", "--experts-per-token", "6", *more)
+        result = run("-m", self.model, "--raw", "-p", "x", "--max-tokens", "1", "--expert-memory", "3.2%",
+                     "--routing-strategy", "switch")
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_options_of_later_versions_are_refused_by_name(self):
+        for arguments in [
+            ("--device", "cuda"),
+            ("--device", "metal"),
+        ]:
+            with self.subTest(arguments=arguments):
+                self.refused(UNSUPPORTED, arguments[0], "-m", self.model, "-p", "x", *arguments)
+
+    def test_options_that_the_model_cannot_follow(self):
+        self.refused(USAGE, "8 experts", "-m", self.model, "-p", "x", "--num-experts", "9")
+        self.refused(USAGE, "may be chosen", "-m", self.model, "-p", "x", "--experts-per-token", "9")
+        self.refused(USAGE, "131072", "-m", self.model, "-p", "x", "--context", "131073")
+
+    def test_prompt_longer_than_the_context(self):
+        self.refused(CONTEXT_FULL, "context holds 16", "-m", self.model, "--raw", "-p", "a b c d " * 20, "--context", "16")
+
+    def test_answers_that_are_cut(self):
+        result = run("-m", self.model, "--raw", "-p", "Hi", "--context", "8", "--seed", "1")
+        self.assertEqual(result.returncode, CONTEXT_FULL)
+        self.assertIn(b"--context", result.stderr)
+        result = run("-m", self.model, "--raw", "-p", "Hi", "--max-tokens", "3", "--seed", "1")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn(b"cut after 3 tokens", result.stderr)
+        result = run("-m", self.model, "-p", "Hi", "--max-tokens", "0")
+        self.assertEqual((result.returncode, result.stdout), (6, b""))
+        self.assertIn(b"--max-tokens 0: the prompt was read, nothing was written", result.stderr)
+
+    def test_broken_models(self):
+        self.refused(BAD_FILE, "nonexistent", "-m", "/nonexistent", "-p", "x")
+        empty = self.folder / "empty"
+        empty.mkdir()
+        self.refused(BAD_FILE, "config.json", "-m", empty, "-p", "x")
+
+        truncated = self.folder / "truncated"
+        shutil.copytree(self.model, truncated)
+        weights = truncated / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1000])
+        self.refused(BAD_FILE, "model.safetensors", "-m", truncated, "-p", "x")
+
+        damaged = self.folder / "damaged"
+        shutil.copytree(self.model, damaged)
+        (damaged / "config.json").write_text("{ not json")
+        self.refused(BAD_FILE, "config.json", "-m", damaged, "-p", "x")
+
+        no_tokenizer = self.folder / "no_tokenizer"
+        shutil.copytree(self.model, no_tokenizer)
+        (no_tokenizer / "tokenizer.json").unlink()
+        self.refused(BAD_FILE, "--tokenizer-path", "-m", no_tokenizer, "-p", "x")
+
+    def test_a_tokenizer_that_does_not_fit(self):
+        document = json.loads(TOKENIZER.read_text())
+        document["added_tokens"].append(dict(document["added_tokens"][0], id=100000, content="<|far|>"))
+        misfit = self.folder / "misfit.json"
+        misfit.write_text(json.dumps(document))
+        self.refused(BAD_FILE, "100000", "-m", self.model, "-t", misfit, "-p", "x")
+        misfit.write_text('{"model": {"type": "Unigram"}}')
+        self.refused(BAD_FILE, "misfit.json", "-m", self.model, "-t", misfit, "-p", "x")
+
+    def test_config_files_are_understood_or_refused(self):
+        config = self.folder / "odd.conf"
+        for text, says in [
+            ("max-tokns = 2", "'max-tokns' is no option"),
+            ("max-tokens : 2", "'max-tokens : 2' is no option"),
+            ("\x00\x01garbage", "garbage' is no option"),
+            ("temperature = hot", "--temperature: 'hot' is no number"),
+            ('"temperature" = 1000', "--temperature: '1000'"),
+            ("use-mmap = perhaps", "perhaps"),
+            ("show-reasoning = loud", "--show-reasoning: 'loud' is none of"),
+            ("date = 2024-02-30", "--date: '2024-02-30' is no date"),
+            ("precision = f64 # really", "f64"),
+            ("[nowhere]\nx = 1", "'[nowhere]' is no command"),
+        ]:
+            with self.subTest(text):
+                config.write_text(f"# options\n\ntop-k = 5\n{text}\n")
+                self.refused(USAGE, f"error: {config}:4: ", "-p", "x", "--config", config)
+                self.refused(USAGE, says, "-p", "x", "--config", config)
+        config.write_text("temperature = hot\n")  # what the command line sets is not the file's fault
+        self.refused(USAGE, "error: --temperature: 'cold'", "-p", "x", "--config", config, "--temperature", "cold")
+        self.refused(USAGE, "no such file", "-p", "x", environment={"OXIDIZED_CONFIG": "/nonexistent"})
+
+    def test_results_go_to_regular_files_only(self):
+        tokens = self.folder / "some_tokens"
+        tokens.write_text("1 2 3")
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        for target in [pipe, self.folder]:
+            self.refused(BAD_FILE, "not a regular file", "logits", "-m", self.model, "--tokens", tokens, "--out", target)
+        target, link = self.folder / "target.npy", self.folder / "link.npy"
+        target.write_text("old")
+        link.symlink_to(target)
+        self.assertEqual(run("logits", "-m", self.model, "--tokens", tokens, "--out", link).returncode, 0)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(read_npy(target)[0][0], 3)
+
+    def test_control_characters_in_names_do_not_reach_the_terminal(self):
+        self.refused(BAD_FILE, "nope", "-m", "/tmp/\x1b[31mnope", "-p", "x")
+        self.assertNotIn(b"\x1b", run("-m", "/tmp/\x1b[31mnope", "-p", "x").stderr)
+
+    def test_bad_token_files(self):
+        ids = self.folder / "ids"
+        out = self.folder / "out.npy"
+        for text, says in [("", "no token ids"), ("1 two 3", "two"), ("1 -2", "-2"), ("1 99999999999", "99999999999"),
+                           ("5000000", "vocabulary")]:
+            with self.subTest(text=text):
+                ids.write_text(text)
+                self.refused(USAGE if text == "5000000" else BAD_FILE, says, "logits", "-m", self.model, "--tokens", ids, "--out", out)
+                self.assertFalse(out.exists())
+        self.assertEqual([p.name for p in self.folder.glob("*.partial")], [])
+
+    def test_non_finite_weights_end_the_request(self):
+        poisoned = self.folder / "poisoned"
+        shutil.copytree(self.model, poisoned)
+        weights = poisoned / "model.safetensors"
+        data = bytearray(weights.read_bytes())
+        (length,) = struct.unpack("<Q", data[:8])
+        begin, end = json.loads(data[8 : 8 + length])["model.norm.weight"]["data_offsets"]
+        data[8 + length + begin : 8 + length + end] = b"\xff\x7f" * ((end - begin) // 2)  # bf16 NaN
+        weights.write_bytes(data)
+        self.refused(7, "not finite", "-m", poisoned, "-p", "x")
+
+    # --- made of the option table ----------------------------------------------------------------------------------
+
+    def long_options(self, *command):
+        return set(re.findall(r"(?m)^ +(?:-\w,)?(--[\w-]+)", run(*command, "--help").stdout.decode()))
+
+    def test_the_manual_page_has_every_option(self):
+        page = run("man").stdout.decode()
+        self.assertTrue(page.startswith(".TH OXIDIZED_GPT_OSS 1"))
+        plain = page.replace("\\-", "-")
+        expected = self.long_options() | self.long_options("harmony", "render") | self.long_options("synth")
+        self.assertGreater(len(expected), 30)
+        self.assertEqual({name for name in expected if f"\\fB{name}\\fR" not in plain}, set())
+        if shutil.which("groff"):
+            shown = subprocess.run(["groff", "-man", "-ww", "-Tutf8"], input=page.encode(), capture_output=True)
+            self.assertEqual((shown.returncode, shown.stderr), (0, b""))
+
+    def test_flags_take_a_value_behind_an_equals_sign_only(self):
+        text = run("--help").stdout.decode()
+        page = run("man").stdout.decode().replace("\\-", "-")
+        for name in ["use-mmap", "use-metal", "enable-moe", "expert-prefetch"]:
+            self.assertIn(f"--{name}[=BOOL] ", text)
+            self.assertIn(f"\\fB--{name}\\fR[=\\fIBOOL\\fR]", page)
+            self.assertIn(f"'--{name}=-[", run("completion", "zsh").stdout.decode())
+        self.assertIn("--show-reasoning[=dim|plain|hidden] ", text)
+        self.assertIn("-p,--prompt TEXT ", text)
+        self.assertNotRegex(text, r"(?m)^ +--\S+[{ ]BOOL")
+
+    def test_bash_completion(self):
+        script = self.folder / "completion.bash"
+        script.write_bytes(run("completion", "bash").stdout)
+
+        def complete(*words):
+            asked = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _oxidized_gpt_oss; echo "${COMPREPLY[*]}"'
+            done = subprocess.run(["bash", "-c", asked, "bash", script, "oxidized_gpt_oss", *words], capture_output=True)
+            self.assertEqual(done.stderr, b"")
+            return done.stdout.decode().split()
+
+        self.assertLessEqual(self.long_options(), set(complete("")))
+        self.assertLessEqual({"inspect", "synth", "harmony"}, set(complete("")))
+        self.assertEqual(complete("--prec"), ["--precision"])
+        self.assertEqual(complete("--precision", ""), ["auto", "bf16", "f16", "f32"])
+        self.assertEqual(complete("--routing-strategy", "s"), ["switch"])
+        self.assertEqual(complete("--use-mmap", "="), ["true", "false"])
+        self.assertEqual(complete("--use-mmap", "=", "f"), ["false"])
+        self.assertEqual(complete("--show-reasoning", "=", "p"), ["plain"])
+        self.assertEqual(complete("--precision", "=", "b"), ["bf16"])
+        self.assertIn("inspect", complete("--use-mmap", "in"))
+        self.assertEqual(complete("synth", "--preset", "t"), ["tiny"])
+        self.assertEqual(complete("harmony", "r"), ["render"])
+        self.assertEqual(complete("harmony", "render", "--dr"), ["--drop-rule"])
+        self.assertEqual(complete("--model-path", str(self.model)[:-1]), [str(self.model)])
+
+    def test_other_completions_are_valid_scripts(self):
+        for shell in ["zsh", "fish"]:
+            script = self.folder / f"completion.{shell}"
+            script.write_bytes(run("completion", shell).stdout)
+            for name in ["precision", "routing-strategy", "preset"]:
+                self.assertIn(name, script.read_text())
+            if shutil.which(shell):
+                checked = subprocess.run([shell, "-n", script], capture_output=True)
+                self.assertEqual((checked.returncode, checked.stderr), (0, b""))
+        if shutil.which("fish"):
+            asked = f"source {self.folder}/completion.fish; complete -C 'oxidized_gpt_oss harmony re'"
+            done = subprocess.run(["fish", "-c", asked], capture_output=True, env={**os.environ, "HOME": str(self.folder)})
+            self.assertEqual(done.stdout.decode().split("\t")[0], "render")
+        self.refused(USAGE, "tcsh", "completion", "tcsh")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
