@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/aligned_buffer.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 
@@ -35,6 +36,7 @@ std::byte* MapAnonymous(const std::filesystem::path& path, size_t size) {
     Fail(ErrorKind::kNoMemory, "{}: no memory for its {} bytes (--use-mmap=true needs none)", path.string(),
          size);
   }
+  AdviseHugePages(data, size);
   return static_cast<std::byte*>(data);
 }
 

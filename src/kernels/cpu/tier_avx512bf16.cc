@@ -3,7 +3,7 @@
 #if defined(__x86_64__)
 #define OX_TIER_TABLE kCpuKernelsAvx512Bf16
 #define OX_TIER_NAME "avx512bf16"
-#define OX_TIER_INSTRUCTIONS "AVX-512 F BW VL DQ VNNI BF16"
+#define OX_TIER_INSTRUCTIONS "AVX-512 F BW VL DQ VNNI VBMI BF16"
 #define OX_TIER_VECTORS "kernels/cpu/body/vec_avx512.inc"
 #define OX_TIER_INT8 "kernels/cpu/body/int8_avx512.inc"
 #define OX_TIER_BF16_DOT "kernels/cpu/body/dot_avx512bf16.inc"
