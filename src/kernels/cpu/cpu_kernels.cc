@@ -36,8 +36,8 @@ std::vector<CpuTier> CpuTiers() {
       __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  const bool bf16 = avx512 && __builtin_cpu_supports("avx512vnni") &&
-                    __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bf16");
+  const bool bf16 = avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi") &&
+                    __builtin_cpu_supports("avx512bf16");
   return {{&kCpuKernelsScalar, true},
           {&kCpuKernelsAvx2, avx2},
           {&kCpuKernelsAvx512, avx512},
