@@ -12,9 +12,27 @@
 namespace oxidized::cli {
 namespace {
 
-void Say(const char* text) {
-  if (::write(STDERR_FILENO, text, std::strlen(text)) < 0) return;  // nobody is left to be told
-}
+std::atomic_flag reported;
+// On a terminal the line may have to end an unfinished one of the answer.
+const char* line_start = "";
+
+// One write, so that no other thread's output comes between.
+class Line {
+ public:
+  Line& operator<<(const char* text) {
+    const size_t room = sizeof(text_) - size_, length = std::strlen(text);
+    std::memcpy(text_ + size_, text, length < room ? length : room);
+    size_ += length < room ? length : room;
+    return *this;
+  }
+  void Write() const {
+    if (::write(STDERR_FILENO, text_, size_) < 0) return;  // nobody is left to be told
+  }
+
+ private:
+  char text_[1024];
+  size_t size_ = 0;
+};
 
 // Only what is allowed in a signal handler: no allocation, no lock, no stdio.
 void OnBusError(int number, siginfo_t* info, void*) {
@@ -24,17 +42,19 @@ void OnBusError(int number, siginfo_t* info, void*) {
     ::raise(number);
     return;
   }
-  static std::atomic_flag said = ATOMIC_FLAG_INIT;
-  while (said.test_and_set()) ::pause();  // threads fault together; the first one tells and ends the process
-  Say("\noxidized_gpt_oss: error: ");
-  Say(file);
-  Say(": a part of the mapped model could not be read: the file was truncated, or its disk failed\n");
+  // The threads of a team meet the missing pages together: the first one speaks, and ends all of them.
+  while (reported.test_and_set()) ::pause();
+  Line line;
+  line << line_start << "oxidized_gpt_oss: error: " << file
+       << ": a part of the mapped model could not be read: the file was truncated, or its disk failed\n";
+  line.Write();
   ::_exit(static_cast<int>(ErrorKind::kBadFile));
 }
 
 }  // namespace
 
 void InstallBusErrorHandler() {
+  if (::isatty(STDERR_FILENO) == 1) line_start = "\n";
   struct sigaction action{};
   action.sa_sigaction = OnBusError;
   action.sa_flags = SA_SIGINFO;

@@ -289,6 +289,17 @@ class Answers(CommandLine):
         self.assertEqual(chat.returncode, BAD_FILE, said)
         self.assertRegex(said.decode(), r"error: .*shrinking.*safetensors: a part of the mapped model could not be read")
 
+    @unittest.skipIf(os.environ.get("OXIDIZED_SANITIZED"), "a sanitizer explains SIGBUS in its own way")
+    def test_threads_that_meet_the_missing_bytes_together_report_them_once(self):
+        copy = self.folder / "shrinking-under-threads"
+        for _ in range(10):
+            shutil.copytree(self.model, copy, dirs_exist_ok=True)
+            process = self.start_long_answer(copy, "--threads", "8")
+            os.truncate(copy / "model.safetensors", 4096)
+            _, said = process.communicate(timeout=120)
+            self.assertEqual(process.returncode, BAD_FILE, said)
+            self.assertRegex(said.decode(), r"\Aoxidized_gpt_oss: error: \S*safetensors: a part of the mapped model [^\n]*\n\Z")
+
     def test_dry_run_says_what_fits_and_loads_nothing(self):
         result = run("-m", self.model, "--dry-run", "--expert-memory", "50%")
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -320,10 +331,10 @@ class Answers(CommandLine):
 
     # --- ends that are not ours ------------------------------------------------------------------------------------
 
-    def start_long_answer(self):
+    def start_long_answer(self, model=None, *more):
         env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_")}
         process = subprocess.Popen(
-            PROGRAM + ["-m", str(self.model), "--raw", "-p", "Hello", "--max-tokens", "100000", "--seed", "1"],
+            PROGRAM + ["-m", str(model or self.model), "--raw", "-p", "Hello", "--max-tokens", "100000", "--seed", "1", *more],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
         )
         process.stdout.read(1)
