@@ -28,31 +28,7 @@ struct FileDescriptor {
   }
 };
 
-// mmap rather than malloc, so that reading a large file and mapping it differ in nothing but who fills the
-// pages.
-std::byte* MapAnonymous(const std::filesystem::path& path, size_t size) {
-  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (data == MAP_FAILED) {
-    Fail(ErrorKind::kNoMemory, "{}: no memory for its {} bytes (--use-mmap=true needs none)", path.string(),
-         size);
-  }
-  AdviseHugePages(data, size);
-  return static_cast<std::byte*>(data);
-}
-
-void ReadAll(int fd, const std::filesystem::path& path, std::byte* data, size_t size) {
-  size_t done = 0;
-  constexpr size_t kMostAtOnce = size_t{64} << 20;
-  while (done < size) {
-    ThrowIfInterrupted();
-    const ssize_t got =
-        ::pread(fd, data + done, std::min(size - done, kMostAtOnce), static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) Fail(ErrorKind::kBadFile, "{}: read failed: {}", path.string(), std::strerror(errno));
-    if (got == 0) Fail(ErrorKind::kBadFile, "{}: became shorter while it was read", path.string());
-    done += static_cast<size_t>(got);
-  }
-}
+int64_t PageBytes() { return static_cast<int64_t>(::sysconf(_SC_PAGESIZE)); }
 
 // What MappedFile::PathAt knows. A row is written before its `begin` is set, and never while it is.
 struct KnownMapping {
@@ -93,36 +69,26 @@ const char* MappedFile::PathAt(const void* address) {
   return nullptr;
 }
 
-MappedFile MappedFile::Open(const std::filesystem::path& path, Mode mode) {
+MappedFile MappedFile::Open(const std::filesystem::path& path) {
+  MappedFile result;
+  result.path_ = path;
   // O_NONBLOCK: opening a named pipe must not wait for a writer; regular files ignore it.
-  FileDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (file.fd < 0) Fail(ErrorKind::kBadFile, "{}: {}", path.string(), std::strerror(errno));
+  result.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (result.fd_ < 0) Fail(ErrorKind::kBadFile, "{}: {}", path.string(), std::strerror(errno));
   struct stat status{};
-  if (::fstat(file.fd, &status) != 0)
+  if (::fstat(result.fd_, &status) != 0)
     Fail(ErrorKind::kBadFile, "{}: {}", path.string(), std::strerror(errno));
   if (!S_ISREG(status.st_mode)) Fail(ErrorKind::kBadFile, "{}: not a regular file", path.string());
 
-  MappedFile result;
-  result.path_ = path;
   const size_t size = static_cast<size_t>(status.st_size);
   if (size == 0) return result;
-  if (mode == Mode::kMap) {
-    void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
-    if (data == MAP_FAILED)
-      Fail(ErrorKind::kBadFile, "{}: cannot be mapped: {}", path.string(), std::strerror(errno));
-    result.data_ = static_cast<const std::byte*>(data);
-    result.size_ = size;
-    result.mapped_ = true;
-    Remember(result.data_, size, path);
-  } else {
-    std::byte* data = MapAnonymous(path, size);
-    result.data_ = data;  // owned from here on, also when the read throws
-    result.size_ = size;
-    ReadAll(file.fd, path, data, size);
-  }
-  result.registration_ = MemoryRegistration(path.filename().string(),
-                                            mode == Mode::kMap ? MemoryClass::kMapped : MemoryClass::kWeights,
-                                            static_cast<int64_t>(size), result.data_);
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, result.fd_, 0);
+  if (data == MAP_FAILED)
+    Fail(ErrorKind::kBadFile, "{}: cannot be mapped: {}", path.string(), std::strerror(errno));
+  result.data_ = static_cast<std::byte*>(data);
+  result.size_ = size;
+  Remember(result.data_, size, path);
+  result.Register();
   return result;
 }
 
@@ -130,47 +96,119 @@ MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); 
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
+  std::swap(fd_, other.fd_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
-  std::swap(mapped_, other.mapped_);
-  std::swap(registration_, other.registration_);
+  std::swap(owned_, other.owned_);
+  std::swap(registrations_, other.registrations_);
   return *this;
 }
 
-double MappedFile::ResidentShare(int64_t begin, int64_t end) const {
-  if (!mapped_ || begin >= end) return 1.0;
-  const auto page = static_cast<int64_t>(::sysconf(_SC_PAGESIZE));
-  begin = begin / page * page;
-  std::vector<unsigned char> resident(static_cast<size_t>((end - begin + page - 1) / page));
-  if (::mincore(const_cast<std::byte*>(data_) + begin, static_cast<size_t>(end - begin), resident.data()) !=
-      0)
-    return 1.0;
+bool MappedFile::Maps(const std::byte* data, int64_t bytes) const {
+  if (data < data_ || data + bytes > data_ + size_) return false;
+  const int64_t begin = data - data_;
+  return std::none_of(owned_.begin(), owned_.end(), [&](const FileRange& owned) {
+    return owned.begin < begin + bytes && begin < owned.end;
+  });
+}
+
+std::vector<FileRange> MappedFile::PagesOf(std::vector<FileRange> ranges) const {
+  const int64_t page = PageBytes(), size = static_cast<int64_t>(size_);
+  std::sort(ranges.begin(), ranges.end(),
+            [](const FileRange& a, const FileRange& b) { return a.begin < b.begin; });
+  std::vector<FileRange> pages;
+  for (const FileRange& range : ranges) {
+    if (range.begin >= range.end) continue;
+    const int64_t begin = range.begin / page * page;
+    const int64_t end = std::min(size, (range.end + page - 1) / page * page);
+    if (!pages.empty() && begin <= pages.back().end) {
+      pages.back().end = std::max(pages.back().end, end);
+    } else {
+      pages.push_back({begin, end});
+    }
+  }
+  return pages;
+}
+
+void MappedFile::Own(const std::vector<FileRange>& ranges,
+                     const std::function<void(int64_t done)>& progress) {
+  constexpr int64_t kMostAtOnce = int64_t{16} << 20;
+  OX_CHECK(owned_.empty());
+  owned_ = PagesOf(ranges);
+  ::posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL);
+  int64_t before = 0;
+  for (const FileRange& range : owned_) {
+    const auto bytes = static_cast<size_t>(range.end - range.begin);
+    std::byte* to = data_ + range.begin;
+    if (::mmap(to, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+        MAP_FAILED) {
+      Fail(ErrorKind::kNoMemory, "{}: no memory for {} bytes of it: {}", path_.string(), bytes,
+           std::strerror(errno));
+    }
+    AdviseHugePages(to, bytes);
+    for (int64_t at = range.begin; at < range.end;) {
+      ThrowIfInterrupted();
+      const auto want = static_cast<size_t>(std::min(range.end - at, kMostAtOnce));
+      const ssize_t got = ::pread(fd_, data_ + at, want, static_cast<off_t>(at));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) Fail(ErrorKind::kBadFile, "{}: read failed: {}", path_.string(), std::strerror(errno));
+      if (got == 0) Fail(ErrorKind::kBadFile, "{}: became shorter while it was read", path_.string());
+      at += got;
+      progress(before + at - range.begin);
+    }
+    before += range.end - range.begin;
+    ::mprotect(to, bytes, PROT_READ);
+  }
+  Register();
+}
+
+void MappedFile::Register() {
+  registrations_.clear();
+  const auto add = [this](MemoryClass memory_class, int64_t begin, int64_t end) {
+    if (begin < end)
+      registrations_.emplace_back(path_.filename().string(), memory_class, end - begin, data_ + begin);
+  };
+  int64_t at = 0;
+  for (const FileRange& owned : owned_) {
+    add(MemoryClass::kMapped, at, owned.begin);
+    add(MemoryClass::kWeights, owned.begin, owned.end);
+    at = owned.end;
+  }
+  add(MemoryClass::kMapped, at, static_cast<int64_t>(size_));
+}
+
+double MappedFile::ResidentShare() const {
+  if (size_ == 0) return 1.0;
+  const auto page = static_cast<size_t>(PageBytes());
+  std::vector<unsigned char> resident((size_ + page - 1) / page);
+  if (::mincore(data_, size_, resident.data()) != 0) return 1.0;
   const auto pages =
       std::count_if(resident.begin(), resident.end(), [](unsigned char flags) { return (flags & 1) != 0; });
   return static_cast<double>(pages) / static_cast<double>(resident.size());
 }
 
-void MappedFile::ReadAhead(int64_t begin, int64_t end,
-                           const std::function<bool(int64_t done)>& progress) const {
-  if (!mapped_) return;
+void MappedFile::ReadAhead(const std::function<bool(int64_t done)>& progress) const {
+  // Opened once more: the advice is not meant for the mapping, whose faults go anywhere.
   FileDescriptor file{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0) return;  // only a matter of speed: the mapping still works
-  ::posix_fadvise(file.fd, begin, end - begin, POSIX_FADV_SEQUENTIAL);
-  std::vector<std::byte> buffer(size_t{8} << 20);
-  for (int64_t at = begin; at < end;) {
-    const auto want = std::min(buffer.size(), static_cast<size_t>(end - at));
+  ::posix_fadvise(file.fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+  std::vector<std::byte> buffer(std::min(size_, size_t{8} << 20));
+  for (size_t at = 0; at < size_;) {
+    const size_t want = std::min(buffer.size(), size_ - at);
     const ssize_t got = ::pread(file.fd, buffer.data(), want, static_cast<off_t>(at));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return;
-    at += got;
-    if (!progress(at - begin)) return;
+    at += static_cast<size_t>(got);
+    if (!progress(static_cast<int64_t>(at))) return;
   }
 }
 
 MappedFile::~MappedFile() {
-  if (data_ == nullptr) return;
-  if (mapped_) Forget(data_);
-  ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ != nullptr) {
+    Forget(data_);
+    ::munmap(data_, size_);
+  }
+  if (fd_ >= 0) ::close(fd_);
 }
 
 }  // namespace oxidized

@@ -1,5 +1,6 @@
-// A whole file as read-only bytes: mapped (the default: nothing is copied, pages arrive when touched) or read
-// into memory. Used by every reader of model files; owns the bytes that weights are views of.
+// A whole file as read-only bytes: mapped (nothing is copied, pages arrive when touched), and any part of it
+// read into memory of our own on demand. Used by every reader of model files; owns the bytes that weights are
+// views of.
 #pragma once
 
 #include <cstddef>
@@ -8,18 +9,21 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/memory_registry.h"
 
 namespace oxidized {
 
+// Bytes [begin, end) of a file.
+struct FileRange {
+  int64_t begin = 0, end = 0;
+};
+
 class MappedFile {
  public:
-  enum class Mode { kMap, kRead };
-
-  // Throws Error(kBadFile) naming the path when it cannot be opened, is no regular file, or shrinks while
-  // read.
-  static MappedFile Open(const std::filesystem::path& path, Mode mode = Mode::kMap);
+  // Throws Error(kBadFile) naming the path when it cannot be opened or is no regular file.
+  static MappedFile Open(const std::filesystem::path& path);
 
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
@@ -27,28 +31,40 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
-  bool mapped() const { return mapped_; }
+  // Whether these bytes lie in this file, all of them still mapped.
+  bool Maps(const std::byte* data, int64_t bytes) const;
+  // The whole pages of these ranges.
+  std::vector<FileRange> PagesOf(std::vector<FileRange> ranges) const;
+
+  // Reads these ranges into memory of our own, in the place of their mapping: views of them stay right, and
+  // nothing that becomes of the file matters to them any more. Once for a file, before its bytes are used by
+  // other threads; after an exception they are unusable. `progress` gets the bytes done. Throws
+  // Error(kBadFile) naming the path when the file shrank or cannot be read, Error(kNoMemory), Interrupted.
+  void Own(
+      const std::vector<FileRange>& ranges,
+      const std::function<void(int64_t done)>& progress = [](int64_t) {});
 
   // The path of the mapped file that holds this address; nullptr: none does. For signal handlers: takes no
   // lock and allocates nothing. (Files beyond the first few hundred are not known to it.)
   static const char* PathAt(const void* address);
 
-  // Share of the bytes [begin, end) that is in memory already, 0 to 1: what touching them will not have to
-  // read. 1 where unknown.
-  double ResidentShare(int64_t begin, int64_t end) const;
-  // Reads the bytes [begin, end) into the page cache front to back, as disks like it, instead of page by page
-  // in the order of use. `progress` gets the bytes done; returning false stops. Does nothing for a file that
-  // was read.
-  void ReadAhead(int64_t begin, int64_t end, const std::function<bool(int64_t done)>& progress) const;
+  // Share of the bytes that is in memory already, 0 to 1: what touching them will not have to read. 1 where
+  // unknown.
+  double ResidentShare() const;
+  // Reads the file into the page cache front to back, as disks like it, instead of page by page in the order
+  // of use. `progress` gets the bytes done; returning false stops.
+  void ReadAhead(const std::function<bool(int64_t done)>& progress) const;
 
  private:
   MappedFile() = default;
+  void Register();
 
   std::filesystem::path path_;
-  const std::byte* data_ = nullptr;
+  int fd_ = -1;  // what was mapped, whatever has the name now
+  std::byte* data_ = nullptr;
   size_t size_ = 0;
-  bool mapped_ = false;
-  MemoryRegistration registration_;
+  std::vector<FileRange> owned_;                   // whole pages, ascending
+  std::vector<MemoryRegistration> registrations_;  // of what is mapped and what is owned, in turn
 };
 
 }  // namespace oxidized

@@ -26,13 +26,16 @@ std::optional<int64_t> NumberIn(const std::filesystem::path& file) {
   return number;
 }
 
-int64_t StatField(const std::filesystem::path& file, const std::string& field) {
-  std::ifstream in(file);
+// The page cache of a group: whether its pages were used once or often, the kernel gives them up before it
+// ends a process.
+int64_t CacheBytes(const std::filesystem::path& stat, const std::string& prefix) {
+  std::ifstream in(stat);
   std::string name;
+  int64_t bytes = 0;
   for (int64_t value = 0; in >> name >> value;) {
-    if (name == field) return value;
+    if (name == prefix + "inactive_file" || name == prefix + "active_file") bytes += value;
   }
-  return 0;
+  return bytes;
 }
 
 // The names of one kind of control group: version 2, or version 1's memory controller.
@@ -40,11 +43,11 @@ struct GroupFiles {
   const char* mount;
   const char* limit;
   const char* used;
-  const char* cache_field;  // of memory.stat: page cache not in active use
+  const char* stat_prefix;  // of the fields of memory.stat that count what is below, too
 };
-constexpr GroupFiles kVersion2 = {"/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"};
+constexpr GroupFiles kVersion2 = {"/sys/fs/cgroup", "memory.max", "memory.current", ""};
 constexpr GroupFiles kVersion1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
-                                  "total_inactive_file"};
+                                  "total_"};
 
 // The group and all above it, since each of them limits what is below.
 void Tighten(const GroupFiles& files, const std::string& group, std::optional<MemoryLimit>& tightest) {
@@ -56,7 +59,7 @@ void Tighten(const GroupFiles& files, const std::string& group, std::optional<Me
     const auto used = NumberIn(folder / files.used);
     // Version 1 says "no limit" with a number no machine has.
     if (limit && used && *limit < TotalMemoryBytes()) {
-      const MemoryLimit found{*limit, *used - StatField(folder / "memory.stat", files.cache_field)};
+      const MemoryLimit found{*limit, *used - CacheBytes(folder / "memory.stat", files.stat_prefix)};
       if (!tightest || found.limit_bytes - found.used_bytes < tightest->limit_bytes - tightest->used_bytes)
         tightest = found;
     }

@@ -48,14 +48,14 @@ const char* FormatName(const HfWeights& weights) {
                        : "Hugging Face safetensors, dequantised experts";
 }
 
-Checkpoint OpenHf(const Location& location, const fs::path& path, const OpenOptions& options) {
+Checkpoint OpenHf(const Location& location, const fs::path& path) {
   const fs::path config_path = location.folder / "config.json";
   HfConfig config = ParseHfConfig(ReadSmallFile(config_path), config_path.string());
   const fs::path generation_path = location.folder / "generation_config.json";
   if (fs::exists(generation_path)) {
     AddGenerationConfig(ReadSmallFile(generation_path), generation_path.string(), config.model);
   }
-  ModelFiles files = OpenModelFiles(location.folder, location.only, options.mode);
+  ModelFiles files = OpenModelFiles(location.folder, location.only);
   HfWeights weights = BindHfWeights(config, files, path.string());
 
   Checkpoint checkpoint;
@@ -66,13 +66,13 @@ Checkpoint OpenHf(const Location& location, const fs::path& path, const OpenOpti
   return checkpoint;
 }
 
-Checkpoint OpenOriginal(const Location& location, const fs::path& path, const OpenOptions& options) {
+Checkpoint OpenOriginal(const Location& location, const fs::path& path) {
   const fs::path config_path = location.folder / "config.json", dtypes_path = location.folder / "dtypes.json";
   Checkpoint checkpoint;
   checkpoint.config = ParseOriginalConfig(ReadSmallFile(config_path), config_path.string());
   OriginalDtypes dtypes;
   if (fs::exists(dtypes_path)) dtypes = ParseOriginalDtypes(ReadSmallFile(dtypes_path), dtypes_path.string());
-  ModelFiles files = OpenAllModelFiles(location.folder, options.mode);
+  ModelFiles files = OpenAllModelFiles(location.folder);
   checkpoint.weights = BindOriginalWeights(checkpoint.config, files, dtypes, path.string());
   const bool mxfp4 = checkpoint.weights.layers[0].gate_up[0].layout == ExpertLayout::kMxfp4;
   checkpoint.format = mxfp4 ? "OpenAI original, MXFP4 experts" : "OpenAI original, unquantised experts";
@@ -85,9 +85,9 @@ Checkpoint OpenLocated(const Location& location, const fs::path& path, const Ope
     case CheckpointFormat::kGguf:
       return OpenGguf(location.gguf, options);
     case CheckpointFormat::kOriginal:
-      return OpenOriginal(location, path, options);
+      return OpenOriginal(location, path);
     default:
-      return OpenHf(location, path, options);
+      return OpenHf(location, path);
   }
 }
 

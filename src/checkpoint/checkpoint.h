@@ -40,7 +40,6 @@ struct Checkpoint {
 };
 
 struct OpenOptions {
-  MappedFile::Mode mode = MappedFile::Mode::kMap;
   DType convert_to = DType::kBF16;  // of tensors in types that nothing computes on; or F32
   // Values will not be read: conversions are planned and counted, not made, and their memory stays untouched.
   bool metadata_only = false;

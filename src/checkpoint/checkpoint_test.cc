@@ -71,8 +71,9 @@ TEST(Checkpoint, ReadingInsteadOfMappingGivesTheSame) {
   const TempFolder temp;
   WriteHfCheckpoint(MiniRequest(temp.path() / "m"));
   const Checkpoint mapped = OpenCheckpoint(temp.path() / "m");
-  const Checkpoint read = OpenCheckpoint(temp.path() / "m", {.mode = MappedFile::Mode::kRead});
-  EXPECT_FALSE(read.files[0].mapped());
+  Checkpoint read = OpenCheckpoint(temp.path() / "m");
+  read.files[0].Own({{0, std::ssize(read.files[0].bytes())}});
+  EXPECT_FALSE(read.files[0].Maps(read.files[0].bytes().data(), 1));
   const auto bytes = read.files[0].bytes();
   ASSERT_EQ(bytes.size(), mapped.files[0].bytes().size());
   EXPECT_EQ(std::memcmp(bytes.data(), mapped.files[0].bytes().data(), bytes.size()), 0);

@@ -34,6 +34,7 @@ const std::byte* Conversion::Plan(DType from, const std::byte* data, int64_t row
   result_.tensors += 1;
   result_.stored_bytes += StoredBytes(from, rows * cols);
   result_.bytes += bytes;
+  result_.sources.emplace_back(data, static_cast<size_t>(StoredBytes(from, rows * cols)));
   planned_.push_back({from, to, data, rows, cols, result_.owner.back().data()});
   return planned_.back().out;
 }

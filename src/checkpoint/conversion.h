@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/aligned_buffer.h"
@@ -16,10 +17,11 @@ namespace oxidized {
 
 struct Converted {
   int64_t tensors = 0;
-  int64_t stored_bytes = 0;                     // of these tensors in the file
-  int64_t bytes = 0;                            // of what they became
-  double ms = 0.0;                              // 0: not run
-  std::vector<AlignedBuffer<std::byte>> owner;  // of the values
+  int64_t stored_bytes = 0;                         // of these tensors in the file
+  int64_t bytes = 0;                                // of what they became
+  double ms = 0.0;                                  // 0: not run
+  std::vector<AlignedBuffer<std::byte>> owner;      // of the values
+  std::vector<std::span<const std::byte>> sources;  // where they lie in the files: not needed once it has run
 };
 
 class Conversion {

@@ -158,7 +158,7 @@ TEST(Convert, GgufHoldsWhatLlamaCppAsksFor) {
   const TempFolder temp;
   const fs::path path = temp.path() / "model.gguf";
   Synthesize(Tiny(path, CheckpointFormat::kGguf));
-  const GgufFiles files = OpenGgufFiles(path, MappedFile::Mode::kMap);
+  const GgufFiles files = OpenGgufFiles(path);
   const Gguf& header = files.headers.front();
   EXPECT_EQ(header.version, 3u);
   struct Key {
@@ -244,7 +244,7 @@ void WriteDequantised(const fs::path& in, const fs::path& out, DType dtype, floa
     if (!tensor.name.ends_with("_proj")) {
       for (const StoredTensor& stored : source.tensors) {
         if (stored.name != tensor.name) continue;
-        const ModelFiles files = OpenModelFiles(in, std::nullopt, MappedFile::Mode::kMap);
+        const ModelFiles files = OpenModelFiles(in, std::nullopt);
         std::memcpy(bytes.data(), files.Data(files.tensors.find(tensor.name)->second), bytes.size());
       }
       return;

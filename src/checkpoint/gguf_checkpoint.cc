@@ -37,7 +37,7 @@ std::string FormatName(const Gguf& header, const GgufWeights& weights) {
 
 Checkpoint OpenGguf(const fs::path& file, const OpenOptions& options) {
   const std::string name = file.string();
-  GgufFiles files = OpenGgufFiles(file, options.mode);
+  GgufFiles files = OpenGgufFiles(file);
   const Gguf& header = files.headers.front();
   Checkpoint checkpoint;
   checkpoint.config = ParseGgufConfig(header, VocabSize(files, name), name);

@@ -69,12 +69,12 @@ void CheckSplit(const Gguf& gguf, const char* key, int64_t expected, const std::
 
 }  // namespace
 
-GgufFiles OpenGgufFiles(const fs::path& path, MappedFile::Mode mode) {
+GgufFiles OpenGgufFiles(const fs::path& path) {
   const std::vector<fs::path> paths = ShardPaths(path);
   GgufFiles model;
   for (size_t i = 0; i < paths.size(); ++i) {
     const std::string name = paths[i].string();
-    model.files.push_back(MappedFile::Open(paths[i], mode));
+    model.files.push_back(MappedFile::Open(paths[i]));
     RefuseLfsPointer(model.files.back().bytes(), paths[i]);
     model.headers.push_back(ParseGguf(model.files.back().bytes(), name));
     Gguf& header = model.headers.back();

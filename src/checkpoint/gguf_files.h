@@ -30,7 +30,7 @@ struct GgufFiles {
 };
 
 // Throws Error(kBadFile, kUnsupported): what ParseGguf finds, a shard that is missing or of another model.
-GgufFiles OpenGgufFiles(const std::filesystem::path& path, MappedFile::Mode mode);
+GgufFiles OpenGgufFiles(const std::filesystem::path& path);
 
 bool IsGguf(const std::filesystem::path& file);  // by its first bytes; false for what cannot be read
 

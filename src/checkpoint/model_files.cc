@@ -45,8 +45,8 @@ std::string SingleFile(const fs::path& folder) {
   return *names.begin();
 }
 
-void AddFile(const fs::path& path, MappedFile::Mode mode, ModelFiles& model) {
-  model.files.push_back(MappedFile::Open(path, mode));
+void AddFile(const fs::path& path, ModelFiles& model) {
+  model.files.push_back(MappedFile::Open(path));
   const size_t file = model.files.size() - 1;
   RefuseLfsPointer(model.files[file].bytes(), path);
   for (SafetensorsEntry& entry : ParseSafetensors(model.files[file].bytes(), path.string())) {
@@ -112,8 +112,7 @@ SafetensorsIndex ParseSafetensorsIndex(std::string_view json, const std::string&
   return index;
 }
 
-ModelFiles OpenModelFiles(const fs::path& folder, const std::optional<std::string>& only,
-                          MappedFile::Mode mode) {
+ModelFiles OpenModelFiles(const fs::path& folder, const std::optional<std::string>& only) {
   std::optional<SafetensorsIndex> index;
   const fs::path index_path = folder / kIndexFileName;
   if (fs::exists(index_path)) index = ParseSafetensorsIndex(ReadSmallFile(index_path), index_path.string());
@@ -137,17 +136,17 @@ ModelFiles OpenModelFiles(const fs::path& folder, const std::optional<std::strin
            "{}: missing, but {} names it: the download is not complete: download it again",
            (folder / name).string(), kIndexFileName);
     }
-    AddFile(folder / name, mode, model);
+    AddFile(folder / name, model);
   }
   if (index) CheckAgainstIndex(folder, *index, model);
   return model;
 }
 
-ModelFiles OpenAllModelFiles(const fs::path& folder, MappedFile::Mode mode) {
+ModelFiles OpenAllModelFiles(const fs::path& folder) {
   const std::set<std::string> names = SafetensorsIn(folder);
   if (names.empty()) RefuseWithoutWeights(folder);
   ModelFiles model;
-  for (const std::string& name : names) AddFile(folder / name, mode, model);
+  for (const std::string& name : names) AddFile(folder / name, model);
   return model;
 }
 

@@ -43,10 +43,9 @@ struct ModelFiles {
 
 // `only`: this file of the folder, unless the index lists it as one of several. Throws Error(kBadFile) naming
 // the file and the tensor: a tensor missing from its file, in another file than the index says, or in two.
-ModelFiles OpenModelFiles(const std::filesystem::path& folder, const std::optional<std::string>& only,
-                          MappedFile::Mode mode);
+ModelFiles OpenModelFiles(const std::filesystem::path& folder, const std::optional<std::string>& only);
 
 // Every *.safetensors file of the folder, whatever an index says. Throws likewise.
-ModelFiles OpenAllModelFiles(const std::filesystem::path& folder, MappedFile::Mode mode);
+ModelFiles OpenAllModelFiles(const std::filesystem::path& folder);
 
 }  // namespace oxidized

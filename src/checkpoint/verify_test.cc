@@ -55,11 +55,11 @@ struct Model {
     int64_t begin = -1;
     fs::path file = path;
     if (fs::is_directory(path)) {
-      const ModelFiles files = OpenModelFiles(path, std::nullopt, MappedFile::Mode::kMap);
+      const ModelFiles files = OpenModelFiles(path, std::nullopt);
       begin = files.tensors.find(tensor)->second.entry.begin;
       file = path / "model.safetensors";
     } else {
-      begin = OpenGgufFiles(path, MappedFile::Mode::kMap).tensors.find(tensor)->second.entry.begin;
+      begin = OpenGgufFiles(path).tensors.find(tensor)->second.entry.begin;
     }
     std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
     stream.seekp(begin + offset);

@@ -114,10 +114,13 @@ class Bench {
     for (const BenchTest& test : tests_)
       options.max_sequences = std::max(options.max_sequences, test.sequences);
     side_.Status("opening the model");
-    auto runtime = Runtime::Load(options);
-    runtime->ReadAhead([this](int64_t done, int64_t total) {
+    options.reading_progress = [this](int64_t done, int64_t total) {
       side_.Status(fmt::format("reading the model: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
                                static_cast<double>(total) / 1e9));
+    };
+    auto runtime = Runtime::Load(options);
+    runtime->ReadAhead([&](int64_t done, int64_t total) {
+      options.reading_progress(done, total);
       return PendingSignal() == 0;
     });
     const ExecutorInfo& info = runtime->executor().Info();

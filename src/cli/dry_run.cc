@@ -54,7 +54,7 @@ std::vector<std::string> Advice(const RuntimePlan& r) {
 
 // How weights come into memory, of which `own` bytes are not mapped.
 std::string Where(const RuntimePlan& r, int64_t bytes, int64_t own) {
-  if (!r.mapped) return "read into memory";
+  if (!r.mapped || r.input.slots > 0) return "read into memory when opened";
   if (own == 0) return "mapped; pages arrive when touched";
   if (own >= bytes) return "converted when opened, in memory of their own";
   return fmt::format("{} converted when opened, in memory of their own; the rest mapped", Size(own));

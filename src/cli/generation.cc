@@ -18,6 +18,11 @@ Generation::Generation(const GenerateOptions& options) : options_(options), side
                              static_cast<double>(total) / 1e9));
     ThrowIfInterrupted();
   };
+  const auto show_reading = [this](int64_t done, int64_t total) {
+    side_.Status(fmt::format("reading the model: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
+                             static_cast<double>(total) / 1e9));
+  };
+  runtime.reading_progress = show_reading;
   runtime_ = Runtime::Load(runtime);
   side_.Status("");
   if (options.runtime.model_path.empty() || options.verbose) {
@@ -26,9 +31,8 @@ Generation::Generation(const GenerateOptions& options) : options_(options), side
   }
   CheckRouting();
   WatchRouting();
-  runtime_->ReadAhead([this](int64_t done, int64_t total) {
-    side_.Status(fmt::format("reading the model: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
-                             static_cast<double>(total) / 1e9));
+  runtime_->ReadAhead([&](int64_t done, int64_t total) {
+    show_reading(done, total);
     return PendingSignal() == 0;
   });
   if (options.benchmark_moe) return;  // no text: a model without a tokenizer will do

@@ -173,7 +173,8 @@ QuietInput::~QuietInput() {
 
 std::string ReadInput(const std::string& path) {
   if (path != "-") {
-    const MappedFile file = MappedFile::Open(path, MappedFile::Mode::kRead);
+    MappedFile file = MappedFile::Open(path);
+    file.Own({{0, std::ssize(file.bytes())}});
     return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
   }
   std::string text;

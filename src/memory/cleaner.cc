@@ -18,11 +18,8 @@ MemoryCleaner::MemoryCleaner(const WeightsView& weights, std::span<const MappedF
   num_experts_ = static_cast<int32_t>(weights.layers.front().gate_up.size());
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto whole_pages = [&](const std::byte* data, int64_t bytes) {
-    const bool mapped =
-        data != nullptr && std::any_of(files.begin(), files.end(), [&](const MappedFile& file) {
-          return file.mapped() && data >= file.bytes().data() &&
-                 data + bytes <= file.bytes().data() + file.bytes().size();
-        });
+    const bool mapped = std::any_of(files.begin(), files.end(),
+                                    [&](const MappedFile& file) { return file.Maps(data, bytes); });
     const auto begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
     const auto end = (reinterpret_cast<uintptr_t>(data) + static_cast<uintptr_t>(bytes)) / page * page;
     return mapped && begin < end ? Pages{reinterpret_cast<std::byte*>(begin), end - begin} : Pages{};

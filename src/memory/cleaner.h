@@ -29,7 +29,8 @@ struct CleanupCounts {
 
 class MemoryCleaner {
  public:
-  // `experts` may be null (a store keeps its own budget). All three must outlive this.
+  // `experts` may be null (a store keeps its own budget, and memory of our own is not given back). All three
+  // must outlive this.
   MemoryCleaner(const WeightsView& weights, std::span<const MappedFile> files,
                 const ResidentExperts* experts);
 

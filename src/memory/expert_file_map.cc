@@ -64,10 +64,8 @@ void ExpertFileMap::Locate(const ExpertView& gate_up, const ExpertView& down,
   for (int i = 0; i < kParts; ++i) {
     const Part& part = views[i / kPartsOfView][static_cast<size_t>(i % kPartsOfView)];
     if (part.bytes == 0) continue;
-    const auto file = std::find_if(files.begin(), files.end(), [&](const MappedFile& f) {
-      return f.mapped() && part.data >= f.bytes().data() &&
-             part.data + part.bytes <= f.bytes().data() + f.bytes().size();
-    });
+    const auto file = std::find_if(files.begin(), files.end(),
+                                   [&](const MappedFile& f) { return f.Maps(part.data, part.bytes); });
     if (file == files.end()) return;
     const int64_t begin = part.data - file->bytes().data();
     found.push_back({i, static_cast<int32_t>(file - files.begin()), begin, begin + part.bytes});
@@ -77,6 +75,8 @@ void ExpertFileMap::Locate(const ExpertView& gate_up, const ExpertView& down,
   });
   int64_t used = 0;  // of the slot
   for (const Found& f : found) {
+    stored_parts_.push_back(files[static_cast<size_t>(f.file)].bytes().subspan(
+        static_cast<size_t>(f.begin), static_cast<size_t>(f.end - f.begin)));
     const int64_t size = sizes_[static_cast<size_t>(f.file)];
     const bool shared = !place.pieces.empty() && place.pieces.back().file == f.file &&
                         Down(f.begin) <= place.pieces.back().offset + place.pieces.back().bytes;
@@ -116,30 +116,6 @@ void ExpertFileMap::Rebase(int32_t layer, int32_t expert, const std::byte* slot,
   for (int i = 0; i < kParts; ++i) {
     if (*pointers[i] != nullptr) *pointers[i] = slot + place.slot_offset[i];
   }
-}
-
-std::vector<FileRange> ExpertFileMap::OtherBytes(int32_t file) const {
-  std::vector<FileRange> experts;
-  for (const Place& place : places_) {
-    for (const FilePiece& piece : place.pieces) {
-      // The first and last page may hold other tensors too: they count as those.
-      const int64_t begin = Up(piece.offset + 1), end = Down(piece.offset + piece.bytes - 1);
-      if (piece.file == file && begin < end) experts.push_back({begin, end});
-    }
-  }
-  std::sort(experts.begin(), experts.end(),
-            [](const FileRange& a, const FileRange& b) { return a.begin < b.begin; });
-  std::vector<FileRange> others;
-  int64_t at = 0;
-  // Experts lie side by side: the pages on their borders are no gap worth a range of its own.
-  constexpr int64_t kLeastGap = 4 * kReadAlignment;
-  for (const FileRange& expert : experts) {
-    if (expert.begin - at >= kLeastGap) others.push_back({at, expert.begin});
-    at = std::max(at, expert.end);
-  }
-  const int64_t size = sizes_[static_cast<size_t>(file)];
-  if (at < size) others.push_back({at, size});
-  return others;
 }
 
 }  // namespace oxidized

@@ -25,10 +25,6 @@ struct FilePiece {
   int64_t slot_offset = 0;
 };
 
-struct FileRange {
-  int64_t begin = 0, end = 0;
-};
-
 class ExpertFileMap {
  public:
   // `weights` must outlive this; `files` need not. Views whose bytes are in no mapped file (converted when
@@ -54,8 +50,8 @@ class ExpertFileMap {
 
   const std::vector<std::filesystem::path>& files() const { return paths_; }
   const std::vector<int64_t>& file_sizes() const { return sizes_; }
-  // What is left of a file without its stored experts, in ascending order.
-  std::vector<FileRange> OtherBytes(int32_t file) const;
+  // The bytes of all stored experts, where they are mapped.
+  std::span<const std::span<const std::byte>> stored_parts() const { return stored_parts_; }
 
  private:
   static constexpr int kParts = 10;  // values, scales, bias, up values, up bias of gate_up, then of down
@@ -74,6 +70,7 @@ class ExpertFileMap {
   int32_t num_layers_ = 0, num_experts_ = 0;
   int64_t num_stored_ = 0, stored_bytes_ = 0, slot_bytes_ = 0;
   std::vector<Place> places_;  // [L * E]
+  std::vector<std::span<const std::byte>> stored_parts_;
   std::vector<std::filesystem::path> paths_;
   std::vector<int64_t> sizes_;
 };

@@ -53,6 +53,7 @@ class ExpertStore final : public ExpertSource {
   std::vector<ExpertAccount> accounts() const;  // [L * E]
   const char* reader_name() const { return reader_->name(); }
   const char* eviction_name() const { return policy_->name(); }
+  const ExpertFileMap& map() const { return map_; }
   int32_t slots() const { return static_cast<int32_t>(slots_.size()); }
   int64_t slot_bytes() const { return map_.slot_bytes(); }
   int64_t most_resident() const;  // so far

@@ -118,30 +118,6 @@ TEST(ExpertFileMap, EveryFormatIsReadFromItsFiles) {
   }
 }
 
-TEST(ExpertFileMap, WhatIsNotAnExpertIsLeftForReadAhead) {
-  const ExpertFileMap map = MapOf(Hf());
-  int64_t others = 0, all = 0;
-  for (size_t file = 0; file < map.files().size(); ++file) {
-    all += map.file_sizes()[file];
-    int64_t end = 0;
-    for (const FileRange& range : map.OtherBytes(static_cast<int32_t>(file))) {
-      EXPECT_GE(range.begin, end);
-      EXPECT_GT(range.end, range.begin);
-      end = range.end;
-      others += range.end - range.begin;
-      const std::byte* begin = Hf().files[file].bytes().data() + range.begin;
-      for (const LayerWeights& layer : Hf().weights.layers) {
-        for (const ExpertView& e : layer.gate_up)
-          EXPECT_FALSE(e.values >= begin &&
-                       e.values + 2 * kReadAlignment < begin + (range.end - range.begin));
-      }
-    }
-    EXPECT_LE(end, map.file_sizes()[file]);
-  }
-  EXPECT_LT(others, all - map.stored_bytes() * 9 / 10);
-  EXPECT_GE(others, all - map.stored_bytes() - 4 * kReadAlignment * kLayers * kExperts);
-}
-
 class ExpertStoreBudgets : public ::testing::TestWithParam<int32_t> {};
 
 TEST_P(ExpertStoreBudgets, AnySequenceIsServedWithTheRightBytes) {

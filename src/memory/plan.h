@@ -11,6 +11,9 @@
 
 namespace oxidized {
 
+// Tokenizer tables, threads, code: what every run takes besides the model (measured with o200k: 45 MiB).
+inline constexpr int64_t kHeapBytes = int64_t{64} << 20;
+
 struct PlanInput {
   int64_t dense_bytes = 0;   // weights that are no experts
   int64_t expert_bytes = 0;  // all experts

@@ -19,6 +19,7 @@ struct ExpertMemoryOptions {
   EvictionRule eviction = EvictionRule::kLru;
   bool prefetch = true;
   int32_t experts_per_token = 0;  // of the requests to come; 0: the model's
+  bool mapped = true;             // false: everything is going to be read into memory
 
   int32_t ExpertsPerToken(const ModelConfig& config) const {
     return experts_per_token > 0 ? experts_per_token : config.experts_per_token;
@@ -35,15 +36,15 @@ class ExpertMemory {
   MemoryCleaner& cleaner() { return *cleaner_; }
   const MemoryCleaner& cleaner() const { return *cleaner_; }
 
-  // See Runtime::ReadAhead: all files, or what is not an expert of the pool.
+  // See Runtime::ReadAhead: nothing where weights are memory of our own.
   void ReadAhead(const std::function<bool(int64_t done, int64_t total)>& progress) const;
 
  private:
   const Checkpoint& checkpoint_;
+  const bool mapped_;
   std::unique_ptr<ExpertStore> store_;
   std::unique_ptr<ResidentExperts> resident_;
   std::unique_ptr<MemoryCleaner> cleaner_;
-  std::vector<std::vector<FileRange>> ranges_;  // of each file, to be read ahead
 };
 
 }  // namespace oxidized

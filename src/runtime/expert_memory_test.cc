@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "base/error.h"
@@ -14,12 +16,14 @@
 #include "engine/engine.h"
 #include "executor/cpu/cpu_executor.h"
 #include "memory/memory_test_support.h"
+#include "runtime/runtime.h"
 
 namespace oxidized {
 namespace {
 
 using testing::ExpectError;
 using testing::TempFolder;
+namespace fs = std::filesystem;
 
 constexpr int32_t kTopK = 2, kAllExperts = 4 * 8;  // of the preset tiny
 
@@ -167,6 +171,62 @@ TEST(ExpertMemory, AReadErrorEndsItsRequestsAndTheEngineGoesOn) {
   }
   EXPECT_GT(failed, 0);
   ExpectSame(Ask(engine), AllResident(CpuPrecision::kBf16));
+}
+
+// One greedy request.
+Answer AskOne(Engine& engine) {
+  Request request;
+  for (int32_t t = 0; t < 20; ++t) request.prompt.push_back(t * 37 % 3000);
+  request.max_new_tokens = 12;
+  request.sampling.temperature = 0.0;
+  const RequestId id = *engine.Submit(std::move(request));
+  while (engine.Step()) {
+  }
+  Answer answer;
+  for (Event& event : engine.TakeEvents(id)) {
+    if (const auto* token = std::get_if<GeneratedToken>(&event)) answer.tokens.push_back(token->token);
+    if (auto* end = std::get_if<Finished>(&event)) answer.error = end->error;
+  }
+  return answer;
+}
+
+// Of one file, so that it takes dense weights with it when it shrinks. Nothing mapped may be touched then.
+TEST(ExpertMemory, AFileThatLosesItsBytesEndsRequestsAndNeverTheProcess) {
+  for (const bool gguf : {false, true}) {
+    const TempFolder folder;
+    SynthOptions synth;
+    synth.preset = "tiny";
+    synth.format = gguf ? CheckpointFormat::kGguf : CheckpointFormat::kHuggingFace;
+    synth.out = folder.path() / (gguf ? "model.gguf" : "model");
+    Synthesize(synth);
+    const fs::path file = gguf ? synth.out : synth.out / "model.safetensors";
+    const std::string whole = testing::ReadFile(file);
+    RuntimeOptions options;
+    options.model_path = synth.out;
+    options.threads = 2;
+    options.context = 256;
+    const std::vector<int32_t> expected = AskOne(Runtime::Load(options)->engine()).tokens;
+    ASSERT_EQ(expected.size(), 12u);
+
+    options.experts.budget = ParseExpertBudget("25%");
+    const auto store = Runtime::Load(options);
+    options.experts.budget.reset();
+    options.use_mmap = false;
+    const auto read = Runtime::Load(options);
+    EXPECT_EQ(AskOne(store->engine()).tokens, expected);
+    fs::resize_file(file, 0);
+    for (int time = 0; time < 2; ++time) {
+      const Answer answer = AskOne(store->engine());
+      ASSERT_TRUE(answer.error);
+      EXPECT_EQ(answer.error->kind, ErrorKind::kRequestFailed);
+      EXPECT_NE(answer.error->message.find("was the file truncated?"), std::string::npos);
+      EXPECT_EQ(AskOne(read->engine()).tokens, expected);
+    }
+    std::ofstream(file, std::ios::binary | std::ios::in)
+        .write(whole.data(), static_cast<std::streamsize>(whole.size()));
+    EXPECT_EQ(AskOne(store->engine()).tokens, expected);
+    EXPECT_FALSE(AskOne(store->engine()).error);
+  }
 }
 
 TEST(ExpertMemory, ABudgetBelowOneTokenIsRefusedWithTheLeast) {

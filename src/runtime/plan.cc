@@ -11,9 +11,6 @@
 namespace oxidized {
 namespace {
 
-// Tokenizer tables, threads, code: what every run takes besides the model (measured with o200k: 45 MiB).
-constexpr int64_t kHeapBytes = int64_t{64} << 20;
-
 // Of the experts' matrices, what lies in no file: converted when the model is opened.
 int64_t ConvertedExpertBytes(const Checkpoint& checkpoint) {
   const auto converted = [&](const std::byte* data) {
@@ -71,6 +68,7 @@ RuntimePlan PlanRuntime(const RuntimeOptions& options) {
   }
   if (options.use_mmap && options.experts.budget && map.num_stored() > 0)
     in.slots = SlotsFor(*options.experts.budget, map, k);
+  if (in.slots > 0) in.own_dense_bytes = in.dense_bytes;  // see Runtime::OwnWhatIsRead
   in.decode_expert_bytes = costs.expert_bytes / config.num_experts * k;
   in.decode_dense_bytes =
       costs.decode_bytes - costs.expert_bytes / config.num_experts * config.experts_per_token;

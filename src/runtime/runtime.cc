@@ -8,6 +8,8 @@
 #include "base/process.h"
 #include "checkpoint/checkpoint_tokenizer.h"
 #include "executor/reference/reference_executor.h"
+#include "memory/own_weights.h"
+#include "memory/plan.h"
 #include "runtime/cpu_options.h"
 #include "tokenizer/o200k.h"
 
@@ -15,10 +17,15 @@ namespace oxidized {
 namespace {
 
 std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Checkpoint& checkpoint,
-                                       ExpertMemory* experts) {
+                                       ExpertMemory* experts,
+                                       std::vector<std::span<const std::byte>>& packed) {
   if (options.executor != ExecutorKind::kReference) {
     CpuExecutorOptions cpu = CpuOptionsOf(options, checkpoint);
     cpu.experts = &experts->source();
+    cpu.packed = [&](const MatrixView& matrix) {
+      if (matrix.data == checkpoint.weights.embedding.data) return;  // tied: its rows are
+      packed.emplace_back(matrix.data, static_cast<size_t>(matrix.bytes()));
+    };
     if (cpu.activations == CpuActivationType::kInt8) {
       Log(LogLevel::kWarning,
           "--activations int8 is lossy: inputs of products with MXFP4 and Q8_0 weights are rounded to 8 "
@@ -95,14 +102,16 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   std::unique_ptr<Runtime> runtime(new Runtime);
   runtime->options_ = options;
   runtime->options_.model_path = ResolveModelPath(options.model_path, options.download);
-  const auto mode = options.use_mmap ? MappedFile::Mode::kMap : MappedFile::Mode::kRead;
+  runtime->options_.experts.mapped = options.use_mmap;
   const bool f32 = options.precision == Precision::kF32 || options.executor == ExecutorKind::kReference;
-  runtime->checkpoint_ = OpenCheckpoint(runtime->options_.model_path,
-                                        {.mode = mode, .convert_to = f32 ? DType::kF32 : DType::kBF16});
+  runtime->checkpoint_ =
+      OpenCheckpoint(runtime->options_.model_path, {.convert_to = f32 ? DType::kF32 : DType::kBF16});
   if (options.yarn_truncate) runtime->checkpoint_.config.rope.truncate = true;
   if (options.executor != ExecutorKind::kReference)
-    runtime->experts_ = std::make_unique<ExpertMemory>(options.experts, runtime->checkpoint_);
-  runtime->executor_ = MakeExecutor(options, runtime->checkpoint_, runtime->experts_.get());
+    runtime->experts_ = std::make_unique<ExpertMemory>(runtime->options_.experts, runtime->checkpoint_);
+  std::vector<std::span<const std::byte>> packed;
+  runtime->executor_ = MakeExecutor(options, runtime->checkpoint_, runtime->experts_.get(), packed);
+  runtime->OwnWhatIsRead(packed);
   const EngineOptions engine{.chunk_tokens = options.chunk_tokens, .speculation = options.speculation};
   runtime->engine_ = std::make_unique<Engine>(*runtime->executor_, engine);
   if (ExpertMemory* experts = runtime->experts_.get())
@@ -110,6 +119,27 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   runtime->load_ms_ = elapsed.count();
   return runtime;
+}
+
+// After everything that reads a weight once, to convert or pack it: those need no memory of ours.
+void Runtime::OwnWhatIsRead(const std::vector<std::span<const std::byte>>& packed) {
+  const ExpertStore* store = experts_ != nullptr ? experts_->store() : nullptr;
+  if (options_.use_mmap && store == nullptr) return;
+  OwnedWeights what{
+      .unread = checkpoint_.converted.sources,
+      .beside_bytes = kHeapBytes,
+      .remedy = "leave out --use-mmap=false: mapped weights need not all be in memory (--dry-run says more)",
+      .progress = options_.reading_progress};
+  what.unread.insert(what.unread.end(), packed.begin(), packed.end());
+  if (store != nullptr) {
+    const auto experts = store->map().stored_parts();
+    what.unread.insert(what.unread.end(), experts.begin(), experts.end());
+    what.beside_bytes += store->slots() * store->slot_bytes();
+    what.remedy =
+        "give a smaller --expert-memory, or none: mapped weights need not all be in memory (--dry-run says "
+        "more)";
+  }
+  OwnWeights(checkpoint_.files, what);
 }
 
 void Runtime::ReadAhead(const std::function<bool(int64_t done, int64_t total)>& progress) const {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ inline constexpr const char* kBuiltInTokenizer = "o200k_harmony";
 struct RuntimeOptions {
   std::filesystem::path model_path;      // see ResolveModelPath
   std::filesystem::path tokenizer_path;  // empty: the model's own; kBuiltInTokenizer: the built-in one
+  // false: everything is read into memory. With a store of experts, all but these is, in any case.
   bool use_mmap = true;
   ExecutorKind executor = ExecutorKind::kAuto;
   Precision precision = Precision::kAuto;
@@ -41,6 +43,7 @@ struct RuntimeOptions {
   bool yarn_truncate = false;
   bool pack_dense = false;  // dense bf16 weights in 12 bits, made when the model is opened
   std::function<void(int64_t done, int64_t total)> packing_progress = {};  // stored bytes
+  std::function<void(int64_t done, int64_t total)> reading_progress = {};  // bytes read into memory
   ExpertMemoryOptions experts;
   hub::PullWatch download;  // told when model_path has to be fetched first
 };
@@ -79,6 +82,7 @@ class Runtime {
 
  private:
   Runtime() = default;
+  void OwnWhatIsRead(const std::vector<std::span<const std::byte>>& packed);
 
   RuntimeOptions options_;
   Checkpoint checkpoint_;

@@ -300,6 +300,25 @@ class Answers(CommandLine):
             self.assertEqual(process.returncode, BAD_FILE, said)
             self.assertRegex(said.decode(), r"\Aoxidized_gpt_oss: error: \S*safetensors: a part of the mapped model [^\n]*\n\Z")
 
+    def test_a_chat_outlives_its_file_where_weights_are_memory_of_its_own(self):
+        for options, failures in [(["--expert-memory", "25%"], 2), (["--use-mmap=false"], 0)]:
+            with self.subTest(options=options), tempfile.TemporaryDirectory(dir=self.folder) as folder:
+                copy = pathlib.Path(folder) / "vanishing"
+                shutil.copytree(self.model, copy)
+                chat = subprocess.Popen(
+                    PROGRAM + ["-m", str(copy), "--interactive", "--max-tokens", "4", *options],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                chat.stdin.write(b"/help\n")
+                chat.stdin.flush()
+                while b"/reset" not in chat.stderr.readline() and chat.poll() is None:
+                    pass
+                os.truncate(copy / "model.safetensors", 0)
+                _, said = chat.communicate(b"Hello\nAgain\n/memory\n", timeout=120)
+                said = said.decode()
+                self.assertEqual(len(re.findall(r"error: \S*safetensors: ends at byte 0, .*was the file truncated\?", said)), failures, said)
+                self.assertEqual(said.count("error:"), failures, said)
+                self.assertIn("resident in the process", said)  # it answers still
+
     def test_dry_run_says_what_fits_and_loads_nothing(self):
         result = run("-m", self.model, "--dry-run", "--expert-memory", "50%")
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -315,7 +334,7 @@ class Answers(CommandLine):
     @unittest.skipIf(len(PROGRAM) > 1 or os.environ.get("OXIDIZED_SANITIZED"), "an emulator or sanitizer has memory of its own")
     def test_memory_classes_sum_to_what_the_process_has(self):
         weights = sum(file.stat().st_size for file in self.model.glob("*.safetensors")) / 2**20
-        for mapping, kind in [("--use-mmap=true", "mapped"), ("--use-mmap=false", "weights")]:
+        for mapping, kind in [("--use-mmap=true", "mapped"), ("--use-mmap=false", "weights"), ("--expert-memory=50%", "experts")]:
             text = self.answer("-p", "Hello " * 200, "--memory-stats", mapping).stderr.decode()
             rows = re.findall(r"(?m)^ +([\d.]+) +([\d.]+)  (\w+) +(\S.*)$", text)
             self.assertLessEqual({kind, "kv", "activations", "tokenizer", "heap", "program", "stack"}, {row[2] for row in rows}, text)

@@ -72,7 +72,8 @@ class CpuExecutor final : public Executor {
         source_(options.experts != nullptr ? *options.experts : all_resident_),
         experts_(config_, kernels_, formats_.experts, team_),
         guess_(config_, kernels_, team_),
-        packed_(options.pack_dense ? PackedDense(weights, team_, options.packing_progress) : PackedDense()),
+        packed_(options.pack_dense ? PackedDense(weights, team_, options.packing_progress, options.packed)
+                                   : PackedDense()),
         logits_(weights.unembedding, packed_, kernels_, formats_.TypeFor(weights.unembedding),
                 LogitRows(options.limits), team_),
         scratch_stride_((AttentionScratchFloats(config.head_dim) + 15) / 16 * 16),

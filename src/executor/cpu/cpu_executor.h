@@ -36,6 +36,7 @@ struct CpuExecutorOptions {
   ExpertSource* experts = nullptr;      // nullptr: every expert is in memory; must outlive the executor
   bool pack_dense = false;              // dense bf16 weights in 12 bits, made now: same bits, fewer bytes
   std::function<void(int64_t done, int64_t total)> packing_progress = {};  // stored bytes
+  std::function<void(const MatrixView&)> packed = {};  // told of each whose stored values are not read again
 };
 
 // What an executor with these options would hold beside the weights: KV of the whole context (pages are taken

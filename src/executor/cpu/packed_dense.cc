@@ -22,7 +22,8 @@ bool CanPack(const MatrixView& m) { return m.dtype == DType::kBF16 && m.cols % k
 
 }  // namespace
 
-PackedDense::PackedDense(const WeightsView& weights, ThreadTeam& team, const Progress& progress) {
+PackedDense::PackedDense(const WeightsView& weights, ThreadTeam& team, const Progress& progress,
+                         const Replaced& replaced) {
   std::vector<const MatrixView*> matrices;
   for (const LayerWeights& layer : weights.layers) {
     for (const MatrixView* m : {&layer.q, &layer.k, &layer.v, &layer.o}) matrices.push_back(m);
@@ -39,6 +40,7 @@ PackedDense::PackedDense(const WeightsView& weights, ThreadTeam& team, const Pro
     stored_bytes_ += m->bytes();
     packed_bytes_ += packed.bytes;
     packed_.emplace(m->data, std::move(packed));
+    if (replaced) replaced(*m);
   }
 }
 

@@ -17,11 +17,14 @@ namespace oxidized {
 class PackedDense {
  public:
   using Progress = std::function<void(int64_t done, int64_t total)>;  // stored bytes; may be empty
+  using Replaced = std::function<void(const MatrixView&)>;            // may be empty
 
   PackedDense() = default;  // nothing packed
   // Packs q, k, v, o of every layer and the unembedding: those in BF16 whose rows are whole blocks and which
-  // become smaller by a tenth at least. Throws Error(kNoMemory).
-  PackedDense(const WeightsView& weights, ThreadTeam& team, const Progress& progress);
+  // become smaller by a tenth at least. `replaced` is told of each whose stored values no product reads any
+  // more. Throws Error(kNoMemory).
+  PackedDense(const WeightsView& weights, ThreadTeam& team, const Progress& progress,
+              const Replaced& replaced);
 
   // The packed form of a matrix, by where its values lie; nullptr: it was not packed.
   const PackedBf16View* Find(const MatrixView& matrix) const;

@@ -1,0 +1,31 @@
+// Weights in memory of our own instead of a mapping: what --use-mmap=false and the store of experts ask for.
+// Then neither a shrinking file nor memory running short takes away what every token reads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/mapped_file.h"
+#include "base/process.h"
+
+namespace oxidized {
+
+struct OwnedWeights {
+  // Parts of the files that stay mapped: nobody computes with them.
+  std::vector<std::span<const std::byte>> unread = {};
+  int64_t beside_bytes = 0;                                        // memory that is going to be used as well
+  std::string remedy = {};                                         // of too little memory, for the message
+  std::function<void(int64_t done, int64_t total)> progress = {};  // bytes; may be empty
+};
+
+// Reads everything but `unread` of the files into memory, in the place of its mapping (MappedFile::Own).
+// Throws Error(kNoMemory) before the first byte if it and `beside_bytes` do not fit into `available_bytes`;
+// Error(kBadFile), Interrupted.
+void OwnWeights(std::span<MappedFile> files, const OwnedWeights& what,
+                int64_t available_bytes = AvailableMemoryBytes());
+
+}  // namespace oxidized
