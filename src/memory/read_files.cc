@@ -68,9 +68,11 @@ void ReadFiles::Forget(const BlockRead& read) const {
   if (!at(read.file).direct) ::posix_fadvise(at(read.file).fd, read.offset, read.bytes, POSIX_FADV_DONTNEED);
 }
 
-std::string ReadFiles::EndsEarly(const BlockRead& read, int64_t got) const {
-  return fmt::format("{}: ends at byte {}, an expert was expected there: was the file truncated?",
-                     at(read.file).path, read.offset + got);
+std::string ReadFiles::EndsEarly(const BlockRead& read) const {
+  struct stat status{};
+  ::fstat(at(read.file).fd, &status);
+  return fmt::format("{}: ends at byte {}, an expert was expected at {}: was the file truncated?",
+                     at(read.file).path, static_cast<int64_t>(status.st_size), read.offset);
 }
 
 std::string ReadFiles::Failed(const BlockRead& read, int error) const {

@@ -30,7 +30,7 @@ class ReadFiles {
 
   // The page cache forgets a piece that was read through it: the store keeps its own copy.
   void Forget(const BlockRead& read) const;
-  std::string EndsEarly(const BlockRead& read, int64_t got) const;
+  std::string EndsEarly(const BlockRead& read) const;
   std::string Failed(const BlockRead& read, int error) const;
 
  private:

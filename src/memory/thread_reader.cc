@@ -2,11 +2,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 
-#include "memory/read_files.h"
+#include "memory/queued_reader.h"
 
 namespace oxidized::internal {
 namespace {
@@ -14,42 +12,18 @@ namespace {
 constexpr int kThreads =
     4;  // reaches 85 % of the disk speed that a deep queue does; they sleep in the kernel
 
-class ThreadReader final : public BlockReader {
+class ThreadReader final : public QueuedReader {
  public:
-  explicit ThreadReader(std::unique_ptr<ReadFiles> files) : files_(std::move(files)) {
+  explicit ThreadReader(std::unique_ptr<ReadFiles> files) : QueuedReader(std::move(files)) {
     for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Work(); });
   }
   ~ThreadReader() override {
-    {
-      std::lock_guard lock(mutex_);
-      queue_.Clear();
-      stop_ = true;
-    }
-    wake_.notify_all();
+    Stop();
     for (std::thread& thread : threads_) thread.join();
   }
 
   const char* name() const override {
     return files_->all_direct() ? "threads, direct I/O" : "threads, through the page cache";
-  }
-  void OnDone(Done done) override {
-    std::lock_guard lock(mutex_);
-    done_ = std::move(done);
-  }
-  void Submit(std::span<const BlockRead> reads, bool urgent) override {
-    {
-      std::lock_guard lock(mutex_);
-      for (const BlockRead& read : reads) queue_.Push(read, urgent);
-    }
-    wake_.notify_all();
-  }
-  void Promote(uint64_t tag) override {
-    std::lock_guard lock(mutex_);
-    queue_.Promote(tag);
-  }
-  int Cancel(uint64_t tag) override {
-    std::lock_guard lock(mutex_);
-    return queue_.Cancel(tag);
   }
 
  private:
@@ -59,7 +33,7 @@ class ThreadReader final : public BlockReader {
       if (stop_) return;
       const BlockRead read = *queue_.Pop();
       lock.unlock();
-      done_(read, ReadOne(read));
+      Finish(read, ReadOne(read));
       lock.lock();
     }
   }
@@ -70,22 +44,16 @@ class ThreadReader final : public BlockReader {
                                 static_cast<size_t>(read.bytes - got), static_cast<off_t>(read.offset + got));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return files_->Failed(read, errno);
-      if (n == 0) return files_->EndsEarly(read, got);
+      if (n == 0) return files_->EndsEarly(read);
       got += n;
       // Direct I/O goes on from an aligned place; only the end of the file is not one.
       if (got < read.needed) got = got / kReadAlignment * kReadAlignment;
-      if (got < read.needed && n < kReadAlignment) return files_->EndsEarly(read, got + n);
+      if (got < read.needed && n < kReadAlignment) return files_->EndsEarly(read);
     }
     files_->Forget(read);
     return {};
   }
 
-  const std::unique_ptr<ReadFiles> files_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  ReadQueue queue_;
-  Done done_;  // set before the first read
-  bool stop_ = false;
   std::vector<std::thread> threads_;
 };
 

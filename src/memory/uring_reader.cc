@@ -1,6 +1,6 @@
 // Reads by io_uring: submitted from the caller's thread, reaped by one thread that sleeps in between. The
 // program runs without liburing; then this file only says that there is no such reader.
-#include "memory/read_files.h"
+#include "memory/queued_reader.h"
 
 #ifdef OXIDIZED_HAS_URING
 
@@ -8,54 +8,27 @@
 
 #include <array>
 #include <cerrno>
-#include <condition_variable>
 #include <cstdlib>
-#include <mutex>
 #include <thread>
 
 namespace oxidized::internal {
 namespace {
 
-class UringReader final : public BlockReader {
+class UringReader final : public QueuedReader {
  public:
   // `ring` is initialised; taken over.
   UringReader(std::unique_ptr<ReadFiles> files, const io_uring& ring)
-      : files_(std::move(files)), ring_(ring) {
+      : QueuedReader(std::move(files)), ring_(ring) {
     for (size_t i = 0; i < flights_.size(); ++i) idle_.push_back(&flights_[i]);
     reaper_ = std::thread([this] { Reap(); });
   }
   ~UringReader() override {
-    {
-      std::lock_guard lock(mutex_);
-      queue_.Clear();
-      stop_ = true;
-    }
-    wake_.notify_one();
+    Stop();
     reaper_.join();
     ::io_uring_queue_exit(&ring_);
   }
 
   const char* name() const override { return "io_uring, direct I/O"; }
-  void OnDone(Done done) override {
-    std::lock_guard lock(mutex_);
-    done_ = std::move(done);
-  }
-  void Submit(std::span<const BlockRead> reads, bool urgent) override {
-    {
-      std::lock_guard lock(mutex_);
-      for (const BlockRead& read : reads) queue_.Push(read, urgent);
-      Launch();
-    }
-    wake_.notify_one();
-  }
-  void Promote(uint64_t tag) override {
-    std::lock_guard lock(mutex_);
-    queue_.Promote(tag);
-  }
-  int Cancel(uint64_t tag) override {
-    std::lock_guard lock(mutex_);
-    return queue_.Cancel(tag);
-  }
 
  private:
   struct Flight {
@@ -67,7 +40,7 @@ class UringReader final : public BlockReader {
 
   // With the lock: the submission side of the ring belongs to whoever holds it, the completion side to the
   // reaper.
-  void Launch() {
+  void Launch() override {
     bool any = false;
     while (!idle_.empty() && !queue_.empty()) {
       Flight* flight = idle_.back();
@@ -114,7 +87,7 @@ class UringReader final : public BlockReader {
       if (flight->got < flight->read.needed) {
         // Direct I/O goes on from an aligned place; only the end of the file is not one.
         again = result >= kReadAlignment;
-        if (!again) error = files_->EndsEarly(flight->read, flight->got);
+        if (!again) error = files_->EndsEarly(flight->read);
         flight->got = flight->got / kReadAlignment * kReadAlignment;
       }
     }
@@ -127,16 +100,10 @@ class UringReader final : public BlockReader {
     idle_.push_back(flight);
     Launch();
     lock.unlock();
-    done_(read, error);
+    Finish(read, error);
   }
 
-  const std::unique_ptr<ReadFiles> files_;
   io_uring ring_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  ReadQueue queue_;
-  Done done_;  // set before the first read
-  bool stop_ = false;
   std::array<Flight, kReadsInFlight> flights_;
   std::vector<Flight*> idle_;
   std::thread reaper_;
