@@ -49,11 +49,11 @@ std::vector<MoeFigure> BenchMoeStore(MoeBenchContext& context) {
       if (run == 0) continue;
       const ExpertCacheLayer after = store->counters().Total();
       const auto hits = static_cast<double>(after.hits - before.hits),
-                 misses = static_cast<double>(after.misses - before.misses);
+                 uses = static_cast<double>(after.uses() - before.uses());
       const auto prompt = static_cast<double>(stats.prompt_tokens - stats.reused_tokens);
       const auto decoded = static_cast<double>(stats.generated_tokens - 1);
       const double values[] = {
-          prompt / stats.prefill_us * 1e6, decoded / stats.decode_us * 1e6, 100.0 * hits / (hits + misses),
+          prompt / stats.prefill_us * 1e6, decoded / stats.decode_us * 1e6, 100.0 * hits / uses,
           (after.stall_microseconds - before.stall_microseconds) / 1e3 / (prompt + decoded),
           static_cast<double>(after.bytes_read - before.bytes_read) / 1e6 / (prompt + decoded)};
       for (size_t i = 0; i < std::size(kFigures); ++i) {

@@ -14,10 +14,6 @@ using Json = nlohmann::ordered_json;
 
 double Mib(int64_t bytes) { return static_cast<double>(bytes) / 1048576.0; }
 
-double HitRate(const ExpertCacheLayer& all) {
-  return static_cast<double>(all.hits) / static_cast<double>(std::max<int64_t>(1, all.hits + all.misses));
-}
-
 }  // namespace
 
 std::string PoolTable(const Runtime& runtime) {
@@ -35,9 +31,9 @@ std::string PoolTable(const Runtime& runtime) {
     table += fmt::format("\n{:<30}{:>10}{:>10}{:>10}", "expert slots", counters.resident_experts,
                          store->most_resident(), counters.budget_experts);
     table += fmt::format(
-        "\nexpert store ({}, {}): {} of {} uses found their expert ({:.1f} %)\n"
+        "\nexpert store ({}, {}): {} of {} uses found their expert ({:.1f} %), {} found it being read\n"
         "  {:.1f} MiB read, {} evictions, {:.3f} s waited; {} of {} prefetches used",
-        store->eviction_name(), store->reader_name(), all.hits, all.hits + all.misses, 100.0 * HitRate(all),
+        store->eviction_name(), store->reader_name(), all.hits, all.uses(), 100.0 * all.hit_rate(), all.late,
         Mib(all.bytes_read), all.evictions, all.stall_microseconds / 1e6, all.prefetch_hits, all.prefetches);
     // Experts that cost most: the ones a larger budget would spare.
     const std::vector<ExpertAccount> accounts = store->accounts();
@@ -98,8 +94,9 @@ Json MemoryStatsJson(const Runtime& runtime) {
                             {"slot_bytes", store->slot_bytes()},
                             {"resident", counters.resident_experts},
                             {"hits", all.hits},
+                            {"late", all.late},
                             {"misses", all.misses},
-                            {"hit_rate", HitRate(all)},
+                            {"hit_rate", all.hit_rate()},
                             {"prefetches", all.prefetches},
                             {"prefetch_hits", all.prefetch_hits},
                             {"evictions", all.evictions},

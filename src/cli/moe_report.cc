@@ -138,6 +138,7 @@ Json TimesJson(const StageTotals& totals) {
 
 Json CacheLayerJson(const ExpertCacheLayer& layer) {
   return {{"hits", layer.hits},
+          {"late", layer.late},
           {"misses", layer.misses},
           {"prefetches", layer.prefetches},
           {"prefetch_hits", layer.prefetch_hits},
@@ -207,12 +208,11 @@ std::string RunTables(const MoeReport& report) {
   if (!report.cache.layers.empty()) {
     const ExpertCacheLayer all = report.cache.Total();
     text += fmt::format(
-        "\nexpert cache: {} of {} slots used, {:.1f} % hits, {} misses, {} prefetches ({} used),\n"
+        "\nexpert cache: {} of {} slots used, {:.1f} % hits, {} late, {} misses, {} prefetches ({} used),\n"
         "              {} evictions, {:.1f} MB read, {:.1f} ms stalled",
-        report.cache.resident_experts, report.cache.budget_experts,
-        100.0 * Over(static_cast<double>(all.hits), static_cast<double>(all.hits + all.misses)), all.misses,
-        all.prefetches, all.prefetch_hits, all.evictions, static_cast<double>(all.bytes_read) / 1e6,
-        all.stall_microseconds / 1e3);
+        report.cache.resident_experts, report.cache.budget_experts, 100.0 * all.hit_rate(), all.late,
+        all.misses, all.prefetches, all.prefetch_hits, all.evictions,
+        static_cast<double>(all.bytes_read) / 1e6, all.stall_microseconds / 1e3);
   }
   return text;
 }

@@ -142,10 +142,6 @@ std::vector<Result> Simulate(const SimulateOptions& o, const AccessStream& strea
   return results;
 }
 
-double HitRate(const ExpertCacheLayer& total) {
-  return Over(static_cast<double>(total.hits), static_cast<double>(total.hits + total.misses));
-}
-
 std::string Table(const SimulateOptions& o, const AccessStream& stream, const std::vector<Result>& results) {
   const RoutingShape& shape = stream.shape();
   const auto tokens = static_cast<double>(stream.tokens());
@@ -162,8 +158,8 @@ std::string Table(const SimulateOptions& o, const AccessStream& stream, const st
   for (const Result& r : results) {
     text += fmt::format("{:<16}{:<16}{:>6.1f} %{:>13.2f}{:>12.2f}{:>10.1f}{:>9.2f}\n",
                         r.budget == last ? "" : fmt::format("{} ({})", r.budget->text, r.budget->slots),
-                        fmt::format("{}{}", r.policy, r.prefetch ? ", ahead" : ""), 100.0 * HitRate(r.total),
-                        static_cast<double>(r.total.misses) / tokens,
+                        fmt::format("{}{}", r.policy, r.prefetch ? ", ahead" : ""),
+                        100.0 * r.total.hit_rate(), static_cast<double>(r.total.misses) / tokens,
                         static_cast<double>(r.total.misses + r.total.prefetches) / tokens,
                         static_cast<double>(r.total.bytes_read) / tokens / 1e6, r.vs_belady);
     last = r.budget;
@@ -189,8 +185,9 @@ std::string ResultsJson(const SimulateOptions& o, const AccessStream& stream,
                                {"policy", r.policy},
                                {"prefetch", r.prefetch},
                                {"hits", r.total.hits},
+                               {"late", r.total.late},
                                {"misses", r.total.misses},
-                               {"hit_rate", HitRate(r.total)},
+                               {"hit_rate", r.total.hit_rate()},
                                {"prefetches", r.total.prefetches},
                                {"prefetch_hits", r.total.prefetch_hits},
                                {"evictions", r.total.evictions},

@@ -86,8 +86,7 @@ void ExpertStore::Request(int32_t layer, std::span<const int32_t> experts) {
       ++count.hits;
       Give(index);
     } else {
-      ++count.misses;
-      ++account.misses;
+      ++count.late;
       reader_->Promote(static_cast<uint64_t>(at));
     }
   }

@@ -10,6 +10,8 @@
 #include "checkpoint/checkpoint_test_util.h"
 #include "checkpoint/synth.h"
 #include "memory/memory_test_support.h"
+#include "moe/access_stream.h"
+#include "moe/cache_simulator.h"
 
 namespace oxidized {
 
@@ -137,7 +139,7 @@ TEST_P(ExpertStoreBudgets, AnySequenceIsServedWithTheRightBytes) {
     }
     const ExpertCacheCounters counters = store->counters();
     const ExpertCacheLayer total = counters.Total();
-    EXPECT_EQ(total.hits + total.misses, uses);
+    EXPECT_EQ(total.uses(), uses);
     EXPECT_LE(counters.resident_experts, GetParam());
     EXPECT_GE(total.prefetches, total.prefetch_hits);
     int64_t accounted = 0, resident = 0;
@@ -202,10 +204,46 @@ TEST(ExpertStore, PrefetchedExpertsAreHitsAndWrongGuessesAreDropped) {
   EXPECT_GT(reader->cancelled(), 0);
   EXPECT_EQ(store->counters().layers[2].prefetches, 2);
   EXPECT_EQ(store->counters().layers[2].prefetch_hits, 1);
-  EXPECT_EQ(store->counters().layers[2].misses, 2);
+  EXPECT_EQ(store->counters().layers[2].late, 1);
+  EXPECT_EQ(store->counters().layers[2].misses, 1);
+  EXPECT_EQ(store->accounts()[2 * kExperts + 1].misses, 0);
+  EXPECT_EQ(store->accounts()[2 * kExperts + 5].misses, 1);
   EXPECT_FALSE(store->accounts()[2 * kExperts + 0].resident);
   // A dropped guess may be asked for later.
   Serve(*store, Hf(), 2, {0});
+}
+
+// The same needs and the same guesses, all of them right: what the simulator calls a hit is a hit or late.
+TEST(ExpertStore, CountsAsTheSimulatorDoes) {
+  const TraceHeader header{{kLayers, kExperts, 3, kExperts}, false, 1};
+  SyntheticTokens tokens({SyntheticRouting::Kind::kUniform, 0.0}, header, 5);
+  AccessStream stream(header);
+  TraceRecord record;
+  for (int step = 0; step < 30; ++step) {
+    tokens.Next(record);
+    stream.Add(record);
+  }
+  stream.Finish();
+  const ExpertCacheLayer simulated =
+      SimulateCache(stream, {.rule = EvictionRule::kLru, .slots = 12, .prefetch_recall = 1.0}).Total();
+  const auto store = StoreWith(
+      Hf(), 12, std::make_unique<FakeReader>(Hf(), FakeReader::Plan{std::chrono::microseconds(30)}));
+  const auto experts = [&](size_t i) {
+    const auto ids = stream.experts(stream.requests()[i]);
+    return std::vector<int32_t>(ids.begin(), ids.end());
+  };
+  for (size_t i = 0; i < stream.requests().size(); ++i) {
+    store->Request(stream.requests()[i].layer, experts(i));
+    if (i + 1 < stream.requests().size()) store->Prefetch(stream.requests()[i + 1].layer, experts(i + 1));
+    while (!store->TakeReady().empty()) {
+    }
+  }
+  const ExpertCacheLayer real = store->counters().Total();
+  EXPECT_GT(real.late, 0);
+  EXPECT_EQ(real.hits + real.late, simulated.hits);
+  EXPECT_EQ(real.misses, simulated.misses);
+  EXPECT_EQ(real.prefetches, simulated.prefetches);
+  EXPECT_EQ(real.prefetch_hits, simulated.prefetch_hits);
 }
 
 TEST(ExpertStore, GuessesNeverTakeTheLastRoom) {

@@ -22,8 +22,8 @@ struct SimulatedCache {
   double half_life = 0.0;  // of EvictionRule::kFrequency; 0: the store's own
 };
 
-// Counts uses (hits + misses) and reads (misses + prefetches); reads take no time, so a guess always comes in
-// time.
+// Counts uses (hits + misses) and reads (misses + prefetches). Reads take no time, so a guess always comes in
+// time: what is late in the store is a hit here.
 ExpertCacheCounters SimulateCache(const AccessStream& stream, const SimulatedCache& cache);
 
 }  // namespace oxidized

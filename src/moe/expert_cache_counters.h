@@ -7,17 +7,25 @@
 
 namespace oxidized {
 
+// A use is a hit, late or a miss; docs/moe.md has the definitions.
 struct ExpertCacheLayer {
-  int64_t hits = 0;           // uses that found the expert resident, prefetched ones included
-  int64_t misses = 0;         // uses that had to wait for a read, or for the rest of one under way
+  int64_t hits = 0;           // resident when asked for, prefetched ones included
+  int64_t late = 0;           // being read already, because of a guess: waited for the rest
+  int64_t misses = 0;         // nobody had asked before
   int64_t prefetches = 0;     // reads begun before the router asked
-  int64_t prefetch_hits = 0;  // of these, the ones used before they were evicted: hits, or late and so misses
+  int64_t prefetch_hits = 0;  // of these, the ones used before they were evicted: hits, or late
   int64_t evictions = 0;
   int64_t bytes_read = 0;           // demand reads and prefetches
   double stall_microseconds = 0.0;  // time in which compute waited for reads
 
+  int64_t uses() const { return hits + late + misses; }
+  double hit_rate() const {
+    return uses() > 0 ? static_cast<double>(hits) / static_cast<double>(uses()) : 0.0;
+  }
+
   void Add(const ExpertCacheLayer& other) {
     hits += other.hits;
+    late += other.late;
     misses += other.misses;
     prefetches += other.prefetches;
     prefetch_hits += other.prefetch_hits;
