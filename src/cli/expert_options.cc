@@ -12,7 +12,8 @@ void AddExpertMemoryOptions(Command& command, ExpertMemoryOptions& options) {
                    throw BadValue{fmt::format("'{}' is no amount like 4GiB, 500MB, 123456789 or 25%", text)};
                }},
               "Keep at most so much of the experts in memory, as bytes (4GiB) or a share (25%), and read the "
-              "others when they are needed; the results stay the same [all of them]");
+              "others when they are needed; all other weights are read into memory. The results stay the "
+              "same [all of them]");
   std::map<std::string, EvictionRule> rules;
   for (const EvictionRuleInfo& rule : EvictionRules()) rules[rule.name] = rule.rule;
   command.Add("--expert-eviction", Choice(options.eviction, rules),
