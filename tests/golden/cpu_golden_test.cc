@@ -15,21 +15,14 @@
 #include "executor/cpu/cpu_executor.h"
 #include "executor/reference/reference_executor.h"
 #include "executor/taps.h"
-#include "support/golden_model.h"
+#include "golden/models.h"
 #include "tokenizer/tokenizer.h"
 
 namespace oxidized::test {
 namespace {
 
-constexpr double kTolerance = 1e-4;  // of the range, f32 against f32
-constexpr int32_t kContinuation = 64;
 constexpr double kNearTie = 0.02;       // of the range of a row's router logits; bf16 resolves 0.004 to 0.008
 constexpr double kSixteenBitKl = 1e-3;  // nats a token, over rows that kept their experts
-
-const std::vector<GoldenModel>& Models() {
-  static const std::vector<GoldenModel> models = ReadGoldenModels(GOLDEN_MODELS);
-  return models;
-}
 
 struct Case {
   const GoldenModel* golden;

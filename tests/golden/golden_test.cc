@@ -8,23 +8,16 @@
 
 #include "checkpoint/checkpoint.h"
 #include "executor/reference/reference_executor.h"
-#include "support/golden_model.h"
+#include "golden/models.h"
 
 namespace oxidized::test {
 namespace {
 
-constexpr double kTolerance = 1e-4;  // of the range, f32 against f32
-constexpr int32_t kContinuation = 64;
 constexpr double kF32Kl = 1e-9;  // nats; transformers' bf16 run has 1e-4 to 1e-3
 
 // A chunk shorter than every window but one, that divides neither block nor prompt; a long prompt takes a
 // longer one.
 int32_t ChunkTokens(const GoldenModel& golden) { return golden.prompt.size() > 1000 ? 501 : 7; }
-
-const std::vector<GoldenModel>& Models() {
-  static const std::vector<GoldenModel> models = ReadGoldenModels(GOLDEN_MODELS);
-  return models;
-}
 
 struct Case {
   const GoldenModel* golden;
