@@ -132,7 +132,9 @@ TEST_P(StoredFormsTest, PackedDenseWeightsGiveTheSameBits) {
   const TestModel model(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
   {
     ThreadTeam team(2);
-    const PackedDense packed(model.weights, team, {});
+    int64_t replaced = 0;
+    const PackedDense packed(model.weights, team, {}, [&](const MatrixView& m) { replaced += m.bytes(); });
+    EXPECT_EQ(replaced, packed.stored_bytes());
     ASSERT_NE(packed.Find(model.weights.layers[0].q), nullptr);
     ASSERT_NE(packed.Find(model.weights.unembedding), nullptr);
     EXPECT_EQ(packed.Find(model.weights.embedding), nullptr);
