@@ -83,7 +83,8 @@ bool TrapSystemCalls() {
                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
   };
   const auto futex = allow_if(SYS_futex), clock = allow_if(SYS_clock_gettime),
-             handled = allow_if(SYS_rt_sigreturn), end = allow_if(SYS_exit_group);
+             handled = allow_if(SYS_rt_sigreturn), end = allow_if(SYS_exit_group),
+             parked_again = allow_if(SYS_restart_syscall);  // a stopped and continued process goes on waiting
   sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       futex.compare,
@@ -94,6 +95,8 @@ bool TrapSystemCalls() {
       handled.allow,
       end.compare,
       end.allow,
+      parked_again.compare,
+      parked_again.allow,
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
   };
   const sock_fprog program{static_cast<unsigned short>(sizeof(filter) / sizeof(filter[0])), filter};
