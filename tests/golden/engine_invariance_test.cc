@@ -25,11 +25,16 @@ struct Setup {
 void PrintTo(const Setup& setup, std::ostream* out) { *out << setup.name; }
 
 std::function<std::unique_ptr<Executor>(const Checkpoint&, const ExecutorLimits&, int)> Cpu(
-    CpuPrecision precision) {
-  return [precision](const Checkpoint& checkpoint, const ExecutorLimits& limits, int threads) {
-    return MakeCpuExecutor(
-        checkpoint.config, checkpoint.weights,
-        {.limits = limits, .precision = precision, .threads = threads, .kernels = nullptr});
+    CpuPrecision precision, CpuActivationType activations = CpuActivationType::kAsPrecision,
+    bool pack_dense = false) {
+  return [=](const Checkpoint& checkpoint, const ExecutorLimits& limits, int threads) {
+    CpuExecutorOptions options;
+    options.limits = limits;
+    options.precision = precision;
+    options.activations = activations;
+    options.pack_dense = pack_dense;
+    options.threads = threads;
+    return MakeCpuExecutor(checkpoint.config, checkpoint.weights, options);
   };
 }
 
@@ -39,6 +44,8 @@ const Setup kSetups[] = {
     {"cpu_f32", Cpu(CpuPrecision::kF32)},
     {"cpu_bf16", Cpu(CpuPrecision::kBf16)},
     {"cpu_f16", Cpu(CpuPrecision::kF16)},
+    {"cpu_int8", Cpu(CpuPrecision::kBf16, CpuActivationType::kInt8)},
+    {"cpu_packed", Cpu(CpuPrecision::kBf16, CpuActivationType::kAsPrecision, true)},
 };
 
 // Different lengths, seeds, sampling and routing; some begin alike.
