@@ -72,8 +72,9 @@ OX_AVX2 uint64_t ReadAvx2(const std::byte* from, int64_t bytes) {
     for (int j = 0; j < 8; ++j) sums[j] = _mm256_add_epi64(sums[j], _mm256_load_si256(p + i + j));
   }
   for (int j = 1; j < 8; ++j) sums[0] = _mm256_add_epi64(sums[0], sums[j]);
-  return static_cast<uint64_t>(_mm256_extract_epi64(sums[0], 0) + _mm256_extract_epi64(sums[0], 1) +
-                               _mm256_extract_epi64(sums[0], 2) + _mm256_extract_epi64(sums[0], 3));
+  const auto words = reinterpret_cast<Words>(_mm256_castsi256_si128(sums[0])) +
+                     reinterpret_cast<Words>(_mm256_extracti128_si256(sums[0], 1));
+  return words[0] + words[1];
 }
 
 OX_AVX2 double F32Avx2(int64_t rounds) {
