@@ -69,6 +69,9 @@ std::vector<int32_t> ParseTokenIds(std::string_view text, const std::string& nam
     }
     int32_t id = 0;
     const auto [next, error] = std::from_chars(at, end, id);
+    if (error == std::errc::result_out_of_range && *at != '-')
+      Fail(ErrorKind::kBadFile, "{}: {} at byte {} is larger than any token id", name,
+           std::string_view(at, std::min<size_t>(40, static_cast<size_t>(next - at))), at - text.data());
     if (error != std::errc() || id < 0) {
       Fail(ErrorKind::kBadFile, "{}: found {} at byte {}, expected token ids (decimal numbers)", name,
            OrderedJson(std::string(at, std::min<size_t>(8, static_cast<size_t>(end - at))))

@@ -117,7 +117,11 @@ std::vector<std::string> WordsWithTypes(const std::string& text) {
   for (std::string& word : Words(spaced)) {
     const bool joins = !words.empty() && (words.back() == kConstrainMarker || words.back() == kRecipientMark);
     if (joins && words.back() == word) continue;
-    if (joins) {
+    // A marker said twice says nothing new.
+    if (word == kConstrainMarker && !words.empty() && words.back().starts_with(kConstrainMarker)) continue;
+    if (joins && words.back() == kConstrainMarker && word.starts_with(kConstrainMarker)) {
+      words.back() = std::move(word);
+    } else if (joins) {
       words.back() += word;
     } else {
       words.push_back(std::move(word));
