@@ -62,6 +62,11 @@ std::string EscapeUnprintable(std::string_view text) {
   return out;
 }
 
+namespace {
+// Of a byte of UTF-8: from U+1000 on a character may be wide, the first one that is being U+1100.
+int CellsOf(unsigned char byte) { return (byte & 0xC0) == 0x80 ? 0 : byte >= 0xE1 ? 2 : 1; }
+}  // namespace
+
 std::string FitColumns(std::string_view text, int columns) {
   int used = 0;
   size_t fits = 0;  // bytes that leave a cell for the ellipsis
@@ -69,10 +74,35 @@ std::string FitColumns(std::string_view text, int columns) {
     const auto byte = static_cast<unsigned char>(text[i]);
     const bool inside = (byte & 0xC0) == 0x80;
     if (!inside && used + 1 <= columns) fits = i;
-    if (!inside) used += byte >= 0xE1 ? 2 : 1;  // from U+1000 on; the first wide one is U+1100
+    used += CellsOf(byte);
   }
   if (used <= columns) return std::string(text);
   return columns > 0 ? std::string(text.substr(0, fits)) + "…" : "";
+}
+
+std::string WrapColumns(std::string_view text, int columns) {
+  std::string wrapped(text);
+  int used = 0, since_space = 0;  // cells of the line, and those behind its last space
+  size_t space = std::string::npos;
+  for (size_t i = 0; i < wrapped.size(); ++i) {
+    if (wrapped[i] == '\n') {
+      used = 0;
+      space = std::string::npos;
+      continue;
+    }
+    const int cells = CellsOf(static_cast<unsigned char>(wrapped[i]));
+    used += cells;
+    since_space += cells;
+    if (wrapped[i] == ' ') {
+      space = i;
+      since_space = 0;
+    }
+    if (used <= columns || space == std::string::npos) continue;
+    wrapped[space] = '\n';
+    used = since_space;
+    space = std::string::npos;
+  }
+  return wrapped;
 }
 
 }  // namespace oxidized

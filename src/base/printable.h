@@ -18,4 +18,7 @@ std::string EscapeUnprintable(std::string_view text);
 // taken for narrower than it is.
 std::string FitColumns(std::string_view text, int columns);
 
+// The text with lines of at most `columns` cells, broken at spaces; a longer word stays whole.
+std::string WrapColumns(std::string_view text, int columns);
+
 }  // namespace oxidized

@@ -36,5 +36,16 @@ TEST(Printable, LinesFitTheirColumns) {
   EXPECT_EQ(FitColumns("", 0), "");
 }
 
+TEST(Printable, LinesBreakAtSpacesToTheWidthOfATerminal) {
+  EXPECT_EQ(WrapColumns("one two three", 13), "one two three");
+  EXPECT_EQ(WrapColumns("one two three", 12), "one two\nthree");
+  EXPECT_EQ(WrapColumns("one two three", 7), "one two\nthree");
+  EXPECT_EQ(WrapColumns("one two three", 6), "one\ntwo\nthree");
+  EXPECT_EQ(WrapColumns("a_long_word and more", 5), "a_long_word\nand\nmore");
+  EXPECT_EQ(WrapColumns("one\ntwo six", 7), "one\ntwo six");
+  EXPECT_EQ(WrapColumns("日本 x", 5), "日本\nx");
+  EXPECT_EQ(WrapColumns("", 5), "");
+}
+
 }  // namespace
 }  // namespace oxidized

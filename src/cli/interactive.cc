@@ -69,6 +69,7 @@ class Chat {
   std::optional<Conversation> unedited_;   // to come back to if the edit is given up
   std::set<std::filesystem::path> saved_;  // what this chat may write again unasked
   bool leaving_ = false;
+  bool context_full_ = false;  // when the last message was to be answered
 
   // Since the program began.
   int64_t answers_ = 0, generated_tokens_ = 0, prompt_tokens_ = 0, reused_tokens_ = 0;
@@ -103,6 +104,10 @@ std::string Trim(std::string_view text) {
   const size_t begin = text.find_first_not_of(" \t\n");
   if (begin == std::string_view::npos) return {};
   return std::string(text.substr(begin, text.find_last_not_of(" \t\n") - begin + 1));
+}
+
+std::string Counted(int64_t count, const char* what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
 std::string ExpandHome(const std::string& path) {
@@ -159,16 +164,21 @@ int Chat::Run() {
       ClearInterrupt();
     }
   }
-  return PendingSignal() != 0 ? 128 + PendingSignal() : 0;
+  if (PendingSignal() != 0) return 128 + PendingSignal();
+  return context_full_ && !terminal_ ? static_cast<int>(ErrorKind::kContextFull) : 0;
 }
 
 void Chat::RunCommand(const std::string& line) {
   const std::string name = line.substr(0, line.find(' '));
   for (const Command& command : kCommands) {
     if (name != command.name) continue;
+    const std::string argument = Trim(std::string_view(line).substr(name.size()));
+    if (*command.argument == '\0' && !argument.empty())
+      return side_.Line(
+          fmt::format("{} takes nothing behind it, not '{}'", name, NeutralizeControls(argument)));
     const Conversation before = conversation_;
     try {
-      return (this->*command.run)(Trim(std::string_view(line).substr(name.size())));
+      return (this->*command.run)(argument);
     } catch (const Error&) {  // what could not be done has not been begun
       conversation_ = before;
       throw;
@@ -247,8 +257,9 @@ void Chat::Moe(const std::string&) {
 }
 
 void Chat::Stats(const std::string&) {
-  side_.Line(fmt::format("{} answers, {} tokens written; prompts of {} tokens, {} of them reused", answers_,
-                         generated_tokens_, prompt_tokens_, reused_tokens_));
+  side_.Line(fmt::format("{}, {} written; prompts of {}, {} of them reused", Counted(answers_, "answer"),
+                         Counted(generated_tokens_, "token"), Counted(prompt_tokens_, "token"),
+                         reused_tokens_));
   side_.Line(fmt::format("context: {} of {} tokens", context_tokens_,
                          generation_.runtime().engine().info().max_context));
   for (const auto& [title, totals] : {std::pair{"prefill", &generation_.runtime().engine().prefill_totals()},
@@ -276,8 +287,8 @@ void Chat::SaveOver(const std::string& path) {
   ReplaceFile(file, WriteConversationJson(conversation_, 2) + "\n");
   std::error_code none;
   saved_.insert(std::filesystem::weakly_canonical(file, none));
-  side_.Remark(
-      fmt::format("saved {} messages to {}", conversation_.messages.size(), NeutralizeControls(path)));
+  side_.Remark(fmt::format("saved {} to {}", Counted(std::ssize(conversation_.messages), "message"),
+                           NeutralizeControls(path)));
 }
 
 void Chat::Load(const std::string& path) {
@@ -293,7 +304,8 @@ void Chat::Load(const std::string& path) {
         options_.reasoning_effort = *system->reasoning_effort;
     }
   }
-  side_.Remark(fmt::format("loaded {} messages, {} tokens", conversation_.messages.size(), context_tokens_));
+  side_.Remark(fmt::format("loaded {}, {}", Counted(std::ssize(conversation_.messages), "message"),
+                           Counted(context_tokens_, "token")));
 }
 
 std::vector<Message>::iterator Chat::LastQuestion() {
@@ -330,7 +342,9 @@ void Chat::Drop(const std::string&) {
   if (first == messages.end()) return side_.Line("there is nothing to drop");
   messages.erase(first, std::find_if(std::next(first), messages.end(), is_question));
   context_tokens_ = static_cast<int64_t>(generation_.Render(conversation_).size());
-  if (terminal_) side_.Remark(fmt::format("dropped; {} tokens are left", context_tokens_));
+  if (terminal_)
+    side_.Remark(fmt::format("dropped; {} of {} tokens in use", context_tokens_,
+                             generation_.runtime().engine().info().max_context));
 }
 
 void Chat::Say(const std::string& text) {
@@ -353,6 +367,7 @@ void Chat::Answer() {
                               ChatStopTokens(generation_.runtime().harmony()));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kContextFull) throw;
+    context_full_ = true;
     throw Error(error.kind(),
                 fmt::format("{}: /drop forgets the oldest message, /reset begins anew", error.what()));
   }
@@ -363,6 +378,7 @@ void Chat::Answer() {
   // What the model wrote is what was said, whole or cut.
   for (const Message& message : turn->messages()) conversation_.messages.push_back(message);
 
+  context_full_ = outcome->stop_reason == "context_full";
   const RequestStats& stats = outcome->stats;
   ++answers_;
   generated_tokens_ += stats.generated_tokens;

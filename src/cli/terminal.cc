@@ -1,5 +1,6 @@
 #include "cli/terminal.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
@@ -52,6 +53,13 @@ void WriteAll(int fd, std::string_view text) {
   }
 }
 
+// Of the terminal that shows stderr; if it does not say: as many as one likes.
+int Columns() {
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : std::numeric_limits<int>::max();
+}
+
 }  // namespace
 
 bool AnswerIsOnTerminal() {
@@ -65,7 +73,12 @@ void WriteAnswer(std::string_view text) {
 
 bool CapableTerminal() {
   const char* term = std::getenv("TERM");
-  return term != nullptr && *term != '\0' && std::strcmp(term, "dumb") != 0;
+  if (term == nullptr || *term == '\0' || std::strcmp(term, "dumb") == 0) return false;
+  // The line editor's own library has it; 0: there is a list of terminals, and this one is not in it.
+  using TGetEnt = int (*)(char*, const char*);
+  static const auto entry = reinterpret_cast<TGetEnt>(dlsym(RTLD_DEFAULT, "tgetent"));
+  static const bool known = entry == nullptr || entry(nullptr, term) != 0;
+  return known;
 }
 
 SideStream::SideStream(bool color)
@@ -93,15 +106,14 @@ void SideStream::EndLine() {
   line_open_ = false;
 }
 
-void SideStream::Line(std::string_view text) {
-  EndLine();
-  std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
-}
+void SideStream::Line(std::string_view text) { Put(text, false); }
 
-void SideStream::Remark(std::string_view text) {
+void SideStream::Remark(std::string_view text) { Put(text, true); }
+
+void SideStream::Put(std::string_view text, bool dim) {
   EndLine();
-  std::fprintf(stderr, color_ ? "\033[2m%.*s\033[0m\n" : "%.*s\n", static_cast<int>(text.size()),
-               text.data());
+  const std::string shown = terminal_ ? WrapColumns(text, Columns()) : std::string(text);
+  std::fprintf(stderr, dim && color_ ? "\033[2m%s\033[0m\n" : "%s\n", shown.c_str());
 }
 
 void SideStream::Status(std::string_view text) {
@@ -112,10 +124,7 @@ void SideStream::Status(std::string_view text) {
     return;
   }
   // A line that wraps could not be taken back; in the last column some terminals wrap already.
-  winsize size{};
-  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  const std::string shown =
-      FitColumns(EscapeUnprintable(text), known ? size.ws_col - 1 : std::numeric_limits<int>::max());
+  const std::string shown = FitColumns(EscapeUnprintable(text), Columns() - 1);
   std::fprintf(stderr, color_ ? "\033[2m%s\033[0m" : "%s", shown.c_str());
   std::fflush(stderr);
   status_shown_ = true;

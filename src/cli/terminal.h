@@ -19,7 +19,7 @@ struct OutputFailed : Error {
 void WriteAnswer(std::string_view text);
 bool AnswerIsOnTerminal();
 
-// A terminal that can move its cursor and show colours: $TERM is set and not "dumb".
+// A terminal that can move its cursor and show colours: $TERM is set, known, and not "dumb".
 bool CapableTerminal();
 
 // Reasoning, calls and remarks on stderr; dimmed when `color` and stderr is a capable terminal.
@@ -30,7 +30,7 @@ class SideStream {
   SideStream(const SideStream&) = delete;
   SideStream& operator=(const SideStream&) = delete;
   void Write(std::string_view text, bool dim);  // as it comes
-  void Line(std::string_view text);             // plain, on a line of its own
+  void Line(std::string_view text);             // plain, on a line of its own; on a terminal not cut in words
   void Remark(std::string_view text);           // the same, dim: about the answer, not part of it
   void EndLine();                               // if one is open
   void Status(std::string_view text);           // transient, terminals only: replaced by the next output
@@ -40,6 +40,7 @@ class SideStream {
 
  private:
   void ClearStatus();
+  void Put(std::string_view text, bool dim);
   bool terminal_, capable_, color_;
   bool line_open_ = false, status_shown_ = false;
 };

@@ -16,7 +16,7 @@ import time
 import unittest
 
 import scripted_model
-from command_line import BAD_FILE, PROGRAM, TOKENIZER, USAGE, CommandLine, read_npy, run
+from command_line import BAD_FILE, CONTEXT_FULL, PROGRAM, TOKENIZER, USAGE, CommandLine, read_npy, run
 
 
 class Answers(CommandLine):
@@ -49,7 +49,7 @@ class Answers(CommandLine):
         for arguments in [("--chunk-tokens", "1"), ("--chunk-tokens", "7"), ("--use-mmap=false",), ("--context", "4096")]:
             with self.subTest(arguments=arguments):
                 self.assertEqual(self.answer("-p", "Tell me", *arguments).stdout, expected)
-        self.assertNotEqual(self.answer("-p", "Tell me", "--seed", "4").stdout, expected)
+        self.assertNotEqual(run("-m", self.model, "--seed", 4, "--max-tokens", 12, "--date", "2026-01-31", "-p", "Tell me").stdout, expected)
 
     def test_greedy_needs_no_seed(self):
         one = run("-m", self.model, "--raw", "-p", "abc", "--temperature", "0", "--max-tokens", "10")
@@ -188,6 +188,19 @@ class Answers(CommandLine):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertGreater(len(result.stdout), 1)
         self.assertIn(b"/bogus is no command", result.stderr)
+
+    def test_a_chat_without_a_terminal_ends_with_5_in_a_full_context(self):
+        for stdin, code, says in [("Hi\n" + "a b c d " * 60 + "\n", CONTEXT_FULL, b"/drop forgets"),
+                                  ("a b c d " * 60 + "\n/stats\nHi\n/stats\n", 0, b"1 answer, 1 token written"),
+                                  ("/quit now\n", 0, b"/quit takes nothing behind it, not 'now'")]:
+            result = run("-m", self.model, "-i", "--context", "200", "--max-tokens", "1", stdin=stdin)
+            self.assertEqual(result.returncode, code, result.stderr)
+            self.assertIn(says, result.stderr)
+
+    def test_harmony_parse_says_which_id_is_too_large(self):
+        result = run("harmony", "parse", "-t", TOKENIZER, "-", stdin="1 4294967295")
+        self.assertEqual(result.returncode, BAD_FILE)
+        self.assertIn(b"4294967295 at byte 2 is larger than any token id", result.stderr)
 
     # --- what a model may do: see scripted_model.py ----------------------------------------------------------------
 

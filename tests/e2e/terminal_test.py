@@ -241,7 +241,7 @@ class Chat(unittest.TestCase):
         path = self.folder / name
         since = terminal.mark()
         terminal.type(f"/save! {path}\r")  # another test's may be there
-        terminal.wait(r"saved \d+ messages", since)
+        terminal.wait(r"saved \d+ messages?", since)
         return json.loads(path.read_text())["messages"]
 
     def questions(self, terminal):
@@ -354,7 +354,7 @@ class Chat(unittest.TestCase):
         terminal.type("first\r")
         terminal.wait(r"Hm, so Hm", since)
         terminal.type("/stats\r")
-        terminal.wait(r"^1 answers, 600 tokens written", since)
+        terminal.wait(r"^1 answer, 600 tokens written", since)
         self.assertEqual(re.findall(r".*/stats", terminal.screen.text()[since:]), ["> /stats"], "echoed into the answer")
 
     def test_reasoning_is_counted_or_dimmed_or_plain(self):
@@ -395,12 +395,13 @@ class Chat(unittest.TestCase):
             self.assertEqual(re.findall(rb"\x1b\[[0-9;]*m", plain.raw), [])
 
     def test_a_dumb_terminal_gets_no_escape_at_all(self):
-        terminal = self.start(environment={"TERM": "dumb"})
-        self.ask(terminal, "one \\\rtwo")
-        self.assertEqual(self.questions(terminal), ["one \ntwo"])
-        terminal.type("\x04")
-        self.assertEqual(terminal.leave(), 0)
-        self.assertNotIn(b"\x1b", terminal.raw)
+        for term in ["dumb", "no_such_terminal"]:
+            terminal = self.start(environment={"TERM": term})
+            self.ask(terminal, "one \\\rtwo")
+            self.assertEqual(self.questions(terminal), ["one \ntwo"])
+            terminal.type("\x04")
+            self.assertEqual(terminal.leave(), 0)
+            self.assertNotIn(b"\x1b", terminal.raw)
 
     def test_a_full_context_offers_a_way_on(self):
         terminal = self.start("--context", "150", "--max-tokens", "1")
@@ -414,7 +415,7 @@ class Chat(unittest.TestCase):
         before = self.questions(terminal)
         since = terminal.mark()
         terminal.type("/drop\r")
-        terminal.wait(r"tokens are left", since)
+        terminal.wait(r"dropped; \d+ of 150 tokens in use", since)
         self.assertEqual(self.questions(terminal), before[1:])
         self.ask(terminal, "hi")
 
@@ -456,7 +457,7 @@ class Chat(unittest.TestCase):
         link = self.folder / "link"
         link.symlink_to(others)
         for path in (others, link, self.folder):
-            says(f"/save {path}", r"there already[\s\S]*/save! ")
+            says(f"/save {path}", r"there already[\s\S]*/save!\s")
         self.assertEqual(others.read_text(), "precious")
         says("/save!", "needs the name of a file")
         says(f"/save {own}", "saved 3 messages")
@@ -534,6 +535,14 @@ class Chat(unittest.TestCase):
         self.addCleanup(terminal.close)
         self.assertIn(terminal.leave(), (0, 6))
         self.assertRegex(terminal.screen.text(), r"(?m)^4 tokens, [\d.]+/s, [\d.]+ GB/s; first in [\d.]+ s; prompt \d+, reused 0, \d+/s$")
+
+    def test_remarks_break_between_words(self):
+        terminal = Terminal(["-m", self.model, "-p", "Hello", "--max-tokens", "4", "--seed", "1"], columns=30)
+        self.addCleanup(terminal.close)
+        self.assertIn(terminal.leave(), (0, 6))
+        lines = terminal.screen.text().splitlines()
+        begin = next(i for i, line in enumerate(lines) if line.startswith("4 tokens,"))
+        self.assertRegex("\n".join(lines[begin:]), r"^4 tokens,[^\n]*[,;]\nfirst in [\d.]+ s; prompt \d+,\nreused 0, \d+/s(\n|$)")
 
 
 if __name__ == "__main__":
