@@ -18,18 +18,6 @@ bool ParseWhole(const std::string& text, T& value) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-// CLI11 prefixes the message with the option's name.
-template <typename Set>
-auto Checked(std::string name, Set set) {
-  return [name = std::move(name), set = std::move(set)](const std::string& text) {
-    try {
-      set(text);
-    } catch (const BadValue& bad) {
-      throw CLI::ValidationError(name, bad.message);
-    }
-  };
-}
-
 }  // namespace
 
 Value Text(std::string& value, std::string type) {
@@ -111,18 +99,22 @@ Command::Option& Command::Option::Required() {
 bool Command::Option::given() const { return option_->count() > 0; }
 
 Command::Option Command::Add(const std::string& names, Value value, const std::string& help) {
-  CLI::Option* option;
-  if (value.many) {
-    option = app_.add_option_function<std::vector<std::string>>(
-        names,
-        [set = Checked(names, value.set)](const std::vector<std::string>& texts) {
+  const std::string name = names.substr(names.find(',') + 1);
+  CLI::Option* option = app_.add_option_function<std::vector<std::string>>(
+      names,
+      [name, set = value.set, many = value.many](const std::vector<std::string>& texts) {
+        // One of them would be passed over in silence.
+        if (!many && texts.size() > 1)
+          throw CLI::ValidationError(name, fmt::format("given {} times, and takes one value", texts.size()));
+        try {
           for (const std::string& text : texts) set(text);
-        },
-        help);
-    option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
-  } else {
-    option = app_.add_option_function<std::string>(names, Checked(names, value.set), help);
-  }
+        } catch (const BadValue& bad) {
+          throw CLI::ValidationError(name, bad.message);
+        }
+      },
+      help);
+  option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
+  if (!value.many) option->expected(1);
   option->type_name(value.type);
   if (value.output) outputs_.emplace_back(option, *value.output);
   if (!group_.empty()) option->group(group_);
@@ -137,17 +129,30 @@ Command::Option Command::AddPositional(const std::string& name, Value value, con
 
 Command::Option Command::AddFlag(const std::string& names, bool& value, const std::string& help,
                                  const std::string& type) {
-  CLI::Option* option = app_.add_flag(names, value, help);
-  if (!type.empty()) option->type_name(type);
-  if (!group_.empty()) option->group(group_);
-  return Option(option);
+  return AddFlag(names,
+                 {type,
+                  [&value](const std::string& text) {
+                    try {
+                      value = CLI::detail::to_flag_value(text) > 0;
+                    } catch (const std::logic_error&) {
+                      throw BadValue{fmt::format("'{}' is neither true nor false", text)};
+                    }
+                  }},
+                 help);
 }
 
 Command::Option Command::AddFlag(const std::string& name, const std::string& standard, const Value& word,
                                  const std::string& help) {
-  CLI::Option* option = app_.add_flag(name + "{" + standard + "}", help);
+  return AddFlag(name + "{" + standard + "}", word, help);
+}
+
+Command::Option Command::AddFlag(const std::string& names, const Value& word, const std::string& help) {
+  CLI::Option* option = app_.add_flag(names, help);
+  if (!word.type.empty()) option->type_name(word.type);
   // Of a flag it is the check that sees each word; CLI11 puts the option's name before what it says.
-  option->type_name(word.type)->check([set = word.set](const std::string& text) {
+  option->check([set = word.set, before = std::optional<std::string>()](const std::string& text) mutable {
+    if (before && *before != text) return fmt::format("given as '{}' and as '{}'", *before, text);
+    before = text;
     try {
       set(text);
     } catch (const BadValue& bad) {
@@ -196,6 +201,14 @@ void AddModelOptions(Command& command, RuntimeOptions& o) {
               "tokenizer.json, tiktoken rank file, or o200k_harmony: the built-in one. Default: the model's "
               "own, else "
               "the built-in one if it fits");
+}
+
+void AddTokenizerOptions(Command& command, RuntimeOptions& o) {
+  AddModelOptions(command, o);
+  command.AddRules({{{"--model-path"},
+                     OptionRule::Kind::kUselessWith,
+                     {"--tokenizer-path"},
+                     "only the model's tokenizer would be used"}});
 }
 
 void AddExecutorOptions(Command& command, RuntimeOptions& o, std::optional<Value> threads) {

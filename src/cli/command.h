@@ -30,7 +30,7 @@ using Action = std::function<int()>;
 struct Value {
   std::string type;  // in help: "N", "FILE", "low|medium|high" (which the shells complete)
   std::function<void(const std::string& text)> set;
-  bool many = false;  // keeps every occurrence (set is called for each), not the last one alone
+  bool many = false;                      // may be given again (set is called for each)
   std::optional<OutputKind> output = {};  // names a file to write: looked at before the work begins
 };
 struct BadValue {
@@ -89,6 +89,8 @@ class Command {
   std::vector<OutputFile> Outputs() const;
 
  private:
+  Option AddFlag(const std::string& names, const Value& word, const std::string& help);
+
   CLI::App& app_;
   std::string group_;
   std::vector<OptionRule> rules_;
@@ -97,6 +99,7 @@ class Command {
 
 // Options that several commands have in common.
 void AddModelOptions(Command& command, RuntimeOptions& options);
+void AddTokenizerOptions(Command& command, RuntimeOptions& options);  // of a command that runs no model
 // `threads`: what --threads sets instead, for a command that takes several counts.
 void AddExecutorOptions(Command& command, RuntimeOptions& options, std::optional<Value> threads = {});
 void AddExpertMemoryOptions(Command& command, ExpertMemoryOptions& options);

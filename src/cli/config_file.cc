@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cctype>
 #include <map>
 #include <sstream>
@@ -17,9 +18,28 @@ namespace {
 constexpr const char* kSectionBegins = "++";
 constexpr const char* kSectionEnds = "--";
 
-// Where each name is set first, as "name" and "section.name": what CLI11 calls an item.
-std::map<std::string, int> LinesOf(std::istream& input) {
-  std::map<std::string, int> lines;
+// Far beyond any list of options. The bound is for /dev/zero.
+constexpr size_t kMaxBytes = 1 << 20;
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+std::string ReadAll(std::istream& input, const std::string& path) {
+  std::string text(kMaxBytes + 1, '\0');
+  input.read(text.data(), std::ssize(text));
+  text.resize(static_cast<size_t>(input.gcount()));
+  if (text.size() > kMaxBytes) Fail(ErrorKind::kUsage, "{}: too large for a file of options", path);
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+  return text;
+}
+
+struct Line {
+  int number = 0;     // where it is set first
+  std::string value;  // as written there, without quotes
+  int again = 0;      // where it is set once more, 0: nowhere
+};
+
+// Of each name, as "name" and "section.name": what CLI11 calls an item.
+std::map<std::string, Line> LinesOf(std::istream& input) {
+  std::map<std::string, Line> lines;
   std::string line, section;
   for (int number = 1; std::getline(input, line); ++number) {
     CLI::detail::trim(line);
@@ -27,49 +47,76 @@ std::map<std::string, int> LinesOf(std::istream& input) {
     if (line.front() == '[' && line.back() == ']') {
       section = line.substr(1, line.size() - 2);
       section = section == "default" ? "" : section + ".";
-      lines.emplace(section + kSectionBegins, number);
+      lines.emplace(section + kSectionBegins, Line{number, "", 0});
       continue;
     }
     std::string name = line.substr(0, line.find_first_of("=#"));
     CLI::detail::trim(name);
     CLI::detail::remove_quotes(name);
-    lines.emplace(section + name, number);
+    std::string value =
+        name.size() < line.size() ? line.substr(std::min(line.size(), line.find('=') + 1)) : "";
+    value.erase(std::min(value.size(), value.find('#')));
+    CLI::detail::trim(value);
+    CLI::detail::remove_quotes(value);
+    const auto [entry, first] = lines.emplace(section + name, Line{number, value, 0});
+    if (!first) entry->second.again = number;
   }
   return lines;
 }
 
-bool Known(const CLI::App& app, const CLI::ConfigItem& item) {
+// nullptr: there is none of this name.
+const CLI::App* CommandOf(const CLI::App& app, const CLI::ConfigItem& item) {
   const CLI::App* command = &app;
   for (const std::string& parent : item.parents) {
     const auto found =
         command->get_subcommands([&](const CLI::App* each) { return each->check_name(parent); });
-    if (found.empty()) return false;
+    if (found.empty()) return nullptr;
     command = found.front();
   }
-  return item.name == kSectionBegins || item.name == kSectionEnds ||
-         command->get_option_no_throw("--" + item.name) != nullptr ||
-         command->get_option_no_throw("-" + item.name) != nullptr ||
-         command->get_option_no_throw(item.name) != nullptr;
+  return command;
+}
+
+const CLI::Option* OptionOf(const CLI::App& command, const std::string& name) {
+  for (const char* dashes : {"--", "-", ""}) {
+    if (const CLI::Option* option = command.get_option_no_throw(dashes + name)) return option;
+  }
+  return nullptr;
 }
 
 }  // namespace
 
 std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const {
   const std::string path = app_.get_config_ptr()->as<std::string>();
-  const std::string text(std::istreambuf_iterator<char>(input), {});
+  const std::string text = ReadAll(input, path);
   std::istringstream for_lines(text), for_items(text);
-  const std::map<std::string, int> lines = LinesOf(for_lines);
+  const std::map<std::string, Line> lines = LinesOf(for_lines);
   std::vector<CLI::ConfigItem> found = CLI::ConfigTOML::from_config(for_items);
-  for (const CLI::ConfigItem& item : found) {
-    const auto line = lines.find(item.fullname());
-    const std::string place = line == lines.end() ? path + ": " : fmt::format("{}:{}: ", path, line->second);
-    if (!Known(app_, item)) {
+  for (CLI::ConfigItem& item : found) {
+    const auto at = lines.find(item.fullname());
+    const Line line = at == lines.end() ? Line{} : at->second;
+    const auto place = [&](int number) {
+      return number == 0 ? path + ": " : fmt::format("{}:{}: ", path, number);
+    };
+    const CLI::App* command = CommandOf(app_, item);
+    if (command != nullptr && (item.name == kSectionBegins || item.name == kSectionEnds)) continue;
+    const CLI::Option* option = command == nullptr ? nullptr : OptionOf(*command, item.name);
+    if (option == nullptr) {
       const bool section = item.name == kSectionBegins;
-      Fail(ErrorKind::kUsage, "{}'{}' is no {} (one `name = value` a line, names as in --help)", place,
+      Fail(ErrorKind::kUsage, "{}'{}' is no {} (one `name = value` a line, names as in --help)",
+           place(line.number),
            EscapeUnprintable(section ? fmt::format("[{}]", fmt::join(item.parents, ".")) : item.fullname()),
            section ? "command" : "option");
     }
-    entries_.push_back({"--" + item.name, place});
+    if (!option->get_configurable())
+      Fail(ErrorKind::kUsage, "{}'{}' has no place in a file of options", place(line.number), item.name);
+    if (option->get_expected_max() <= 1) {
+      if (line.again > 0)
+        Fail(ErrorKind::kUsage, "{}'{}' is set in line {} already", place(line.again), item.name,
+             line.number);
+      // CLI11 takes a text of several words for a list.
+      if (item.inputs.size() > 1 && !line.value.starts_with('[')) item.inputs = {line.value};
+    }
+    entries_.push_back({"--" + item.name, place(line.number)});
   }
   return found;
 }

@@ -25,12 +25,14 @@ class ConfigFile final : public CLI::ConfigTOML {
     return "";
   }
 
+  // Whether a complaint is about this option.
+  static bool Names(const std::string& complaint, const std::string& option);
+
  private:
   struct Entry {
     std::string option;  // "--max-tokens"
     std::string place;
   };
-  static bool Names(const std::string& complaint, const std::string& option);
 
   const CLI::App& app_;
   mutable std::vector<Entry> entries_;  // CLI11 reads through a const interface

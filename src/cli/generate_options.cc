@@ -63,6 +63,16 @@ Value Date(std::optional<std::string>& date) {
           }};
 }
 
+// Every text holds an empty one: an answer would end before it begins.
+Value StopText(std::vector<std::string>& stop) {
+  return {"TEXT",
+          [&stop](const std::string& text) {
+            if (text.empty()) throw BadValue{"'' is no text to stop at"};
+            stop.push_back(text);
+          },
+          true};
+}
+
 struct GenerateFlags {
   bool enable_moe = true, use_metal = true, no_color = false, version = false;
   Device device = Device::kAuto;
@@ -73,7 +83,7 @@ struct GivenOptions {
   Command::Option use_metal, device, seed, experts_per_token;
 };
 
-std::vector<OptionRule> Rules() {
+std::vector<OptionRule> Rules(const GenerateOptions& o) {
   using Kind = OptionRule::Kind;
   return {
       {{"--interactive"}, Kind::kContradicts, {"--prompt", "--json"}},
@@ -110,6 +120,11 @@ std::vector<OptionRule> Rules() {
        Kind::kUselessWith,
        {"--benchmark-moe"},
        "it runs prompts of its own and shows no answer"},
+      {{"--top-p", "--top-k", "--min-p", "--seed"},
+       Kind::kIdleWith,
+       {"--temperature"},
+       "0 takes the most likely token whatever they are",
+       [&o] { return o.sampling.temperature == 0.0; }},
       {{"--benchmark-runs", "--benchmark-plot"}, Kind::kNeeds, {"--benchmark-moe"}},
       {{"--moe-trace-logits"}, Kind::kNeeds, {"--moe-trace"}},
       {{"--moe-window"}, Kind::kNeeds, {"--json", "--show-moe-metrics", "--moe-report", "--interactive"}},
@@ -137,7 +152,7 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Add("--frequency-penalty", Number(o.sampling.frequency_penalty, -100, 100, "F"), "0: off");
   const auto seed = c.Add("--seed", Seed(o.sampling.seed),
                           "Same seed, same text, whatever the threads and chunks [random]");
-  c.Add("--stop", Words(o.stop, "TEXT"), "End the answer before this text; may be given again");
+  c.Add("--stop", StopText(o.stop), "End the answer before this text; may be given again");
   c.Add("--system", Text(o.system), "Instructions for the model (Harmony's developer message)");
   c.Add("--developer", Text(o.developer), "The same, after those of --system");
   c.Add("--model-identity", Text(o.model_identity),
@@ -195,7 +210,7 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.AddFlag("-v,--verbose", o.verbose, "More about what happens; with --version: CPU and libraries");
   c.AddFlag("--no-color", flags.no_color, "No colours (also: NO_COLOR)");
   c.AddFlag("--version", flags.version, "Print the version");
-  c.AddRules(Rules());
+  c.AddRules(Rules(o));
   return {use_metal, device, seed, k};
 }
 

@@ -44,7 +44,7 @@ int Parse(const ParseCommandOptions& o) {
 
 Action AddHarmonyRender(Command& command) {
   auto o = std::make_shared<RenderCommandOptions>();
-  AddModelOptions(command, o->runtime);
+  AddTokenizerOptions(command, o->runtime);
   command
       .AddPositional("file", Text(o->file, "FILE"),
                      "Conversation in openai-harmony's JSON form; - reads standard input")
@@ -62,7 +62,7 @@ Action AddHarmonyRender(Command& command) {
 
 Action AddHarmonyParse(Command& command) {
   auto o = std::make_shared<ParseCommandOptions>();
-  AddModelOptions(command, o->runtime);
+  AddTokenizerOptions(command, o->runtime);
   command.AddPositional("file", Text(o->file, "FILE"), "Ids; - reads standard input").Required();
   command.AddFlag("--stream", o->stream, "One line of JSON for each event");
   return [o] { return Parse(*o); };

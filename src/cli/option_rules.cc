@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/log.h"
 
 namespace oxidized::cli {
 namespace {
@@ -58,9 +59,11 @@ bool Written(const CLI::App& app, const std::string& name, std::span<const char*
 
 void CheckRules(const CLI::App& app, std::span<const OptionRule> rules, std::span<const char* const> words) {
   for (const OptionRule& rule : rules) {
+    if (rule.when && !rule.when()) continue;
     const auto other = std::find_if(rule.others.begin(), rule.others.end(),
                                     [&](const std::string& name) { return On(app, name); });
     if ((other == rule.others.end()) != (rule.kind == Kind::kNeeds)) continue;
+    std::string idle;
     for (const std::string& name : rule.options) {
       if (rule.kind == Kind::kContradicts ? !On(app, name) : !Written(app, name, words)) continue;
       switch (rule.kind) {
@@ -69,10 +72,14 @@ void CheckRules(const CLI::App& app, std::span<const OptionRule> rules, std::spa
                Behind(rule));
         case Kind::kUselessWith:
           Fail(ErrorKind::kUsage, "{} has no effect with {}{}", name, *other, Behind(rule));
+        case Kind::kIdleWith:
+          idle += (idle.empty() ? "" : ", ") + name;
+          break;
         case Kind::kContradicts:
           Fail(ErrorKind::kUsage, "{} and {} exclude each other{}", name, *other, Behind(rule));
       }
     }
+    if (!idle.empty()) Log(LogLevel::kWarning, "{}: no effect with {}{}", idle, *other, Behind(rule));
   }
 }
 

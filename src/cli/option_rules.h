@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,11 +15,13 @@ class App;
 namespace oxidized::cli {
 
 struct OptionRule {
-  enum class Kind : uint8_t { kNeeds, kUselessWith, kContradicts };
+  enum class Kind : uint8_t { kNeeds, kUselessWith, kContradicts, kIdleWith };
   std::vector<std::string> options;  // each of these, where it is given,
   Kind kind;
-  std::vector<std::string> others;  // needs one of these; is useless beside, or contradicts, any of them
+  std::vector<std::string> others;  // needs one of these; is useless beside, or contradicts, any of them;
+                                    // kIdleWith: useless as well, but people write both: a warning
   std::string because = {};         // what to say behind that
+  std::function<bool()> when = {};  // asked of the values: else the rule does not hold
 };
 
 // Whether a command line sets the option of this name, as against the environment or a config file.

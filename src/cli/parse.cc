@@ -1,8 +1,12 @@
 // The command line: the table of commands, and what holds for all of them (environment, config file, errors
 // in one line). What a command can be asked stands in its own file (cli/command.h).
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/error.h"
 #include "cli/command.h"
@@ -55,19 +59,25 @@ void NameEnvironment(CLI::App& app) {
   for (CLI::App* command : app.get_subcommands({})) NameEnvironment(*command);
 }
 
-// CLI11 reads a config file to its end, whatever it is.
-std::string CheckConfigFile(const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) return path + ": no such file";
-  if (std::filesystem::file_size(path, error) > (1 << 20)) return path + ": too large for a file of options";
-  return "";
+// A pipe will do, as in --config <(...).
+auto CheckConfigFile() {
+  return [before = std::optional<std::string>()](const std::string& path) mutable -> std::string {
+    if (before && *before != path) return fmt::format("given as '{}' and as '{}'", *before, path);
+    before = path;
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error)) return path + ": is a folder, and no file of options";
+    if (!std::filesystem::exists(path, error))
+      return path + ": " + (error ? error.message() : "no such file");
+    if (access(path.c_str(), R_OK) != 0) return path + ": " + std::strerror(errno);
+    return "";
+  };
 }
 
 void AddConfigFile(CLI::App& app) {
   const char* config = std::getenv("OXIDIZED_CONFIG");
   app.set_config("--config", config != nullptr ? config : "",
                  "Options from a file, one `name = value` a line", config != nullptr && *config != '\0')
-      ->check(CheckConfigFile)
+      ->check(CheckConfigFile())
       ->group("Output")
       ->type_name("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);
@@ -108,14 +118,29 @@ class HelpFormatter final : public CLI::Formatter {
   }
 };
 
+// "OXIDIZED_MAX_TOKENS: " if a complaint is about an option that this variable sets, else "".
+template <typename Written>
+std::string VariableOf(const CLI::App& app, const std::string& complaint, Written written) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string variable = option->get_envname(), name = option->get_name();
+    const char* value = variable.empty() ? nullptr : std::getenv(variable.c_str());
+    if (value != nullptr && *value != '\0' && !written(name) && ConfigFile::Names(complaint, name))
+      return variable + ": ";
+  }
+  for (const CLI::App* command : app.get_subcommands()) {
+    if (const std::string place = VariableOf(*command, complaint, written); !place.empty()) return place;
+  }
+  return "";
+}
+
 // False: help was asked for and printed.
 bool Parse(CLI::App& app, const ConfigFile& config, int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
     RefuseOptionsBeforeCommand(app, argc, argv);
     return true;
-  } catch (const CLI::CallForHelp& help) {
-    app.exit(help);
+  } catch (const CLI::CallForHelp&) {
+    WriteAnswer(app.help());
     return false;
   } catch (const CLI::FileError& error) {
     Fail(ErrorKind::kBadFile, "{}", error.what());
@@ -125,7 +150,9 @@ bool Parse(CLI::App& app, const ConfigFile& config, int argc, const char* const*
     const auto written = [&](const std::string& option) {
       return Written(app, option, std::span(argv, static_cast<size_t>(argc)));
     };
-    Fail(ErrorKind::kUsage, "{}{} (--help lists the options)", config.PlaceOf(message, written), message);
+    std::string place = config.PlaceOf(message, written);
+    if (place.empty()) place = VariableOf(app, message, written);
+    Fail(ErrorKind::kUsage, "{}{} (--help lists the options)", place, message);
   }
 }
 
@@ -133,7 +160,8 @@ bool Parse(CLI::App& app, const ConfigFile& config, int argc, const char* const*
 
 std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
   CLI::App app("Runs OpenAI's gpt-oss models.", "oxidized_gpt_oss");
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // a later one overrides
+  // Each option looks at its repetitions itself (command.cc), and says it better.
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.require_subcommand(0, 1);
   app.fallthrough(false);
   app.formatter(std::make_shared<HelpFormatter>());

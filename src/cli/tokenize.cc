@@ -106,7 +106,7 @@ int Detokenize(const DetokenizeOptions& o) {
 
 Action AddTokenize(Command& command) {
   auto o = std::make_shared<TokenizeOptions>();
-  AddModelOptions(command, o->runtime);
+  AddTokenizerOptions(command, o->runtime);
   command.AddPositional("text", Words(o->input, "TEXT"), "Text; - reads standard input");
   command.AddFlag("--jsonl", o->jsonl,
                   "Each line of standard input is a JSON string, each line out an array of ids");
@@ -117,7 +117,7 @@ Action AddTokenize(Command& command) {
 
 Action AddDetokenize(Command& command) {
   auto o = std::make_shared<DetokenizeOptions>();
-  AddModelOptions(command, o->runtime);
+  AddTokenizerOptions(command, o->runtime);
   command.AddPositional("ids", Words(o->input, "IDS"), "Ids separated by spaces; - reads standard input");
   command.AddFlag("--jsonl", o->jsonl,
                   "Each line of standard input is an array of ids, each line out a JSON string");

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import unittest
 
-from command_line import BAD_FILE, CONTEXT_FULL, TOKENIZER, UNSUPPORTED, USAGE, CommandLine, read_npy, run
+from command_line import BAD_FILE, CONTEXT_FULL, PROGRAM, TOKENIZER, UNSUPPORTED, USAGE, CommandLine, read_npy, run
 
 
 class Options(CommandLine):
@@ -48,11 +48,17 @@ class Options(CommandLine):
             (("-p", "x", "--date", "2026-13-45"), "2026-13-45"),
             (("-p", "x", "--date", "yesterday"), "yesterday"),
             (("-p", "x", "--enable-moe=false"), "mixture-of-experts"),
-            (("-p", "x", "--use-mmap=perhaps"), "perhaps"),
+            (("-p", "x", "--use-mmap=perhaps"), "--use-mmap: 'perhaps' is neither true nor false"),
             (("-p", "x", "--interactive"), "--interactive"),
             (("--interactive", "--raw"), "--raw"),
             (("--interactive", "--json"), "--json"),
             (("-p", ""), "empty"),
+            (("-p", "x", "--stop", ""), "--stop: ''"),
+            (("-p", "x", "-p", "y"), "--prompt: given 2 times"),
+            (("-p", "x", "--seed", "1", "--seed", "2"), "--seed: given 2 times"),
+            (("-p", "x", "--use-mmap", "--use-mmap=false"), "--use-mmap: given as 'true' and as 'false'"),
+            (("-p", "x", "--config", "/dev/null", "--config", "/dev/stdin"), "--config: given as '/dev/null'"),
+            (("-p", "x", "--config", "/"), "/: is a folder"),
             (("-p", "x", "--config", "/nonexistent.conf"), "nonexistent"),
             (("synth", "--preset", "huge", "--out", "x"), "huge"),
             (("synth", "--preset", "tiny"), "--out"),
@@ -93,6 +99,10 @@ class Options(CommandLine):
             (("moe", "simulate", "--synthetic", "uniform", "--phase", "decode"), "--phase needs --trace"),
             (("bench", "--json", "--markdown"), "--json and --markdown exclude each other"),
             (("bench", "--csv", "--stages"), "--stages and --csv exclude each other"),
+            (("tokenize", "-m", "m", "-t", TOKENIZER, "x"), "--model-path has no effect with --tokenizer-path"),
+            (("detokenize", "-m", "m", "-t", TOKENIZER, "1"), "--model-path has no effect with --tokenizer-path"),
+            (("harmony", "render", "-m", "m", "-t", TOKENIZER, "x"), "--model-path has no effect with"),
+            (("harmony", "parse", "-m", "m", "-t", TOKENIZER, "x"), "--model-path has no effect with"),
             (("harmony", "render", "--text", "-t", TOKENIZER, "x"), "--tokenizer-path has no effect with --text"),
         ]:
             with self.subTest(arguments=arguments):
@@ -112,6 +122,27 @@ class Options(CommandLine):
                      environment={"OXIDIZED_SHOW_MOE_METRICS": "1"})
         self.assertIn(b"last 5", result.stderr)
         self.refused(USAGE, "exclude each other", "-i", environment={"OXIDIZED_JSON": "1"})
+
+    def test_a_bad_value_in_the_environment_names_its_variable(self):
+        for variable, value, says in [("MAX_TOKENS", "abc", "--max-tokens: 'abc' is no whole number"),
+                                      ("USE_MMAP", "maybe", "--use-mmap: 'maybe' is neither true nor false")]:
+            self.refused(USAGE, f"error: OXIDIZED_{variable}: {says}", "-p", "x", environment={f"OXIDIZED_{variable}": value})
+        self.refused(USAGE, "error: --max-tokens: 'x'", "-p", "x", "--max-tokens", "x", environment={"OXIDIZED_MAX_TOKENS": "y"})
+
+    def test_what_chooses_among_tokens_is_idle_when_the_most_likely_is_taken(self):
+        arguments = ("-m", self.model, "--raw", "-p", "x", "--max-tokens", "1", "--seed", "1", "--top-p", "0.5")
+        idle = run(*arguments, "--temperature", "0")
+        self.assertEqual(idle.returncode, 0)
+        self.assertIn(b"warning: --top-p, --seed: no effect with --temperature", idle.stderr)
+        self.assertNotIn(b"no effect", run(*arguments, "--temperature", "1").stderr)
+        self.assertNotIn(b"no effect", run(*arguments[:6], "--temperature", "0", environment={"OXIDIZED_SEED": "1"}).stderr)
+
+    def test_help_that_cannot_be_written(self):
+        for command in ["--help", "tokenize --help", "man", "--version"]:
+            for redirection, code in [(">&-", 141), (">/dev/full", BAD_FILE)]:
+                done = subprocess.run(["sh", "-c", " ".join(PROGRAM) + f" {command} {redirection}"], capture_output=True)
+                self.assertEqual(done.returncode, code, (command, redirection, done.stderr))
+                self.assertEqual(b"standard output: " in done.stderr, code == BAD_FILE)
 
     def test_a_budget_below_the_experts_in_force_is_refused(self):
         for more in [(), ("--dry-run",)]:
@@ -185,6 +216,10 @@ class Options(CommandLine):
             ("max-tokns = 2", "'max-tokns' is no option"),
             ("max-tokens : 2", "'max-tokens : 2' is no option"),
             ("\x00\x01garbage", "garbage' is no option"),
+            ("config = x", "'config' has no place in a file of options"),
+            ("stop =", "--stop: ''"),
+            ("temperature = 1 2", "--temperature: '1 2' is no number"),
+            ("top-k = 6", "'top-k' is set in line 3 already"),
             ("temperature = hot", "--temperature: 'hot' is no number"),
             ('"temperature" = 1000', "--temperature: '1000'"),
             ("use-mmap = perhaps", "perhaps"),
@@ -199,6 +234,12 @@ class Options(CommandLine):
                 self.refused(USAGE, says, "-p", "x", "--config", config)
         config.write_text("temperature = hot\n")  # what the command line sets is not the file's fault
         self.refused(USAGE, "error: --temperature: 'cold'", "-p", "x", "--config", config, "--temperature", "cold")
+        config.write_bytes(b"\xef\xbb\xbfmodel-identity = You are one, or two.\n")  # a mark of byte order, a text of several words
+        told = run("-m", self.model, "-p", "x", "--max-tokens", "1", "--json", "--date", "none", "--config", config)
+        said = run("-m", self.model, "-p", "x", "--max-tokens", "1", "--json", "--date", "none",
+                   "--model-identity", "You are one, or two.")
+        self.assertEqual(*(json.loads(result.stdout)["tokens"]["prompt"] for result in (told, said)))
+        self.refused(USAGE, "/dev/stdin:1: --top-k: 'x'", "-p", "x", "--config", "/dev/stdin", stdin="top-k = x\n")
         self.refused(USAGE, "no such file", "-p", "x", environment={"OXIDIZED_CONFIG": "/nonexistent"})
 
     def test_results_go_to_regular_files_only(self):
