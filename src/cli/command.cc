@@ -28,13 +28,16 @@ Value Text(std::optional<std::string>& value, std::string type) {
 }
 // An empty path is a shell variable that was not set; to leave the option out is another wish.
 Value Path(std::filesystem::path& value, std::string type) {
-  return {std::move(type), [&value](const std::string& text) {
-            if (text.empty()) throw BadValue{"'' names no file or folder"};
-            value = text;
-          }};
+  Value path{std::move(type), [&value](const std::string& text) {
+               if (text.empty()) throw BadValue{"'' names no file or folder"};
+               value = text;
+             }};
+  path.input = true;
+  return path;
 }
 Value Output(std::filesystem::path& value, OutputKind kind) {
   Value path = Path(value, "FILE");
+  path.input = false;
   path.output = kind;
   return path;
 }
@@ -117,6 +120,7 @@ Command::Option Command::Add(const std::string& names, Value value, const std::s
   if (!value.many) option->expected(1);
   option->type_name(value.type);
   if (value.output) outputs_.emplace_back(option, *value.output);
+  if (value.input) inputs_.push_back(option);
   if (!group_.empty()) option->group(group_);
   return Option(option);
 }
@@ -166,6 +170,17 @@ Command::Option Command::AddFlag(const std::string& names, const Value& word, co
 
 void Command::AddRules(std::vector<OptionRule> rules) {
   rules_.insert(rules_.end(), std::make_move_iterator(rules.begin()), std::make_move_iterator(rules.end()));
+}
+
+std::vector<InputFile> Command::Inputs() const {
+  std::vector<InputFile> files;
+  for (const CLI::Option* option : inputs_) {
+    for (const std::string& path : option->results()) files.push_back({option->get_name(), path});
+    // Where no model is named, the small one is read.
+    if (option->get_name() == "--model-path" && option->empty())
+      files.push_back({"the standard model,", DefaultModelPath()});
+  }
+  return files;
 }
 
 std::vector<OutputFile> Command::Outputs() const {

@@ -32,6 +32,7 @@ struct Value {
   std::function<void(const std::string& text)> set;
   bool many = false;                      // may be given again (set is called for each)
   std::optional<OutputKind> output = {};  // names a file to write: looked at before the work begins
+  bool input = false;                     // names what is read: no output may overwrite it
 };
 struct BadValue {
   std::string message;  // "'x' is no number from 1 to 5"
@@ -85,8 +86,9 @@ class Command {
 
   const CLI::App& app() const { return app_; }
   const std::vector<OptionRule>& rules() const { return rules_; }
-  // The files to write that this command line names.
+  // The files to write that this command line names, and what it names to be read.
   std::vector<OutputFile> Outputs() const;
+  std::vector<InputFile> Inputs() const;
 
  private:
   Option AddFlag(const std::string& names, const Value& word, const std::string& help);
@@ -95,6 +97,7 @@ class Command {
   std::string group_;
   std::vector<OptionRule> rules_;
   std::vector<std::pair<const CLI::Option*, OutputKind>> outputs_;
+  std::vector<const CLI::Option*> inputs_;
 };
 
 // Options that several commands have in common.

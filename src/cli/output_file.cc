@@ -51,16 +51,30 @@ void CheckWritable(const fs::path& path) {
   ::unlink(path.c_str());
 }
 
+// Where the bytes would go: the end of all links, which need not be there yet.
+fs::path EndOfLinks(fs::path path) {
+  std::error_code none;
+  constexpr int kMostLinks = 40;  // as Linux follows
+  for (int i = 0; i < kMostLinks && fs::is_symlink(path, none); ++i)
+    path = path.parent_path() / fs::read_symlink(path, none);
+  return fs::weakly_canonical(fs::absolute(path, none), none);
+}
+
 bool SameFile(const fs::path& a, const fs::path& b) {
   std::error_code none;
-  if (fs::equivalent(a, b, none)) return true;
-  return fs::weakly_canonical(fs::absolute(a, none), none) ==
-         fs::weakly_canonical(fs::absolute(b, none), none);
+  return fs::equivalent(a, b, none) || EndOfLinks(a) == EndOfLinks(b);
+}
+
+bool Overwrites(const fs::path& output, const fs::path& input) {
+  std::error_code none;
+  if (!fs::is_regular_file(output, none)) return false;  // new, or a device
+  if (fs::is_regular_file(input, none)) return SameFile(output, input);
+  return fs::is_directory(input, none) && fs::equivalent(EndOfLinks(output).parent_path(), input, none);
 }
 
 }  // namespace
 
-void CheckOutputs(std::span<const OutputFile> files) {
+void CheckOutputs(std::span<const OutputFile> files, std::span<const InputFile> inputs) {
   for (size_t i = 0; i < files.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (SameFile(files[i].path, files[j].path))
@@ -69,6 +83,11 @@ void CheckOutputs(std::span<const OutputFile> files) {
     }
   }
   for (const OutputFile& file : files) {
+    for (const InputFile& input : inputs) {
+      if (Overwrites(file.path, input.path))
+        Fail(ErrorKind::kUsage, "{} {} would overwrite what is read, {} {}: give it another name",
+             file.option, file.path.string(), input.option, input.path.string());
+    }
     try {
       (file.kind == OutputKind::kReplaced ? CheckReplaceable : CheckWritable)(file.path);
     } catch (const Error& error) {

@@ -22,8 +22,16 @@ struct OutputFile {
   OutputKind kind;
 };
 
-// Throws Error(kBadFile) for what could not be written, Error(kUsage) where two options name one file.
-void CheckOutputs(std::span<const OutputFile> files);
+// A file or folder that an option names to be read.
+struct InputFile {
+  std::string option;
+  std::filesystem::path path;
+};
+
+// Throws Error(kBadFile) for what could not be written; Error(kUsage) where two options name one file, by
+// links too, or where one would overwrite what is read: an input, or a file that is in an input's folder
+// already.
+void CheckOutputs(std::span<const OutputFile> files, std::span<const InputFile> inputs);
 
 // What a rename would replace: the end of a link, never a device, pipe or folder. Throws Error(kBadFile).
 std::filesystem::path ReplacedFile(const std::filesystem::path& name);

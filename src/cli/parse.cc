@@ -210,7 +210,12 @@ std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
   for (const auto& [command, action] : commands) {
     if (!command.app().parsed()) continue;
     CheckRules(command.app(), command.rules(), std::span(argv, static_cast<size_t>(argc)));
-    CheckOutputs(command.Outputs());
+    if (const std::vector<OutputFile> outputs = command.Outputs(); !outputs.empty()) {
+      std::vector<InputFile> inputs = command.Inputs();
+      if (const CLI::Option* file = app.get_config_ptr(); file->count() > 0)
+        inputs.push_back({file->get_name(), file->results().back()});
+      CheckOutputs(outputs, inputs);
+    }
     return action;
   }
   return generate;  // not reached: the program itself is always parsed

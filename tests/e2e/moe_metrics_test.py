@@ -183,12 +183,29 @@ class Trace(Folder):
     def test_two_results_in_one_file_are_refused(self):
         link, file = self.folder / "link", self.folder / "file"
         link.symlink_to(file)
-        for exists in (False, True):
-            for other in (file, self.folder / ".." / self.folder.name / "file", *([link] if exists else [])):
+        for _ in range(2):  # not there yet, and there
+            for other in (file, self.folder / ".." / self.folder.name / "file", link):
                 result = run("-p", "Hi", "--moe-trace", file, "--moe-report", other, code=2)
                 self.assertIn(b"name the same file", result.stderr)
             file.write_text("x")
         self.assertEqual(file.read_text(), "x")
+
+    def test_no_result_overwrites_what_is_read(self):
+        model = self.folder / "model"
+        shutil.copytree("models/demo", model)
+        config, link = self.folder / "config", self.folder / "link"
+        config.write_text("moe-window = 7\n")
+        link.symlink_to(model / "config.json")
+        before = {file: file.read_bytes() for file in [config, *model.iterdir()]}
+        for output in ("model/model.safetensors", "model/README.md", "link", "config"):
+            for option in ("--moe-trace", "--moe-report"):
+                result = run("-m", model, "--config", config, "-p", "Hi", option, self.folder / output, code=2)
+                self.assertIn(b"would overwrite what is read", result.stderr)
+        where_none_is_named = subprocess.run(
+            PROGRAM + ["-p", "Hi", "--moe-report", str(model / "config.json")], capture_output=True, timeout=300,
+            env=dict(os.environ, OXIDIZED_MODEL=str(model)))
+        self.assertIn(b"would overwrite", where_none_is_named.stderr)
+        self.assertEqual({file: file.read_bytes() for file in before}, before)
 
     def test_the_reader_in_python_refuses_a_damaged_file_in_one_line(self):
         whole = self.folder / "t"
