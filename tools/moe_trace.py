@@ -18,6 +18,7 @@ import sys
 import numpy as np
 
 MAGIC, VERSION = b"OXMOETRC", 1
+MOST_EXPERTS = 4096  # of a summary: its pairs take the square
 NO_EXPERT = 0xFFFF
 NEAR_TIES = (0.001, 0.01, 0.1, 1.0)
 PREFILL, DECODE = 0, 1
@@ -74,6 +75,8 @@ def layer_summary(header, layer):
     """Every figure of one layer, of records['layer'][:, l]."""
     experts, usable, k = header["experts"], header["usable_experts"], header["experts_per_token"]
     tokens = len(layer)
+    if experts > MOST_EXPERTS:
+        raise ValueError(f"{experts} experts a layer: pairs are counted for {MOST_EXPERTS} at most; was the file damaged?")
     used = np.zeros((tokens, experts))  # 1 where the token used the expert
     rows, places = np.nonzero(layer["experts"] != NO_EXPERT)
     ids = layer["experts"][rows, places]

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "cli/generation.h"
 #include "cli/terminal.h"
 #include "runtime/plan.h"
 
@@ -139,6 +140,7 @@ std::string Json(const RuntimePlan& r) {
 
 int RunDryRun(const GenerateOptions& options) {
   const RuntimePlan plan = PlanRuntime(options.runtime);
+  CheckRouting(options.routing, plan.num_experts, plan.model_experts_per_token);
   WriteAnswer(options.json ? Json(plan) : Text(plan));
   return plan.plan.fits ? 0 : static_cast<int>(ErrorKind::kNoMemory);
 }

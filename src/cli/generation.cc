@@ -10,6 +10,23 @@
 
 namespace oxidized::cli {
 
+void CheckRouting(const RoutingPolicy& routing, int32_t num_experts, int32_t experts_per_token) {
+  if (routing.num_experts > num_experts)
+    Fail(ErrorKind::kUsage, "--num-experts {}: the model has {} experts", routing.num_experts, num_experts);
+  const int32_t usable = routing.num_experts > 0 ? routing.num_experts : num_experts;
+  const int32_t k = ExpertsPerToken(routing, experts_per_token);
+  if (k > usable) {
+    Fail(ErrorKind::kUsage,
+         "a token uses {} experts, but only {} may be chosen (--experts-per-token, --num-experts)", k,
+         usable);
+  }
+  RoutingPolicy other = routing;  // what is not the model's own, even if it was said
+  if (other.num_experts == num_experts) other.num_experts = 0;
+  if (other.experts_per_token == experts_per_token) other.experts_per_token = 0;
+  if (other != RoutingPolicy{})
+    Log(LogLevel::kWarning, "the routing options change the model's answers; its own rule is plain topk");
+}
+
 Generation::Generation(const GenerateOptions& options) : options_(options), side_(options.color) {
   side_.Status("opening the model");
   RuntimeOptions runtime = options.runtime;
@@ -29,7 +46,8 @@ Generation::Generation(const GenerateOptions& options) : options_(options), side
     side_.Line(fmt::format("model: {} ({}), executor: {}", runtime_->checkpoint().path.string(),
                            runtime_->checkpoint().format, runtime_->executor().Info().device));
   }
-  CheckRouting();
+  const ModelConfig& config = runtime_->checkpoint().config;
+  CheckRouting(options.routing, config.num_experts, config.experts_per_token);
   WatchRouting();
   runtime_->ReadAhead([&](int64_t done, int64_t total) {
     show_reading(done, total);
@@ -104,26 +122,6 @@ Outcome Generation::Run(std::vector<int32_t> prompt, const std::shared_ptr<Turn>
   outcome.stats = std::move(finished->stats);
   outcome.decode = Sum(engine.decode_totals()) - decode_before;
   return outcome;
-}
-
-// Needs the model: how many experts it has.
-void Generation::CheckRouting() const {
-  const ModelConfig& config = runtime_->checkpoint().config;
-  const RoutingPolicy& routing = options_.routing;
-  if (routing.num_experts > config.num_experts) {
-    Fail(ErrorKind::kUsage, "--num-experts {}: the model has {} experts", routing.num_experts,
-         config.num_experts);
-  }
-  const int32_t usable = routing.num_experts > 0 ? routing.num_experts : config.num_experts;
-  const int32_t k = ExpertsPerToken(routing, config.experts_per_token);
-  if (k > usable) {
-    Fail(ErrorKind::kUsage,
-         "a token uses {} experts, but only {} may be chosen (--experts-per-token, --num-experts)", k,
-         usable);
-  }
-  if (routing != RoutingPolicy{}) {
-    Log(LogLevel::kWarning, "the routing options change the model's answers; its own rule is plain topk");
-  }
 }
 
 // Sums cost next to nothing, but a plain answer has no use for them.

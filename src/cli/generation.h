@@ -16,6 +16,10 @@
 
 namespace oxidized::cli {
 
+// Throws Error(kUsage) for routing that a model of so many experts, K of them a token, has not; warns of
+// routing that is not its own.
+void CheckRouting(const RoutingPolicy& routing, int32_t num_experts, int32_t experts_per_token);
+
 class Generation {
  public:
   // Loads the model, with progress on a terminal. Throws Error. `options` must outlive this and may change
@@ -39,7 +43,6 @@ class Generation {
               std::vector<int32_t> stop_tokens);
 
  private:
-  void CheckRouting() const;
   void WatchRouting();
   void Show(Turn& turn);
 

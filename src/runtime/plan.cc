@@ -47,6 +47,7 @@ RuntimePlan PlanRuntime(const RuntimeOptions& options) {
   result.num_layers = config.num_layers;
   result.num_experts = config.num_experts;
   result.experts_per_token = k;
+  result.model_experts_per_token = config.experts_per_token;
   result.context = options.context > 0 ? options.context : config.max_context;
   result.mapped = options.use_mmap;
 

@@ -13,7 +13,8 @@ namespace oxidized {
 
 struct RuntimePlan {
   std::string model, format;
-  int32_t num_layers = 0, num_experts = 0, experts_per_token = 0;
+  int32_t num_layers = 0, num_experts = 0;
+  int32_t experts_per_token = 0, model_experts_per_token = 0;  // as asked for, and the model's own
   int64_t context = 0;
   bool mapped = true;
   PlanInput input;

@@ -190,6 +190,12 @@ class Trace(Folder):
             file.write_text("x")
         self.assertEqual(file.read_text(), "x")
 
+    def test_routing_that_is_the_models_own_is_no_change(self):
+        warned = b"change the model's answers"
+        self.assertNotIn(warned, run("-p", "Hi", "--max-tokens", 2, "--experts-per-token", 2, "--num-experts", 8, code=6).stderr)
+        self.assertIn(warned, run("-p", "Hi", "--max-tokens", 2, "--experts-per-token", 1, code=6).stderr)
+        self.assertIn(b"the model has 8 experts", run("-p", "Hi", "--dry-run", "--num-experts", 9, code=2).stderr)
+
     def test_no_result_overwrites_what_is_read(self):
         model = self.folder / "model"
         shutil.copytree("models/demo", model)
@@ -225,6 +231,7 @@ class Trace(Folder):
         words = {8: 2, 12: 1 << 31, 16: 0, 20: 0, 24: 0, 28: 0, 32: 9, 36: 6, 44: 1 << 31}
         damaged = [data[:n] for n in (0, 20, 63)] + [with_word(*word) for word in words.items()]
         damaged += [with_word(offset, 0xFFFFFFFF) for offset in range(12, 40, 4)]
+        damaged.append(with_word(24, 40000))  # pairs of so many would take 12 GiB
         damaged.append(with_word(64 + 20, 7))  # an expert that the model has not
         for bytes_ in damaged:
             result = read(bytes_)
