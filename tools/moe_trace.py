@@ -18,10 +18,11 @@ import sys
 import numpy as np
 
 MAGIC, VERSION = b"OXMOETRC", 1
-MOST_EXPERTS = 4096  # of a summary: its pairs take the square
 NO_EXPERT = 0xFFFF
 NEAR_TIES = (0.001, 0.01, 0.1, 1.0)
 PREFILL, DECODE = 0, 1
+# What this program takes: lists of Python's numbers are long in memory. Pairs of experts are left out beyond theirs.
+MOST_COUNTS, MOST_PAIRS = 1 << 20, 1 << 22
 
 
 class Trace:
@@ -38,10 +39,14 @@ class Trace:
         if version != VERSION:
             raise ValueError(f"{path}: trace version {version}, this reads {VERSION}")
         # The bounds of src/moe/trace.cc.
-        if not (1 <= layers <= 1 << 16 and 1 <= experts <= 0xFFFE and 1 <= usable <= experts and 1 <= k <= min(usable, 256)
+        if not (1 <= layers <= 1024 and 1 <= experts <= 1 << 14 and 1 <= usable <= experts and 1 <= k <= min(usable, 256)
                 and flags <= 1 and expert_bytes <= 1 << 50):
             raise ValueError(f"{path}: the header is damaged ({layers} layers, {experts} experts, {usable} usable, "
                              f"{k} a token, flags {flags:#x})")
+        if any(head[48:64]):
+            raise ValueError(f"{path}: the header is damaged: bytes 48 to 63 are not zero")
+        if layers * experts > MOST_COUNTS:
+            raise ValueError(f"{path}: {layers} layers of {experts} experts, this reads {MOST_COUNTS} experts in all at most")
         if not 64 <= header_bytes <= size:
             raise ValueError(f"{path}: the header is damaged: it says it has {header_bytes} bytes, the file has {size}")
         # Before NumPy makes a type of it: that takes memory for each field.
@@ -67,27 +72,35 @@ class Trace:
 
 def gini(counts):
     """Mean absolute difference of all pairs over twice the mean."""
-    x = counts.astype(np.float64)
-    return float(np.abs(x[:, None] - x[None, :]).sum() / (2 * len(x) * x.sum())) if x.sum() else 0.0
+    x = np.sort(counts.astype(np.float64))  # in order, element i is the larger one i times and the smaller one n - 1 - i times
+    n = len(x)
+    return float(((2 * np.arange(n) - n + 1) * x).sum() / (n * x.sum())) if x.sum() else 0.0
+
+
+def pairs_fit(header):
+    return header["layers"] * header["experts"] * (header["experts"] - 1) // 2 <= MOST_PAIRS
+
+
+def pairs(uses, tokens, experts):
+    """How many tokens used both, for every two experts in order."""
+    used = np.zeros((tokens, experts), np.float32)
+    used.ravel()[uses] = 1
+    return (used.T @ used)[np.triu_indices(experts, 1)].astype(np.int64).tolist()
 
 
 def layer_summary(header, layer):
     """Every figure of one layer, of records['layer'][:, l]."""
     experts, usable, k = header["experts"], header["usable_experts"], header["experts_per_token"]
     tokens = len(layer)
-    if experts > MOST_EXPERTS:
-        raise ValueError(f"{experts} experts a layer: pairs are counted for {MOST_EXPERTS} at most; was the file damaged?")
-    used = np.zeros((tokens, experts))  # 1 where the token used the expert
     rows, places = np.nonzero(layer["experts"] != NO_EXPERT)
     ids = layer["experts"][rows, places]
     if len(ids) and ids.max() >= experts:
         raise ValueError(f"a record names expert {ids.max()}, the model has {experts}")
-    used[rows, ids] = 1
-    counts = used.sum(0).astype(np.int64)
+    uses = np.unique(rows * experts + ids)  # a token and an expert that it used
+    counts = np.bincount(uses % experts, minlength=experts)
     choices = int(counts.sum())
     share = counts / choices if choices else counts * 0.0
     mean = choices / experts
-    together = used.T @ used
     positive = share[share > 0]
     figures = {
         "tokens": tokens,
@@ -100,7 +113,7 @@ def layer_summary(header, layer):
         "variation": float(counts.std() / mean) if choices else 0.0,
         "gini": gini(counts),
         "load_entropy": float(-(positive * np.log(positive)).sum() / math.log(experts)) if choices else 0.0,
-        "pairs": together[np.triu_indices(experts, 1)].astype(np.int64).tolist(),
+        "pairs": pairs(uses, tokens, experts) if pairs_fit(header) else None,
     }
     margins = layer["margin"][np.isfinite(layer["margin"])].astype(np.float64)
     figures["margin"] = {

@@ -19,8 +19,8 @@ constexpr size_t kTokenBytes = 20;
 constexpr uint32_t kLogitsFlag = 1;
 constexpr uint16_t kNoExpert = 0xFFFF;
 
-// What a reader accepts: far beyond any model, and small enough that sizes cannot overflow.
-constexpr uint32_t kMostLayers = 1u << 16, kMostExperts = 0xFFFE, kMostPerToken = 256;
+// What a reader accepts: the largest model that could be opened (model_config.cc).
+constexpr uint32_t kMostLayers = 1024, kMostExperts = 1u << 14, kMostPerToken = 256;
 
 size_t LayerBytes(const TraceHeader& header) {
   const auto k = static_cast<size_t>(header.shape.experts_per_token);
@@ -182,6 +182,8 @@ TraceReader::TraceReader(std::span<const std::byte> bytes, std::string name)
          "{}: the trace's header is damaged ({} layers, {} experts, {} usable, {} a token, flags {:#x})",
          name_, layers, experts, usable, k, flags);
   }
+  if (cursor.Take<uint64_t>() != 0 || cursor.Take<uint64_t>() != 0)
+    Fail(ErrorKind::kBadFile, "{}: the trace's header is damaged: bytes 48 to 63 are not zero", name_);
   header_.shape = {static_cast<int32_t>(layers), static_cast<int32_t>(experts), static_cast<int32_t>(k),
                    static_cast<int32_t>(usable)};
   header_.logits = (flags & kLogitsFlag) != 0;

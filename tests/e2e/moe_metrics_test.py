@@ -10,10 +10,12 @@ import os
 import pathlib
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 import unittest
 
 try:
@@ -228,7 +230,7 @@ class Trace(Folder):
             return data[:offset] + value.to_bytes(4, "little") + data[offset + 4 :]
 
         self.assertEqual(read(data).returncode, 0)
-        words = {8: 2, 12: 1 << 31, 16: 0, 20: 0, 24: 0, 28: 0, 32: 9, 36: 6, 44: 1 << 31}
+        words = {8: 2, 12: 1 << 31, 16: 0, 20: 0, 24: 0, 28: 0, 32: 9, 36: 6, 44: 1 << 31, 48: 1, 60: 1 << 31}
         damaged = [data[:n] for n in (0, 20, 63)] + [with_word(*word) for word in words.items()]
         damaged += [with_word(offset, 0xFFFFFFFF) for offset in range(12, 40, 4)]
         damaged.append(with_word(24, 40000))  # pairs of so many would take 12 GiB
@@ -237,6 +239,26 @@ class Trace(Folder):
             result = read(bytes_)
             self.assertEqual((result.returncode, result.stdout), (1, ""), result.stderr)
             self.assertRegex(result.stderr, r"\Amoe_trace.py: .*\n\Z")
+        # The program's reader refuses the same bytes.
+        (self.folder / "damaged").write_bytes(with_word(60, 1 << 31))
+        self.assertIn(b"bytes 48 to 63", run("moe", "simulate", "--trace", self.folder / "damaged", code=3).stderr)
+
+    def test_a_trace_of_a_huge_shape_takes_little_memory(self):
+        def trace(layers, experts):
+            file = self.folder / "huge"
+            header = struct.pack("<8s8IQ16x", b"OXMOETRC", 1, 64, 20 + layers * 10, layers, experts, 1, experts, 0, 0)
+            file.write_bytes(header + struct.pack("<4IB3x", 0, 0, 0, 5, 0) + struct.pack("<HefBB", 3, 1, 1, 0, 0) * layers)
+            return moe_trace.Trace(file)
+
+        for layers, experts in ((1, 40000), (1024, 1 << 14), (1025, 8)):
+            with self.assertRaisesRegex(ValueError, f"{layers} layers"):
+                trace(layers, experts)
+        tracemalloc.start()
+        (layer,) = moe_trace.summary(trace(1, 1 << 14))
+        self.assertLess(tracemalloc.get_traced_memory()[1], 64 << 20)
+        tracemalloc.stop()
+        self.assertIsNone(layer["pairs"])
+        self.assertEqual((sum(layer["counts"]), layer["counts"][3]), (1, 1))
 
 
 def requests(trace, phase=None):
