@@ -125,4 +125,28 @@ Location LocateCheckpoint(const fs::path& path) {
   return fs::is_directory(status) ? LocateFolder(path, /*cache_entry=*/true) : LocateFile(path);
 }
 
+std::vector<fs::path> FilesOfModel(const fs::path& path) {
+  // Of a cache entry the files are three levels down (snapshots/COMMIT/original); links may go round.
+  constexpr int kDeepest = 3;
+  constexpr auto kOptions =
+      fs::directory_options::skip_permission_denied | fs::directory_options::follow_directory_symlink;
+  std::vector<fs::path> files;
+  std::error_code error;
+  const bool folder = fs::is_directory(path, error);
+  const fs::path beside = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  fs::recursive_directory_iterator entry(folder ? path : beside, kOptions, error);
+  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+    std::error_code none;
+    if (entry->is_directory(none)) {
+      if (!folder || entry.depth() == kDeepest) entry.disable_recursion_pending();
+      continue;
+    }
+    const fs::path& file = entry->path();
+    if (folder || file.filename() == path.filename() || file.extension() == path.extension() ||
+        file.filename() == "config.json" || IsCompanion(file))
+      files.push_back(file);
+  }
+  return files;
+}
+
 }  // namespace oxidized

@@ -25,4 +25,8 @@ struct Location {
 // Error(kBadFile, kUnsupported).
 Location LocateCheckpoint(const std::filesystem::path& path);
 
+// Every file that the model at `path` may consist of, sound or not: all below a folder; a file, those beside
+// it of its kind (parts, shards) and what goes with them. Throws nothing: what cannot be read is left out.
+std::vector<std::filesystem::path> FilesOfModel(const std::filesystem::path& path);
+
 }  // namespace oxidized

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "checkpoint/locate.h"
 #include "cli/download_report.h"
 #include "parallel/cpu_topology.h"
 
@@ -25,6 +26,11 @@ Value Text(std::string& value, std::string type) {
 }
 Value Text(std::optional<std::string>& value, std::string type) {
   return {std::move(type), [&value](const std::string& text) { value = text; }};
+}
+Value File(std::string& value) {
+  Value file = Text(value, "FILE");
+  file.input = true;
+  return file;
 }
 // An empty path is a shell variable that was not set; to leave the option out is another wish.
 Value Path(std::filesystem::path& value, std::string type) {
@@ -175,11 +181,15 @@ void Command::AddRules(std::vector<OptionRule> rules) {
 std::vector<InputFile> Command::Inputs() const {
   std::vector<InputFile> files;
   for (const CLI::Option* option : inputs_) {
-    for (const std::string& path : option->results()) files.push_back({option->get_name(), path});
-    // Where no model is named, the small one is read.
-    if (option->get_name() == "--model-path" && option->empty())
-      files.push_back({"the standard model,", DefaultModelPath()});
+    const std::vector<std::string>& paths = option->results();
+    if (option->get_name() != "--model-path") {
+      for (const std::string& path : paths) files.push_back({option->get_name(), path});
+    } else if (const auto model = FindModelHere(paths.empty() ? "" : paths.back())) {
+      for (std::filesystem::path& file : FilesOfModel(*model))
+        files.push_back({"a file of the model,", std::move(file)});
+    }
   }
+  files.push_back({"standard input,", "/dev/stdin"});
   return files;
 }
 

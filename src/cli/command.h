@@ -41,6 +41,7 @@ struct BadValue {
 Value Text(std::string& value, std::string type = "TEXT");
 Value Text(std::optional<std::string>& value, std::string type = "TEXT");
 Value Path(std::filesystem::path& value, std::string type = "PATH");
+Value File(std::string& value);  // to read; may be "-"
 Value Output(std::filesystem::path& value, OutputKind kind = OutputKind::kReplaced);
 Value Words(std::vector<std::string>& values, std::string type);
 Value Seed(uint64_t& value);  // any 64-bit number
@@ -86,7 +87,8 @@ class Command {
 
   const CLI::App& app() const { return app_; }
   const std::vector<OptionRule>& rules() const { return rules_; }
-  // The files to write that this command line names, and what it names to be read.
+  // The files to write that this command line names; what it reads: what it names, standard input, and every
+  // file of the model if that is here.
   std::vector<OutputFile> Outputs() const;
   std::vector<InputFile> Inputs() const;
 

@@ -126,7 +126,7 @@ Action AddLogits(Command& command) {
   auto o = std::make_shared<LogitsOptions>();
   AddModelOptions(command, o->runtime);
   AddExecutorOptions(command, o->runtime);
-  command.Add("--tokens", Text(o->tokens_file, "FILE"), "File of ids separated by white space").Required();
+  command.Add("--tokens", File(o->tokens_file), "File of ids separated by white space").Required();
   command.Add("--out", Output(o->out), "File to write").Required();
   return [o] { return Logits(*o); };
 }

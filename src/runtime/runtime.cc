@@ -91,6 +91,12 @@ std::filesystem::path ResolveModelPath(const std::filesystem::path& path, const 
   return hub::IsHubPath(path.string()) ? hub::OpenHubModel(path.string(), watch) : path;
 }
 
+std::optional<std::filesystem::path> FindModelHere(const std::filesystem::path& path) {
+  if (path.empty()) return DefaultModelPath();
+  if (!hub::IsHubPath(path.string())) return path;
+  return hub::FindInCache(hub::ParseRepoSpec(path.string()), hub::SettingsFromEnvironment());
+}
+
 std::unique_ptr<Tokenizer> OpenTokenizer(const RuntimeOptions& options) {
   if (!options.tokenizer_path.empty()) return LoadTokenizer(options.tokenizer_path);
   return LoadTokenizer(

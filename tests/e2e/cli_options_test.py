@@ -152,6 +152,51 @@ class Options(CommandLine):
                      "--routing-strategy", "switch")
         self.assertEqual(result.returncode, 0, result.stderr)
 
+    def test_no_result_overwrites_what_is_read(self):
+        model = self.folder / "kept"
+        shutil.copytree(self.model, model)
+        tokens, settings, tokenizer = (self.folder / name for name in ("ids", "settings.conf", "own_tokenizer.json"))
+        tokens.write_text("1 2 3")
+        settings.write_text("seed = 1\n")
+        shutil.copy(TOKENIZER, tokenizer)
+        weights = model / "model.safetensors"
+        soft, hard = self.folder / "soft", self.folder / "hard"
+        soft.symlink_to(weights)
+        hard.hardlink_to(model / "config.json")
+        gguf = self.folder / "gguf" / "m.gguf"
+        gguf.parent.mkdir()
+        shard = gguf.with_name("m-00002-of-00002.gguf")
+        for file in (gguf, shard, gguf.with_name("tokenizer.json")):
+            file.write_text("GGUF")
+        read = [*model.iterdir(), tokens, settings, tokenizer, *gguf.parent.iterdir()]
+        before = {file: file.read_bytes() for file in read}
+
+        answer = ("-m", model, "-p", "x", "--max-tokens", 1)
+        for file in (*model.iterdir(), soft, hard):
+            self.refused(USAGE, f"{file} would overwrite what is read, a file of the model, {model}/", *answer, "--moe-trace", file)
+        self.refused(USAGE, f"{soft} would overwrite what is read, a file of the model, {weights}", *answer, "--moe-report", soft)
+        self.refused(USAGE, f"{soft} would overwrite what is read, a file of the model, {weights}", "-m", model, "--benchmark-moe", "--benchmark-plot", soft)
+        self.refused(USAGE, "overwrite", "-m", weights, "-p", "x", "--moe-trace", model / "config.json")
+        self.refused(USAGE, "--tokenizer-path", *answer, "-t", tokenizer, "--moe-report", tokenizer)
+        self.refused(USAGE, "--config", *answer, "--config", settings, "--moe-trace", settings)
+        self.refused(USAGE, "--config", "moe", "simulate", "--synthetic", "uniform", "--save-trace", settings,
+                     environment={"OXIDIZED_CONFIG": str(settings)})
+        logits = ("logits", "-m", model, "--tokens", tokens, "--out")
+        self.refused(USAGE, "--tokens", *logits, tokens)
+        self.refused(USAGE, "a file of the model", *logits, hard)
+        for file in gguf.parent.iterdir():
+            self.refused(USAGE, "a file of the model", "-m", gguf, "-p", "x", "--moe-trace", file)
+        for file, content in before.items():
+            self.assertEqual(file.read_bytes(), content, file)
+
+        beside = gguf.with_name("trace")  # another's file beside a GGUF file is not the model's
+        beside.write_text("old")
+        self.refused(BAD_FILE, "m.gguf", "-m", gguf, "-p", "x", "--moe-trace", beside)
+        link, missing = self.folder / "link", self.folder / "missing"
+        link.symlink_to(missing)
+        for pair in ((link, missing), (missing, link)):
+            self.refused(USAGE, "name the same file", *answer, "--moe-trace", pair[0], "--moe-report", pair[1])
+
     def test_options_of_later_versions_are_refused_by_name(self):
         for arguments in [
             ("--device", "cuda"),
