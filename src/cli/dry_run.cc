@@ -68,7 +68,10 @@ std::string Text(const RuntimePlan& r) {
   const auto line = [&text](const std::string& what, int64_t bytes, const std::string& remark) {
     text += fmt::format("  {:<24}{:>12}  {}\n", what, Size(bytes), remark);
   };
-  line("dense weights", in.dense_bytes, Where(r, in.dense_bytes, in.own_dense_bytes));
+  const int64_t unpacked = in.dense_bytes - r.packed_bytes;
+  line("dense weights", unpacked, Where(r, unpacked, in.own_dense_bytes - r.packed_bytes));
+  if (r.packed_bytes > 0)
+    line("packed dense weights", r.packed_bytes, "packed when opened, in memory of their own");
   if (in.slots > 0) {
     const int64_t stored = in.experts - in.own_experts;
     line("expert pool", plan.pool_bytes,
@@ -116,6 +119,7 @@ std::string Json(const RuntimePlan& r) {
                    {"kv", in.kv_bytes},
                    {"activations", in.activation_bytes},
                    {"rest", in.heap_bytes},
+                   {"packed_dense_weights", r.packed_bytes},
                    {"own_dense_weights", in.own_dense_bytes},
                    {"own_experts", in.own_expert_bytes}};
   json["limit_bytes"] = r.limit ? nlohmann::ordered_json(r.limit->limit_bytes) : nlohmann::ordered_json();

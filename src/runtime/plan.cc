@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "executor/cpu/packed_dense.h"
 #include "kernels/cpu/ceilings.h"
 #include "memory/disk_probe.h"
 #include "model/costs.h"
@@ -11,14 +12,16 @@
 namespace oxidized {
 namespace {
 
-// Of the experts' matrices, what lies in no file: converted when the model is opened.
+// Lies in no file: converted when the model is opened.
+bool IsConverted(const Checkpoint& checkpoint, const std::byte* data) {
+  return data != nullptr &&
+         std::none_of(checkpoint.files.begin(), checkpoint.files.end(), [&](const MappedFile& file) {
+           return data >= file.bytes().data() && data < file.bytes().data() + file.bytes().size();
+         });
+}
+
 int64_t ConvertedExpertBytes(const Checkpoint& checkpoint) {
-  const auto converted = [&](const std::byte* data) {
-    return data != nullptr &&
-           std::none_of(checkpoint.files.begin(), checkpoint.files.end(), [&](const MappedFile& file) {
-             return data >= file.bytes().data() && data < file.bytes().data() + file.bytes().size();
-           });
-  };
+  const auto converted = [&](const std::byte* data) { return IsConverted(checkpoint, data); };
   int64_t bytes = 0;
   for (const LayerWeights& layer : checkpoint.weights.layers) {
     for (const auto* experts : {&layer.gate_up, &layer.down}) {
@@ -28,6 +31,20 @@ int64_t ConvertedExpertBytes(const Checkpoint& checkpoint) {
     }
   }
   return bytes;
+}
+
+// --pack-weights, as if every matrix took 12 bits a value. What is read from a file and then packed need not
+// stay in memory; what was converted, and an embedding that is tied, does.
+void CountPacked(const Checkpoint& checkpoint, PlanInput& in, int64_t& packed_bytes) {
+  const WeightsView& weights = checkpoint.weights;
+  for (const MatrixView* m : PackedDense::Candidates(weights)) {
+    const int64_t packed = m->bytes() * 3 / 4;
+    packed_bytes += packed;
+    in.dense_bytes += packed;
+    in.own_dense_bytes += packed;
+    in.decode_dense_bytes -= m->bytes() - packed;
+    if (!IsConverted(checkpoint, m->data) && m->data != weights.embedding.data) in.dense_bytes -= m->bytes();
+  }
 }
 
 }  // namespace
@@ -64,15 +81,15 @@ RuntimePlan PlanRuntime(const RuntimeOptions& options) {
   } else {
     in.own_experts = in.experts;
     in.own_expert_bytes = in.expert_bytes;
-    in.own_dense_bytes = in.dense_bytes;
     in.slot_bytes = 0;  // no pool: --expert-memory has no effect
   }
   if (options.use_mmap && options.experts.budget && map.num_stored() > 0)
     in.slots = SlotsFor(*options.experts.budget, map, k);
-  if (in.slots > 0) in.own_dense_bytes = in.dense_bytes;  // see Runtime::OwnWhatIsRead
   in.decode_expert_bytes = costs.expert_bytes / config.num_experts * k;
   in.decode_dense_bytes =
       costs.decode_bytes - costs.expert_bytes / config.num_experts * config.experts_per_token;
+  if (options.pack_dense) CountPacked(checkpoint, in, result.packed_bytes);
+  if (in.slots > 0 || !options.use_mmap) in.own_dense_bytes = in.dense_bytes;  // see Runtime::OwnWhatIsRead
   const CpuMemoryNeed need = EstimateCpuMemory(config, checkpoint.weights, CpuOptionsOf(options, checkpoint));
   in.kv_bytes = need.kv_bytes;
   in.activation_bytes = need.activation_bytes;

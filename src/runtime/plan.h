@@ -16,6 +16,7 @@ struct RuntimePlan {
   int32_t num_layers = 0, num_experts = 0;
   int32_t experts_per_token = 0, model_experts_per_token = 0;  // as asked for, and the model's own
   int64_t context = 0;
+  int64_t packed_bytes = 0;  // of the dense weights, those of --pack-weights
   bool mapped = true;
   PlanInput input;
   MemoryPlan plan;

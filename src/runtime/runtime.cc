@@ -141,9 +141,10 @@ void Runtime::OwnWhatIsRead(const std::vector<std::span<const std::byte>>& packe
     const auto experts = store->map().stored_parts();
     what.unread.insert(what.unread.end(), experts.begin(), experts.end());
     what.beside_bytes += store->slots() * store->slot_bytes();
-    what.remedy =
-        "give a smaller --expert-memory, or none: mapped weights need not all be in memory (--dry-run says "
-        "more)";
+    const bool least = store->slots() <= options_.experts.ExpertsPerToken(checkpoint_.config);
+    what.remedy = fmt::format("{}: mapped weights need not all be in memory (--dry-run says more)",
+                              least ? "leave out --expert-memory, which is the least already"
+                                    : "give a smaller --expert-memory, or none");
   }
   OwnWeights(checkpoint_.files, what);
 }

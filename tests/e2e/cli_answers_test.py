@@ -350,6 +350,14 @@ class Answers(CommandLine):
         self.assertGreater(plan["speed"]["disk_bytes_per_s"], 0)
         self.assertGreater(plan["speed"]["tokens_per_s"], 0)
         self.assertEqual(plan["bytes"]["needed"], sum(plan["bytes"][part] for part in ["dense_weights", "expert_pool", "kv", "activations", "rest"]))
+        for more in ((), ("--use-mmap=false",), ("--expert-memory", "50%")):
+            plain, packed = (json.loads(run("-m", self.model, "--dry-run", "--json", *more, *pack).stdout)["bytes"]
+                             for pack in ((), ("--pack-weights",)))
+            size = packed["packed_dense_weights"]  # instead of what it was packed from, four thirds of it
+            self.assertGreater(size, 0)
+            self.assertEqual(packed["dense_weights"], plain["dense_weights"] - size // 3)
+            self.assertEqual(packed["own_dense_weights"], packed["dense_weights"] if more else size)
+            self.assertEqual(plain["packed_dense_weights"], 0)
 
     @unittest.skipIf(len(PROGRAM) > 1 or os.environ.get("OXIDIZED_SANITIZED"), "an emulator or sanitizer has memory of its own")
     def test_memory_classes_sum_to_what_the_process_has(self):

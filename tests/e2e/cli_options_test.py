@@ -206,8 +206,9 @@ class Options(CommandLine):
                 self.refused(UNSUPPORTED, arguments[0], "-m", self.model, "-p", "x", *arguments)
 
     def test_options_that_the_model_cannot_follow(self):
-        self.refused(USAGE, "8 experts", "-m", self.model, "-p", "x", "--num-experts", "9")
-        self.refused(USAGE, "may be chosen", "-m", self.model, "-p", "x", "--experts-per-token", "9")
+        for what in (("-p", "x"), ("--dry-run",)):
+            self.refused(USAGE, "8 experts", "-m", self.model, *what, "--num-experts", "9")
+            self.refused(USAGE, "may be chosen", "-m", self.model, *what, "--experts-per-token", "9")
         self.refused(USAGE, "131072", "-m", self.model, "-p", "x", "--context", "131073")
 
     def test_prompt_longer_than_the_context(self):

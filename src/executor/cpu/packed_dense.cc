@@ -22,14 +22,19 @@ bool CanPack(const MatrixView& m) { return m.dtype == DType::kBF16 && m.cols % k
 
 }  // namespace
 
-PackedDense::PackedDense(const WeightsView& weights, ThreadTeam& team, const Progress& progress,
-                         const Replaced& replaced) {
+std::vector<const MatrixView*> PackedDense::Candidates(const WeightsView& weights) {
   std::vector<const MatrixView*> matrices;
   for (const LayerWeights& layer : weights.layers) {
     for (const MatrixView* m : {&layer.q, &layer.k, &layer.v, &layer.o}) matrices.push_back(m);
   }
   matrices.push_back(&weights.unembedding);
   std::erase_if(matrices, [](const MatrixView* m) { return !CanPack(*m); });
+  return matrices;
+}
+
+PackedDense::PackedDense(const WeightsView& weights, ThreadTeam& team, const Progress& progress,
+                         const Replaced& replaced) {
+  const std::vector<const MatrixView*> matrices = Candidates(weights);
   int64_t done = 0, total = 0;
   for (const MatrixView* m : matrices) total += m->bytes();
   for (const MatrixView* m : matrices) {

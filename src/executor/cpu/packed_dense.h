@@ -26,6 +26,9 @@ class PackedDense {
   PackedDense(const WeightsView& weights, ThreadTeam& team, const Progress& progress,
               const Replaced& replaced);
 
+  // What would be tried: those in BF16 whose rows are whole blocks.
+  static std::vector<const MatrixView*> Candidates(const WeightsView& weights);
+
   // The packed form of a matrix, by where its values lie; nullptr: it was not packed.
   const PackedBf16View* Find(const MatrixView& matrix) const;
   // What one product of the matrix reads.
