@@ -55,7 +55,9 @@ CpuKvGroup::CpuKvGroup(int32_t blocks, int64_t layers, const ModelConfig& config
     : kv_heads_(config.num_kv_heads),
       part_bytes_(KvHeadElements(config.head_dim) * Bits(type) / 8),
       block_bytes_(layers * kv_heads_ * part_bytes_),
-      memory_("KV cache", MemoryClass::kKv, static_cast<size_t>(blocks * block_bytes_)) {}
+      memory_("KV cache", MemoryClass::kKv, static_cast<size_t>(blocks * block_bytes_)) {
+  AdviseHugePages(memory_.data(), memory_.size());
+}
 
 void CpuKvGroup::Copy(int32_t from, int32_t to) {
   std::memcpy(memory_.data() + to * block_bytes_, memory_.data() + from * block_bytes_,
