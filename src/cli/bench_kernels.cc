@@ -46,6 +46,7 @@ struct ExpertRow {
   ExpertKernel CpuKernels::* kernel;
   bool gate_up, mxfp4;  // not mxfp4: bf16 values
   XType x;
+  Mxfp4Form form = Mxfp4Form::kHf;
 };
 constexpr ExpertRow kExperts[] = {
     {"f32_mxfp4w_moe_gate_up", &CpuKernels::f32_mxfp4w_moe_gate_up, true, true, XType::kF32},
@@ -58,6 +59,15 @@ constexpr ExpertRow kExperts[] = {
     {"f32_transposedw_moe_down", &CpuKernels::f32_transposedw_moe_down, false, false, XType::kF32},
     {"bf16_mxfp4w_moe_down", &CpuKernels::bf16_mxfp4w_moe_down, false, true, XType::kBf16},
     {"int8_mxfp4w_moe_down", &CpuKernels::int8_mxfp4w_moe_down, false, true, XType::kInt8},
+    // As GGUF files have it, gate and up apart.
+    {"bf16_mxfp4w_moe_gate_up, ggml", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, true, XType::kBf16,
+     Mxfp4Form::kGgml},
+    {"int8_mxfp4w_moe_gate_up, ggml", &CpuKernels::int8_mxfp4w_moe_gate_up, true, true, XType::kInt8,
+     Mxfp4Form::kGgml},
+    {"bf16_mxfp4w_moe_down, ggml", &CpuKernels::bf16_mxfp4w_moe_down, false, true, XType::kBf16,
+     Mxfp4Form::kGgml},
+    {"int8_mxfp4w_moe_down, ggml", &CpuKernels::int8_mxfp4w_moe_down, false, true, XType::kInt8,
+     Mxfp4Form::kGgml},
 };
 
 struct AttentionRow {
@@ -90,11 +100,13 @@ class KernelBench {
         y_("kernel benchmark", MemoryClass::kOther, static_cast<size_t>(kMostRows * widest_)),
         rows_(static_cast<size_t>(kMostRows)) {
     std::iota(rows_.begin(), rows_.end(), 0);
-    // 16-bit words that are small, sane numbers as bf16, f16, f32 and as the scale of a Q8_0 block.
+    AdviseHugePages(weights_.data(), weights_.size());  // as an executor asks for its weights
+    // 16-bit words that are small, sane numbers as bf16, f16, f32 and as the scale of a Q8_0 block; their
+    // bytes are sane scales of MXFP4.
     in_.team.Run([&](int worker, int workers) {
       const Share share = ShareOf(static_cast<int64_t>(weights_.size()), 64, worker, workers);
       for (int64_t i = share.begin; i < share.end; i += 2) {
-        const auto word = static_cast<uint16_t>(0x3C00 + i / 2 % 61);
+        const auto word = static_cast<uint16_t>(0x3C02 + i / 2 % 61);
         std::memcpy(weights_.data() + i, &word, 2);
       }
     });
@@ -200,8 +212,9 @@ class KernelBench {
   void Expert(const ExpertRow& row, int64_t tokens) {
     const int64_t n = row.gate_up ? 2 * c_.expert_width : c_.hidden_size;
     const int64_t k = row.gate_up ? c_.hidden_size : c_.expert_width;
-    const int64_t bytes = row.mxfp4 ? n * k / 2 : n * k * 2;
-    const int64_t scales = row.mxfp4 ? n * k / 32 : 0;
+    const bool with_scales = row.mxfp4 && row.form != Mxfp4Form::kHf;  // a block's scale before its codes
+    const int64_t scales = row.mxfp4 && !with_scales ? n * k / 32 : 0;
+    const int64_t bytes = with_scales ? n * k / 32 * 17 : row.mxfp4 ? n * k / 2 : n * k * 2;
     const ExpertKernel kernel = in_.kernels.*row.kernel;
     Measure(row.name, tokens, bytes + scales, 2 * tokens * n * k, CeilingOf(row.x),
             [=, this](int64_t call, int worker, int workers) {
@@ -210,8 +223,13 @@ class KernelBench {
                               .x_rows = rows_.data(),
                               .y_rows = rows_.data(),
                               .values = Copy(call, bytes)};
-              if (row.mxfp4) args.scales = scales_.data() + (args.values - weights_.data()) / 16;
+              args.form = row.form;
+              if (scales > 0) args.scales = scales_.data() + (args.values - weights_.data()) / 16;
               args.bias = weights_.data();
+              if (with_scales && row.gate_up) {
+                args.up_values = args.values + bytes / 2;
+                args.up_bias = args.bias;
+              }
               args.y = y_.data();
               args.ldy = Padded(row.gate_up ? n / 2 : n);
               args.tokens = tokens;
