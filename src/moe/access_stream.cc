@@ -36,6 +36,7 @@ void AccessStream::Finish() {
     if (pending_[l].empty()) continue;
     if (experts_.size() + pending_[l].size() > std::numeric_limits<uint32_t>::max())
       Fail(ErrorKind::kBadFile, "the trace has more than 2^32 uses of experts, too many to simulate");
+    std::sort(pending_[l].begin(), pending_[l].end());
     const auto begin = static_cast<uint32_t>(experts_.size());
     experts_.insert(experts_.end(), pending_[l].begin(), pending_[l].end());
     requests_.push_back({static_cast<int32_t>(l), begin, static_cast<uint32_t>(experts_.size())});

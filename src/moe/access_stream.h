@@ -1,5 +1,5 @@
 // The order in which a run needs its experts: for each step and layer the distinct experts of all its rows,
-// which is what an ExpertStore is asked for. Made of a trace or of synthetic tokens.
+// ascending, which is what an ExpertSource is asked for. Made of a trace or of synthetic tokens.
 #pragma once
 
 #include <cstdint>

@@ -24,8 +24,9 @@ class ExpertSource {
  public:
   virtual ~ExpertSource() = default;
 
-  // Distinct experts of one layer, as many as there are: with room for fewer they come in several portions.
-  // The list is the order of reading. What is left of an earlier request is given up.
+  // Distinct experts of one layer, ascending, as many as there are: with room for fewer they come in several
+  // portions. The list is the order of reading, and for the rules of eviction the order of use. What is left
+  // of an earlier request is given up.
   virtual void Request(int32_t layer, std::span<const int32_t> experts) = 0;
 
   // Further experts of the request, at least one; none when all were taken. They stay where they are until

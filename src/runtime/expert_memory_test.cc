@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 #include "executor/cpu/cpu_executor.h"
 #include "memory/memory_test_support.h"
+#include "moe/cache_simulator.h"
 #include "runtime/runtime.h"
 
 namespace oxidized {
@@ -55,7 +56,7 @@ struct Answer {
 };
 
 // Three requests together: prompts cut into chunks beside rows that decode.
-std::vector<Answer> Ask(Engine& engine) {
+std::vector<Answer> Ask(Engine& engine, RoutingObserver* watch = nullptr) {
   std::vector<Answer> answers(3);
   std::vector<KeepRows> sinks(3);
   std::vector<RequestId> ids;
@@ -67,6 +68,7 @@ std::vector<Answer> Ask(Engine& engine) {
     request.sampling.seed = i;
     request.sampling.temperature = i == 0 ? 0.0 : 1.0;
     request.logits = &sinks[i];
+    if (watch != nullptr) request.routing_observers.push_back(watch);
     ids.push_back(*engine.Submit(std::move(request)));
   }
   while (engine.Step()) {
@@ -154,6 +156,33 @@ INSTANTIATE_TEST_SUITE_P(Budgets, ExpertsOnDemand,
                                            Case{"75%", EvictionRule::kLru, true, CpuPrecision::kBf16},
                                            Case{"75%", EvictionRule::kFrequency, false, CpuPrecision::kF32},
                                            Case{"100%", EvictionRule::kLru, true, CpuPrecision::kBf16}));
+
+// Room for a layer's experts, so that no request comes in portions, whose order is the disk's.
+TEST(ExpertMemory, ARunAndTheReplayOfItsTraceCountTheSame) {
+  const TempFolder folder;
+  const fs::path path = folder.path() / "run.trace";
+  for (const EvictionRuleInfo& rule : EvictionRules()) {
+    SCOPED_TRACE(rule.name);
+    ExpertMemory memory({ParseExpertBudget("25%"), rule.rule, /*prefetch=*/false}, Tiny());
+    const ModelConfig& config = Tiny().config;
+    TraceWriter writer(path, {ShapeOf({}, config.num_layers, config.num_experts, config.experts_per_token),
+                              false, memory.store()->slot_bytes()});
+    const auto executor = ExecutorOn(&memory.source(), CpuPrecision::kBf16);
+    Engine engine(*executor, {.chunk_tokens = 16});
+    Ask(engine, &writer);
+    writer.Close();
+    const ExpertCacheCounters run = memory.store()->counters();
+    const ExpertCacheCounters replay = SimulateCache(ReadAccesses(TraceReader::Open(path)),
+                                                     {.rule = rule.rule, .slots = run.budget_experts});
+    EXPECT_GT(run.Total().evictions, 0);
+    ASSERT_EQ(run.layers.size(), replay.layers.size());
+    for (size_t l = 0; l < run.layers.size(); ++l) {
+      EXPECT_EQ(run.layers[l].hits, replay.layers[l].hits) << "layer " << l;
+      EXPECT_EQ(run.layers[l].misses, replay.layers[l].misses) << "layer " << l;
+      EXPECT_EQ(run.layers[l].evictions, replay.layers[l].evictions) << "layer " << l;
+    }
+  }
+}
 
 TEST(ExpertMemory, AReadErrorEndsItsRequestsAndTheEngineGoesOn) {
   ExpertStore store(ExpertStoreOptions{8, EvictionRule::kLru, false}, Tiny().weights,
