@@ -1,5 +1,7 @@
 #include "base/process.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -97,6 +99,14 @@ int64_t AvailableMemoryBytes() {
 
 int64_t TotalMemoryBytes() {
   return KilobyteField("/proc/meminfo", "MemTotal", std::numeric_limits<int64_t>::max());
+}
+
+void NameThisThread(const char* name) {
+#ifdef __APPLE__
+  ::pthread_setname_np(name);
+#else
+  ::pthread_setname_np(::pthread_self(), name);
+#endif
 }
 
 }  // namespace oxidized

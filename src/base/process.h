@@ -26,4 +26,8 @@ std::optional<MemoryLimit> ReadMemoryLimit();
 int64_t AvailableMemoryBytes();
 int64_t TotalMemoryBytes();
 
+// What the thread that calls is called in `top -H` and /proc: 15 letters at most, else as it was. Threads
+// that it starts later inherit the name.
+void NameThisThread(const char* name);
+
 }  // namespace oxidized

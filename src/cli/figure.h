@@ -17,8 +17,8 @@ struct Sample {
   double flops = 0.0;             // operations in it, a multiply-add is two
   double read_bytes_per_s = 0.0;  // memory's ceiling, probed beside the sample
   int64_t major_faults = 0;       // pages read from disk meanwhile: such a sample measured the disk
-  double waited_share = 0.0;  // time that threads were ready to run and had no processor, summed, over the
-                              // time of the run, at most 1; NaN: this kernel does not say
+  double waited_share = 0.0;  // time that threads that compute waited for other processes' work, summed, over
+                              // the time of the run, at most 1; NaN: this kernel does not say
 
   // Others had the processors for a part of the time that shows.
   bool disturbed() const { return waited_share > 0.05; }

@@ -11,6 +11,20 @@
 
 namespace oxidized::cli {
 
+// Of all threads of this process so far. Those that compute bear the name of its first thread, which they
+// inherit; readers of experts have a name of their own (memory/queued_reader.h), as have the kernel's for
+// io_uring.
+struct ThreadTimes {
+  double waited_s = 0.0;   // those that compute, ready to run, for a processor; NaN: this kernel does not say
+  double reading_s = 0.0;  // the others had a processor
+};
+ThreadTimes ReadThreadTimes();
+
+// How long those that compute waited for other processes meanwhile. A reader wants a processor as they do,
+// and while it has one, one of them may have to wait: that much is the process's own doing, and so is
+// whatever a reader waits for.
+double WaitedForOthers(const ThreadTimes& before, const ThreadTimes& after);
+
 // Of a run that begins when this is made. Looking takes some 20 us: outside the timed part.
 class RunWatch {
  public:
@@ -21,7 +35,7 @@ class RunWatch {
  private:
   std::chrono::steady_clock::time_point start_;
   int64_t major_faults_;
-  double waited_s_;  // of all threads, for a processor; NaN: this kernel does not say
+  ThreadTimes times_;
 };
 
 // One line each about disturbed runs and about pages that were read from disk; nothing if there were none.

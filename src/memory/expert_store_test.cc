@@ -10,6 +10,7 @@
 #include "checkpoint/checkpoint_test_util.h"
 #include "checkpoint/synth.h"
 #include "memory/memory_test_support.h"
+#include "memory/queued_reader.h"
 #include "moe/access_stream.h"
 #include "moe/cache_simulator.h"
 
@@ -345,6 +346,22 @@ TEST_P(RealReaders, ServeEveryExpert) {
       Serve(*store, Hf(), layer, AllExperts());
     }
   }
+}
+
+// cli/run_watch.h tells them from those that compute by it.
+TEST_P(RealReaders, TheirThreadsBearAName) {
+  const auto named = [] {
+    int count = 0;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task"))
+      count += testing::ReadFile(task.path() / "comm") == std::string(internal::kReaderThreadName) + "\n";
+    return count;
+  };
+  const int before = named();
+  auto reader = Reader(Hf());
+  if (reader == nullptr) GTEST_SKIP() << "not on this machine";
+  const auto store = StoreWith(Hf(), 5, std::move(reader));
+  Serve(*store, Hf(), 0, AllExperts());
+  EXPECT_GT(named(), before);
 }
 
 TEST_P(RealReaders, ATruncatedFileEndsTheRequestUntilItIsWholeAgain) {

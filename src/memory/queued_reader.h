@@ -9,6 +9,9 @@
 
 namespace oxidized::internal {
 
+// Of the threads that read: what they cost those that compute is not somebody else's doing (cli/run_watch.h).
+inline constexpr char kReaderThreadName[] = "expert-reader";
+
 class QueuedReader : public BlockReader {
  public:
   void OnDone(Done done) final;

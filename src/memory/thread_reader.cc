@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <thread>
 
+#include "base/process.h"
 #include "memory/queued_reader.h"
 
 namespace oxidized::internal {
@@ -28,6 +29,7 @@ class ThreadReader final : public QueuedReader {
 
  private:
   void Work() {
+    NameThisThread(kReaderThreadName);
     for (std::unique_lock lock(mutex_);;) {
       wake_.wait(lock, [this] { return stop_ || !queue_.empty(); });
       if (stop_) return;

@@ -11,6 +11,8 @@
 #include <cstdlib>
 #include <thread>
 
+#include "base/process.h"
+
 namespace oxidized::internal {
 namespace {
 
@@ -61,6 +63,7 @@ class UringReader final : public QueuedReader {
   }
 
   void Reap() {
+    NameThisThread(kReaderThreadName);
     for (;;) {
       {
         std::unique_lock lock(mutex_);
