@@ -52,13 +52,15 @@ int RunPrompt(const GenerateOptions& o) {
   if (const auto* chat = dynamic_cast<const ChatTurn*>(turn.get()); chat != nullptr && chat->called_tool()) {
     outcome.stop_reason = outcome.stop_reason == "stop" ? "tool_call" : outcome.stop_reason;
   }
-  if (o.json) {
-    WriteAnswer(OutcomeJson(outcome, *generation.moe_report(), runtime) + "\n");
-  } else if (!outcome.text.empty() && outcome.text.back() != '\n') {
-    WriteAnswer("\n");
-    generation.side().AnswerWritten("\n");
-  }
-  Report(o, outcome, generation, generation.side().terminal() && AnswerIsOnTerminal() && !o.json);
+  EndAnswer(outcome, [&] {
+    if (o.json) {
+      WriteAnswer(OutcomeJson(outcome, *generation.moe_report(), runtime) + "\n");
+    } else if (!outcome.text.empty() && outcome.text.back() != '\n') {
+      WriteAnswer("\n");
+      generation.side().AnswerWritten("\n");
+    }
+    Report(o, outcome, generation, generation.side().terminal() && AnswerIsOnTerminal() && !o.json);
+  });
   return ExitCode(o, outcome, *turn, generation.side());
 }
 

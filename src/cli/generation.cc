@@ -109,7 +109,6 @@ Outcome Generation::Run(std::vector<int32_t> prompt, const std::shared_ptr<Turn>
   }
   side_.Status("");
   if (last_shown_ && *last_shown_ != Delta::Kind::kAnswer) side_.EndLine();
-  if (finished->error) throw Error(finished->error->kind, finished->error->message);
 
   Outcome outcome;
   outcome.text = turn->answer();
@@ -121,6 +120,7 @@ Outcome Generation::Run(std::vector<int32_t> prompt, const std::shared_ptr<Turn>
   outcome.load_ms = runtime_->load_ms();
   outcome.stats = std::move(finished->stats);
   outcome.decode = Sum(engine.decode_totals()) - decode_before;
+  outcome.error = std::move(finished->error);
   return outcome;
 }
 
@@ -230,6 +230,17 @@ void Report(const GenerateOptions& options, const Outcome& outcome, Generation& 
   }
   if (options.verbose || person) side.Remark(ClosingLine(outcome));
   generation.WriteMoeFiles();
+}
+
+void EndAnswer(const Outcome& outcome, const std::function<void()>& report) {
+  if (!outcome.error) return report();
+  try {
+    report();
+  } catch (const Error& error) {
+    Log(LogLevel::kWarning, "{}", error.what());
+  } catch (const OutputClosed&) {  // the failure says more
+  }
+  throw Error(outcome.error->kind, outcome.error->message);
 }
 
 }  // namespace oxidized::cli

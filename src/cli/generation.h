@@ -38,7 +38,8 @@ class Generation {
   std::shared_ptr<ChatTurn> NewTurn();
   std::vector<int32_t> Render(const Conversation& conversation);
 
-  // Runs one request to its end and streams what it says. A pending signal ends it. Throws Error.
+  // Runs one request to its end and streams what it says. A pending signal ends it. Throws Error if it cannot
+  // begin; one that fails later is an outcome with an error, for EndAnswer.
   Outcome Run(std::vector<int32_t> prompt, const std::shared_ptr<Turn>& turn,
               std::vector<int32_t> stop_tokens);
 
@@ -61,5 +62,10 @@ Conversation Opening(const GenerateOptions& options);
 // The tables that --show-moe-metrics, --memory-stats and --verbose ask for; the closing line for a person at
 // a terminal and with --verbose.
 void Report(const GenerateOptions& options, const Outcome& outcome, Generation& generation, bool person);
+
+// Calls `report`, which writes what the options ask for. After a failed answer too: what was gathered until
+// then is worth having when it is not known why it failed. Throws that failure then, whatever became of the
+// report.
+void EndAnswer(const Outcome& outcome, const std::function<void()>& report);
 
 }  // namespace oxidized::cli

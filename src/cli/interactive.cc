@@ -375,6 +375,8 @@ void Chat::Answer() {
     if (!terminal_ || !outcome->text.empty()) WriteAnswer("\n");
     side_.AnswerWritten("\n");
   }
+  const auto report = [&] { Report(options_, *outcome, generation_, terminal_); };
+  if (outcome->error) return EndAnswer(*outcome, report);
   // What the model wrote is what was said, whole or cut.
   for (const Message& message : turn->messages()) conversation_.messages.push_back(message);
 
@@ -397,7 +399,7 @@ void Chat::Answer() {
         fmt::format("the context of {} tokens is full: /drop forgets the oldest message, /reset begins anew",
                     generation_.runtime().engine().info().max_context));
   }
-  Report(options_, *outcome, generation_, terminal_);
+  EndAnswer(*outcome, report);
 }
 
 }  // namespace

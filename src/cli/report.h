@@ -1,6 +1,7 @@
 // What a generation leaves behind, for people (tables on stderr) and for programs (--json).
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "cli/moe_report.h"
@@ -25,7 +26,8 @@ struct Outcome {
   uint64_t seed = 0;
   double load_ms = 0.0;
   RequestStats stats;
-  StageSums decode;  // of this request alone
+  StageSums decode;                   // of this request alone
+  std::optional<RequestError> error;  // the engine ended it; the rest is what there was until then
 };
 
 // docs/json-output.md has the fields.

@@ -339,6 +339,49 @@ class Answers(CommandLine):
                     self.assertNotIn("error:", said)
                     self.assertIn("resident in the process", said)
 
+    def test_a_step_that_fails_leaves_the_reports_of_what_there_was(self):
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            copy, page, trace = (pathlib.Path(folder) / name for name in ("model", "page.html", "run.trace"))
+            reports = [str(word) for word in ("--expert-memory", "25%", "--memory-stats", "--show-moe-metrics", "--verbose",
+                                              "--moe-report", page, "--moe-trace", trace)]
+
+            def fail(begin, meanwhile=lambda: None, **how):
+                shutil.copytree(self.model, copy, dirs_exist_ok=True)
+                process = begin()
+                os.truncate(copy / "model.safetensors", 0)
+                meanwhile()
+                text, said = process.communicate(timeout=120, **how)
+                self.assertEqual(process.returncode, 7, said)
+                self.assertRegex(said.decode(), r"oxidized_gpt_oss: error: \S*safetensors: ends at byte 0, [^\n]*\n\Z")
+                return text, said.decode()
+
+            def chat():
+                process = subprocess.Popen(PROGRAM + ["-m", str(copy), "--interactive", *reports],
+                                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                process.stdin.write(b"/help\n")
+                process.stdin.flush()
+                while b"/reset" not in process.stderr.readline() and process.poll() is None:
+                    pass
+                return process
+
+            middle = lambda: self.start_long_answer(copy, *reports)
+            text, said = fail(middle)
+            self.assertTrue(text.endswith(b"\n"))
+            for part in ("resident in the process", "expert cache: ", "prefill: "):
+                self.assertIn(part, said)
+            self.assertIn("</html>", page.read_text())
+            self.assertGreater(json.loads(run("moe", "simulate", "--trace", trace, "--json").stdout)["tokens"], 1)
+
+            page.unlink()
+            _, said = fail(middle, meanwhile=page.mkdir)  # what cannot be written either does not hide the failure
+            self.assertRegex(said, r"(?m)^oxidized_gpt_oss: warning: .*page.html")
+            self.assertIn("resident in the process", said)
+
+            page.rmdir()
+            _, said = fail(chat, input=b"Hello\n")  # before the first token
+            self.assertIn("resident in the process", said)
+            self.assertIn("</html>", page.read_text())
+
     def test_dry_run_says_what_fits_and_loads_nothing(self):
         result = run("-m", self.model, "--dry-run", "--expert-memory", "50%")
         self.assertEqual(result.returncode, 0, result.stderr)

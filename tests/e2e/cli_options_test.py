@@ -327,6 +327,9 @@ class Options(CommandLine):
         data[8 + length + begin : 8 + length + end] = b"\xff\x7f" * ((end - begin) // 2)  # bf16 NaN
         weights.write_bytes(data)
         self.refused(7, "not finite", "-m", poisoned, "-p", "x")
+        record = run("-m", poisoned, "-p", "x", "--json")
+        self.assertEqual(record.returncode, 7)
+        self.assertEqual(json.loads(record.stdout)["stop_reason"], "error")
 
     # --- made of the option table ----------------------------------------------------------------------------------
 
