@@ -262,7 +262,7 @@ class Trace(Folder):
 
 
 def requests(trace, phase=None):
-    """[(layer, [experts])] in the order a store would be asked: of each step and layer, what its tokens use."""
+    """[(layer, [experts])] in the order a store is asked: of each step and layer, what its tokens use, ascending."""
     records = trace.records
     if phase is not None:
         records = records[records["phase"] == phase]
@@ -271,7 +271,7 @@ def requests(trace, phase=None):
     for step in np.split(np.arange(len(records)), bounds):
         for layer in range(trace.header["layers"]):
             used = records["layer"]["experts"][step, layer].ravel()
-            distinct = list(dict.fromkeys(int(e) for e in used if e != moe_trace.NO_EXPERT))
+            distinct = sorted({int(e) for e in used if e != moe_trace.NO_EXPERT})
             if distinct:
                 result.append((layer, distinct))
     return result
