@@ -1,6 +1,7 @@
 // The option table as a manual page (man(7) macros), printed by `man` and installed as oxidized_gpt_oss.1.
 #include <fmt/core.h>
 
+#include "cli/environment.h"
 #include "cli/option_table.h"
 
 namespace oxidized::cli {
@@ -82,9 +83,11 @@ std::string ManPage(const OptionTable& table) {
   page +=
       ".SH ENVIRONMENT\n.TP\n\\fBOXIDIZED_\\fINAME\\fR\nAny option: its long name in capitals, with _ for "
       "\\-, as in OXIDIZED_MAX_TOKENS=100; a default for whatever can use "
-      "it.\n.TP\n\\fBOXIDIZED_MODEL\\fR\nThe model when none is named.\n.TP\n"
-      "\\fBNO_COLOR\\fR\nIf set and not empty: no colours.\n";
-  return page;
+      "it.\n";
+  for (const auto& [name, meaning] : OtherVariables()) {
+    if (meaning != nullptr) page += fmt::format(".TP\n\\fB{}\\fR\n{}\n", Roff(name), Roff(meaning));
+  }
+  return page + ".TP\n\\fBNO_COLOR\\fR\nIf set and not empty: no colours.\n";
 }
 
 }  // namespace oxidized::cli

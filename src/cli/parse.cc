@@ -9,8 +9,10 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "cli/command.h"
 #include "cli/config_file.h"
+#include "cli/environment.h"
 #include "cli/parse_table.h"
 #include "cli/terminal.h"
 
@@ -47,16 +49,16 @@ Action Print(std::string text) {
   };
 }
 
-// Environment names of all options: OXIDIZED_ and the long name.
-void NameEnvironment(CLI::App& app) {
+// Environment names of all options: OXIDIZED_ and the long name. They are added to `names`.
+void NameEnvironment(CLI::App& app, std::vector<std::string>& names) {
   for (CLI::Option* option : app.get_options()) {
     if (option->get_lnames().empty() || option->get_name() == "--help") continue;
     std::string name = option->get_lnames().front();
     std::transform(name.begin(), name.end(), name.begin(),
                    [](unsigned char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
-    option->envname("OXIDIZED_" + name);
+    option->envname(names.emplace_back("OXIDIZED_" + name));
   }
-  for (CLI::App* command : app.get_subcommands({})) NameEnvironment(*command);
+  for (CLI::App* command : app.get_subcommands({})) NameEnvironment(*command, names);
 }
 
 // A pipe will do, as in --config <(...).
@@ -201,7 +203,9 @@ std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
                      "bash, zsh or fish")
       .Required();
   CLI::App* man = app.add_subcommand("man", "The manual page: try `oxidized_gpt_oss man | man -l -`");
-  NameEnvironment(app);
+  std::vector<std::string> variables;
+  NameEnvironment(app, variables);
+  for (const std::string& line : UnknownVariables(environ, variables)) Log(LogLevel::kWarning, "{}", line);
 
   if (!Parse(app, *config, argc, argv)) return std::nullopt;
   if (completion->parsed()) return Print(Completion(MakeOptionTable(app), shell));

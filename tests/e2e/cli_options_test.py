@@ -12,7 +12,7 @@ import struct
 import subprocess
 import unittest
 
-from command_line import BAD_FILE, CONTEXT_FULL, PROGRAM, TOKENIZER, UNSUPPORTED, USAGE, CommandLine, read_npy, run
+from command_line import BAD_FILE, CONTEXT_FULL, PROGRAM, ROOT, TOKENIZER, UNSUPPORTED, USAGE, CommandLine, read_npy, run
 
 
 class Options(CommandLine):
@@ -316,6 +316,21 @@ class Options(CommandLine):
                 self.refused(USAGE if text == "5000000" else BAD_FILE, says, "logits", "-m", self.model, "--tokens", ids, "--out", out)
                 self.assertFalse(out.exists())
         self.assertEqual([p.name for p in self.folder.glob("*.partial")], [])
+
+    def test_a_misspelt_variable_is_named(self):
+        result = run("--version", environment={"OXIDIZED_CPU_TEIR": "avx2", "OXIDIZED_PROGRAM": "x", "OXIDIZED_MAX_TOKENS": "5"})
+        self.assertEqual(result.returncode, 0)
+        self.assertEqual(result.stderr.decode(),
+                         "oxidized_gpt_oss: warning: the environment sets OXIDIZED_CPU_TEIR, which this program does not know; "
+                         "the nearest name it knows is OXIDIZED_CPU_TIER\n")
+
+    def test_every_variable_is_in_the_manual_and_the_readme(self):
+        source = (ROOT / "src/cli/environment.cc").read_text()
+        names = re.findall(r'\{"(OXIDIZED_\w+)", "', source)
+        self.assertGreater(len(names), 3)
+        for text in run("man").stdout.decode(), (ROOT / "README.md").read_text():
+            for name in names:
+                self.assertIn(name, text)
 
     def test_non_finite_weights_end_the_request(self):
         poisoned = self.folder / "poisoned"
