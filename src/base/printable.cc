@@ -105,4 +105,10 @@ std::string WrapColumns(std::string_view text, int columns) {
   return wrapped;
 }
 
+std::string Counted(int64_t count, std::string_view noun) {
+  std::string text = std::to_string(count) + ' ' + std::string(noun);
+  if (count != 1) text += noun.ends_with('s') || noun.ends_with("ch") ? "es" : "s";
+  return text;
+}
+
 }  // namespace oxidized

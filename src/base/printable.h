@@ -1,6 +1,8 @@
-// Text that a terminal cannot be taken over with: names of files, values of options, what a model wrote.
+// Text for people. Most of it so that it cannot take over a terminal: names of files, values of options, what
+// a model wrote.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20,5 +22,8 @@ std::string FitColumns(std::string_view text, int columns);
 
 // The text with lines of at most `columns` cells, broken at spaces; a longer word stays whole.
 std::string WrapColumns(std::string_view text, int columns);
+
+// "1 token", "2 tokens"; "1 miss", "2 misses".
+std::string Counted(int64_t count, std::string_view noun);
 
 }  // namespace oxidized

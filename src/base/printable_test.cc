@@ -47,5 +47,14 @@ TEST(Printable, LinesBreakAtSpacesToTheWidthOfATerminal) {
   EXPECT_EQ(WrapColumns("", 5), "");
 }
 
+TEST(Printable, OneIsNoPlural) {
+  EXPECT_EQ(Counted(0, "token"), "0 tokens");
+  EXPECT_EQ(Counted(1, "token"), "1 token");
+  EXPECT_EQ(Counted(2, "token"), "2 tokens");
+  EXPECT_EQ(Counted(1, "miss"), "1 miss");
+  EXPECT_EQ(Counted(3, "miss"), "3 misses");
+  EXPECT_EQ(Counted(-4, "prefetch"), "-4 prefetches");
+}
+
 }  // namespace
 }  // namespace oxidized

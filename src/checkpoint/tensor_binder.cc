@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "checkpoint/message_text.h"
 #include "tensor/mxfp4.h"
 
@@ -105,8 +106,8 @@ void TensorBinder::WarnOfUnused() const {
     if (!used_.contains(name)) unused.push_back(name);
   }
   if (unused.empty()) return;
-  Log(LogLevel::kWarning, "{}: {} tensors are no part of gpt-oss and are ignored, the first {}", source_,
-      unused.size(), Quoted(unused.front()));
+  Log(LogLevel::kWarning, "{}: {} ignored, no part of gpt-oss, the first {}", source_,
+      Counted(std::ssize(unused), "tensor"), Quoted(unused.front()));
 }
 
 MatrixView RowsOf(const MatrixView& matrix, int64_t begin, int64_t rows) {

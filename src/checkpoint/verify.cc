@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/printable.h"
 #include "base/sha256.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_tokenizer.h"
@@ -224,8 +225,8 @@ void CheckTokenizer(const Checkpoint& checkpoint, Problems& problems, VerifyRepo
     if (gaps++ == 0) first_gap = id;
   }
   if (gaps > 0)
-    problems.Add(
-        fmt::format("the tokenizer has no text for {} ids below {}, the first {}", gaps, size, first_gap));
+    problems.Add(fmt::format("the tokenizer has no text for {} below {}, the first {}", Counted(gaps, "id"),
+                             size, first_gap));
   for (const char* special :
        {"<|start|>", "<|message|>", "<|end|>", "<|channel|>", "<|constrain|>", "<|return|>", "<|call|>"}) {
     if (!tokenizer->SpecialId(special))

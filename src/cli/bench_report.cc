@@ -6,6 +6,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/printable.h"
+
 namespace oxidized::cli {
 namespace {
 
@@ -125,8 +127,9 @@ std::string ForPeople(const BenchReport& report, bool stages, std::string (*form
   for (const Figure& figure : report.figures) {
     const Columns columns = StageColumns(figure);
     if (!stages || columns.rows.empty()) continue;
-    text += fmt::format("\n{}, {} steps in {} runs:\n{}{}", NameOf(figure), figure.steps,
-                        figure.samples.size(), format == Markdown ? "\n" : "", format(columns));
+    text += fmt::format("\n{}, {} in {}:\n{}{}", NameOf(figure), Counted(figure.steps, "step"),
+                        Counted(std::ssize(figure.samples), "run"), format == Markdown ? "\n" : "",
+                        format(columns));
   }
   return text;
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/printable.h"
 #include "cli/svg_chart.h"
 
 namespace oxidized::cli {
@@ -111,8 +112,8 @@ const std::vector<MoeFigure>& FiguresOf(const std::vector<MoeSectionResult>& res
 std::string MoeBenchTable(const MoeBenchContext& context, const std::vector<MoeSectionResult>& results,
                           bool verbose) {
   const Runtime& runtime = context.generation.runtime();
-  std::string table =
-      fmt::format("{}: {} runs after one to warm up\n", runtime.checkpoint().path.string(), context.runs());
+  std::string table = fmt::format("{}: {} after one to warm up\n", runtime.checkpoint().path.string(),
+                                  Counted(context.runs(), "run"));
   table += fmt::format("ceilings: memory {:.1f} GB/s, {} {:.0f} GFLOP/s\n",
                        context.ceilings.read_bytes_per_s / 1e9,
                        context.stages.multiplies_bf16() ? "bf16" : "f32", context.arithmetic_per_s / 1e9);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/generation.h"
 #include "cli/terminal.h"
 #include "runtime/plan.h"
@@ -75,7 +76,7 @@ std::string Text(const RuntimePlan& r) {
   if (in.slots > 0) {
     const int64_t stored = in.experts - in.own_experts;
     line("expert pool", plan.pool_bytes,
-         fmt::format("{} slots for {} experts ({:.1f} %), {} each", in.slots, stored,
+         fmt::format("{} for {} ({:.1f} %), {} each", Counted(in.slots, "slot"), Counted(stored, "expert"),
                      100.0 * static_cast<double>(in.slots) / static_cast<double>(stored),
                      Size(in.slot_bytes)));
     if (in.own_experts > 0)

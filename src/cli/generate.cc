@@ -1,6 +1,7 @@
 // One answer (--prompt): prompt -> engine -> text on stdout as it comes, then the exit code.
 #include <csignal>
 
+#include "base/printable.h"
 #include "cli/benchmark_moe.h"
 #include "cli/dry_run.h"
 #include "cli/generation.h"
@@ -12,15 +13,15 @@ namespace {
 int ExitCode(const GenerateOptions& o, const Outcome& outcome, const Turn& turn, SideStream& side) {
   if (PendingSignal() != 0) return 128 + PendingSignal();
   if (outcome.stop_reason == "context_full") {
-    side.Line(fmt::format(
-        "the context is full after {} tokens: a longer --context or a shorter prompt leaves more room",
-        outcome.stats.prompt_tokens + outcome.stats.generated_tokens));
+    side.Line(
+        fmt::format("the context is full after {}: a longer --context or a shorter prompt leaves more room",
+                    Counted(outcome.stats.prompt_tokens + outcome.stats.generated_tokens, "token")));
     return static_cast<int>(ErrorKind::kContextFull);
   }
   if (outcome.stop_reason != "length") return 0;
   if (turn.answer_began()) {
-    side.Line(
-        fmt::format("the answer was cut after {} tokens (--max-tokens)", outcome.stats.generated_tokens));
+    side.Line(fmt::format("the answer was cut after {} (--max-tokens)",
+                          Counted(outcome.stats.generated_tokens, "token")));
     return 0;
   }
   if (o.raw) return 0;  // --max-tokens 0: only the prompt was to be run

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "cli/command.h"
 #include "cli/options.h"
 
@@ -241,9 +242,8 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& 
   const RoutingStrategy& strategy = *o.routing.strategy;
   const int32_t k = strategy.ExpertsPerToken(o.routing.experts_per_token);
   if (given.experts_per_token.given() && k != o.routing.experts_per_token) {
-    Log(LogLevel::kWarning,
-        "--routing-strategy {} uses {} expert{} a token; --experts-per-token {} is ignored", strategy.name(),
-        k, k == 1 ? "" : "s", o.routing.experts_per_token);
+    Log(LogLevel::kWarning, "--routing-strategy {} uses {} a token; --experts-per-token {} is ignored",
+        strategy.name(), Counted(k, "expert"), o.routing.experts_per_token);
     o.routing.experts_per_token = k;
   }
   o.runtime.experts.experts_per_token = k;

@@ -2,6 +2,7 @@
 
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "cli/memory_pools.h"
 #include "cli/memory_report.h"
 #include "cli/moe_page.h"
@@ -169,7 +170,7 @@ void Generation::Show(Turn& turn) {
                            : true;
     if (!shown) {
       if (delta.kind == Delta::Kind::kReasoning)
-        side_.Status(fmt::format("reasoning: {} tokens", turn.reasoning_tokens()));
+        side_.Status("reasoning: " + Counted(turn.reasoning_tokens(), "token"));
       continue;
     }
     if (last_shown_ && *last_shown_ != delta.kind && delta.kind != Delta::Kind::kCallArguments)

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/printable.h"
 #include "cli/generation.h"
 #include "cli/line_editor.h"
 #include "cli/memory_pools.h"
@@ -104,10 +105,6 @@ std::string Trim(std::string_view text) {
   const size_t begin = text.find_first_not_of(" \t\n");
   if (begin == std::string_view::npos) return {};
   return std::string(text.substr(begin, text.find_last_not_of(" \t\n") - begin + 1));
-}
-
-std::string Counted(int64_t count, const char* what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
 std::string ExpandHome(const std::string& path) {
@@ -392,7 +389,7 @@ void Chat::Answer() {
     side_.Remark("stopped");
   } else if (outcome->stop_reason == "length") {
     side_.Line(turn->answer_began()
-                   ? fmt::format("cut after {} tokens (--max-tokens)", stats.generated_tokens)
+                   ? fmt::format("cut after {} (--max-tokens)", Counted(stats.generated_tokens, "token"))
                    : CutInReasoning(*outcome));
   } else if (outcome->stop_reason == "context_full") {
     side_.Line(

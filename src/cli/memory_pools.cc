@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/printable.h"
 #include "cli/memory_report.h"
 
 namespace oxidized::cli {
@@ -31,10 +32,11 @@ std::string PoolTable(const Runtime& runtime) {
     table += fmt::format("\n{:<30}{:>10}{:>10}{:>10}", "expert slots", counters.resident_experts,
                          store->most_resident(), counters.budget_experts);
     table += fmt::format(
-        "\nexpert store ({}, {}): {} of {} uses found their expert ({:.1f} %), {} found it being read\n"
-        "  {:.1f} MiB read, {} evictions, {:.3f} s waited; {} of {} prefetches used",
-        store->eviction_name(), store->reader_name(), all.hits, all.uses(), 100.0 * all.hit_rate(), all.late,
-        Mib(all.bytes_read), all.evictions, all.stall_microseconds / 1e6, all.prefetch_hits, all.prefetches);
+        "\nexpert store ({}, {}): {} of {} found their expert ({:.1f} %), {} found it being read\n"
+        "  {:.1f} MiB read, {}, {:.3f} s waited; {} of {} used",
+        store->eviction_name(), store->reader_name(), all.hits, Counted(all.uses(), "use"),
+        100.0 * all.hit_rate(), all.late, Mib(all.bytes_read), Counted(all.evictions, "eviction"),
+        all.stall_microseconds / 1e6, all.prefetch_hits, Counted(all.prefetches, "prefetch"));
     // Experts that cost most: the ones a larger budget would spare.
     const std::vector<ExpertAccount> accounts = store->accounts();
     std::vector<size_t> order(accounts.size());
@@ -51,10 +53,9 @@ std::string PoolTable(const Runtime& runtime) {
     }
   }
   const CleanupCounts& cleanup = experts->cleaner().counts();
-  table += fmt::format(
-      "\nclean-up: {} runs in {:.1f} ms gave back {:.1f} MiB of heap and {:.1f} MiB of {} cold experts",
-      cleanup.runs, cleanup.microseconds / 1e3, Mib(cleanup.heap_bytes), Mib(cleanup.expert_bytes),
-      cleanup.cold_experts);
+  table += fmt::format("\nclean-up: {} in {:.1f} ms gave back {:.1f} MiB of heap and {:.1f} MiB of {}",
+                       Counted(cleanup.runs, "run"), cleanup.microseconds / 1e3, Mib(cleanup.heap_bytes),
+                       Mib(cleanup.expert_bytes), Counted(cleanup.cold_experts, "cold expert"));
   return table;
 }
 

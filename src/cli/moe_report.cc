@@ -5,6 +5,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "base/printable.h"
 #include "moe/routing_metrics.h"
 
 namespace oxidized::cli {
@@ -208,11 +209,12 @@ std::string RunTables(const MoeReport& report) {
   if (!report.cache.layers.empty()) {
     const ExpertCacheLayer all = report.cache.Total();
     text += fmt::format(
-        "\nexpert cache: {} of {} slots used, {:.1f} % hits, {} late, {} misses, {} prefetches ({} used),\n"
-        "              {} evictions, {:.1f} MB read, {:.1f} ms stalled",
+        "\nexpert cache: {} of {} slots used, {:.1f} % hits, {} late, {}, {} ({} used),\n"
+        "              {}, {:.1f} MB read, {:.1f} ms stalled",
         report.cache.resident_experts, report.cache.budget_experts, 100.0 * all.hit_rate(), all.late,
-        all.misses, all.prefetches, all.prefetch_hits, all.evictions,
-        static_cast<double>(all.bytes_read) / 1e6, all.stall_microseconds / 1e3);
+        Counted(all.misses, "miss"), Counted(all.prefetches, "prefetch"), all.prefetch_hits,
+        Counted(all.evictions, "eviction"), static_cast<double>(all.bytes_read) / 1e6,
+        all.stall_microseconds / 1e3);
   }
   return text;
 }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "memory/expert_budget.h"
@@ -57,8 +58,8 @@ std::vector<Budget> Budgets(const SimulateOptions& o, const AccessStream& stream
                               ? static_cast<int64_t>(*budget->share * static_cast<double>(all) + 1e-9)
                               : *budget->bytes / stream.expert_bytes();
     if (slots < shape.experts_per_token) {
-      Fail(ErrorKind::kUsage, "--budget {}: room for {} experts, a token uses {} in each layer", text, slots,
-           shape.experts_per_token);
+      Fail(ErrorKind::kUsage, "--budget {}: room for {}, a token uses {} in each layer", text,
+           Counted(slots, "expert"), shape.experts_per_token);
     }
     budgets.push_back({text, std::min(slots, all)});
   }
@@ -145,9 +146,9 @@ std::vector<Result> Simulate(const SimulateOptions& o, const AccessStream& strea
 std::string Table(const SimulateOptions& o, const AccessStream& stream, const std::vector<Result>& results) {
   const RoutingShape& shape = stream.shape();
   const auto tokens = static_cast<double>(stream.tokens());
-  std::string text =
-      fmt::format("{} tokens in {} steps; {} layers, {} of {} experts a token", stream.tokens(),
-                  stream.steps(), shape.num_layers, shape.experts_per_token, shape.num_experts);
+  std::string text = fmt::format("{} in {}; {}, {} of {} a token", Counted(stream.tokens(), "token"),
+                                 Counted(stream.steps(), "step"), Counted(shape.num_layers, "layer"),
+                                 shape.experts_per_token, Counted(shape.num_experts, "expert"));
   if (stream.expert_bytes() > 0)
     text += fmt::format(", {:.2f} MB each", static_cast<double>(stream.expert_bytes()) / 1e6);
   if (o.recall > 0.0)

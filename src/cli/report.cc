@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/memory_registry.h"
+#include "base/printable.h"
 #include "cli/memory_pools.h"
 #include "tokenizer/utf8_stream.h"
 
@@ -50,9 +51,9 @@ std::string StageTable(const char* title, const StageTotals& totals) {
   double all_us = 0.0;
   for (const StageCost& stage : totals.stages) all_us += stage.microseconds;
   const double steps = static_cast<double>(std::max<int64_t>(1, totals.steps));
-  std::string table = fmt::format(
-      "{}: {} steps, {} rows, {:.3f} ms a step\n{:<14} {:>10} {:>7} {:>8} {:>9}\n", title, totals.steps,
-      totals.rows, all_us / steps / 1e3, "stage", "ms a step", "share", "GB/s", "GFLOP/s");
+  std::string table = fmt::format("{}: {}, {}, {:.3f} ms a step\n{:<14} {:>10} {:>7} {:>8} {:>9}\n", title,
+                                  Counted(totals.steps, "step"), Counted(totals.rows, "row"),
+                                  all_us / steps / 1e3, "stage", "ms a step", "share", "GB/s", "GFLOP/s");
   for (const StageCost& stage : totals.stages) {
     const double seconds = std::max(stage.microseconds, 1e-3) / 1e6;
     table += fmt::format("{:<14} {:>10.3f} {:>5.1f} % {:>8.1f} {:>9.1f}\n", stage.stage,
@@ -66,7 +67,7 @@ std::string StageTable(const char* title, const StageTotals& totals) {
 std::string ClosingLine(const Outcome& outcome) {
   const RequestStats& s = outcome.stats;
   const auto rate = [](double tokens, double us) { return us > 0.0 ? tokens / (us / 1e6) : 0.0; };
-  std::string line = fmt::format("{} tokens", s.generated_tokens);
+  std::string line = Counted(s.generated_tokens, "token");
   // The first token comes with the last step of the prompt.
   if (s.generated_tokens > 1)
     line += fmt::format(", {:.1f}/s", rate(static_cast<double>(s.generated_tokens - 1), s.decode_us));
@@ -83,9 +84,9 @@ std::string CutInReasoning(const Outcome& outcome) {
   if (outcome.stats.generated_tokens == 0)
     return "--max-tokens 0: the prompt was read, nothing was written; give 1 or more for an answer";
   return fmt::format(
-      "the {} tokens ended inside the reasoning, before an answer: allow more with --max-tokens, or "
+      "the {} ended inside the reasoning, before an answer: allow more with --max-tokens, or "
       "ask for less with --reasoning-effort low",
-      outcome.stats.generated_tokens);
+      Counted(outcome.stats.generated_tokens, "token"));
 }
 
 }  // namespace oxidized::cli

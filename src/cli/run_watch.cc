@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "base/printable.h"
 
 namespace oxidized::cli {
 namespace {
@@ -79,8 +80,8 @@ void WarnIfDisturbed(std::string_view what, std::span<const Sample> samples) {
     worst = std::max(worst, samples[run].waited_share);
   }
   if (faults > 0)
-    Log(LogLevel::kWarning, "{}: {} pages were read from disk in the timed part: the figure is the disk's",
-        what, faults);
+    Log(LogLevel::kWarning, "{}: {} read from disk in the timed part: the figure is the disk's", what,
+        Counted(faults, "page"));
   if (!runs.empty())
     Log(LogLevel::kWarning,
         "{}: disturbed in run {} of {}: its threads waited for a processor for up to {:.0f} % of the time; "

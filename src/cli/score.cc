@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/printable.h"
 #include "cli/command.h"
 #include "cli/npy_writer.h"
 #include "cli/terminal.h"
@@ -79,7 +80,8 @@ int Perplexity(const PerplexityOptions& o) {
   const std::vector<int32_t> ids =
       o.tokens ? ParseIds(text, o.file, ErrorKind::kBadFile) : runtime->tokenizer().Encode(text);
   if (ids.size() < 2)
-    Fail(ErrorKind::kBadFile, "{}: {} tokens; a perplexity needs at least 2", o.file, ids.size());
+    Fail(ErrorKind::kBadFile, "{}: {}; a perplexity needs at least 2", o.file,
+         Counted(std::ssize(ids), "token"));
   const auto window = static_cast<size_t>(std::min(
       o.window > 0 ? o.window : runtime->engine().info().max_context, runtime->engine().info().max_context));
 
@@ -114,8 +116,8 @@ int Perplexity(const PerplexityOptions& o) {
     WriteAnswer(json.dump() + "\n");
   } else {
     WriteAnswer(
-        fmt::format("perplexity {:.4f} +- {:.4f} over {} tokens (mean negative log-likelihood {:.6f} nats)\n",
-                    perplexity, perplexity * deviation, scored, mean));
+        fmt::format("perplexity {:.4f} +- {:.4f} over {} (mean negative log-likelihood {:.6f} nats)\n",
+                    perplexity, perplexity * deviation, Counted(scored, "token"), mean));
   }
   return 0;
 }

@@ -1,4 +1,5 @@
 // `--version`, and with --verbose what this build and machine are.
+#include "base/printable.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "kernels/cpu/cpu_kernels.h"
@@ -14,10 +15,11 @@ int PrintVersion(bool verbose) {
   for (const CpuTier& tier : CpuTiers()) {
     tiers += fmt::format(" {}{}", tier.kernels->name, tier.available ? "" : " (not on this machine)");
   }
-  WriteAnswer(fmt::format(
-      "compiler: {}\nprocessors: {} usable, {} threads by default\ncpu tiers:{}\ncpu tier used: {}\n"
-      "executors: cpu, reference\n",
-      __VERSION__, topology.UsableCpus(), topology.DefaultThreads(), tiers, SelectCpuKernels().name));
+  WriteAnswer(
+      fmt::format("compiler: {}\nprocessors: {} usable, {} by default\ncpu tiers:{}\ncpu tier used: {}\n"
+                  "executors: cpu, reference\n",
+                  __VERSION__, topology.UsableCpus(), Counted(topology.DefaultThreads(), "thread"), tiers,
+                  SelectCpuKernels().name));
   return 0;
 }
 

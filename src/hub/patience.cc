@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/printable.h"
 #include "hub/text.h"
 
 namespace oxidized::hub {
@@ -77,7 +78,7 @@ Verdict Judge(const HttpResult& result) {
 milliseconds Patience::Failed(const std::string& who, const Verdict& verdict) {
   ++failures_;
   if (failures_ >= settings_.tries) {
-    Fail(ErrorKind::kNetwork, "{}: {} (tried {} times)", who, verdict.what, failures_);
+    Fail(ErrorKind::kNetwork, "{}: {} (tried {})", who, verdict.what, Counted(failures_, "time"));
   }
   if (verdict.wait && *verdict.wait > settings_.longest_wait) {
     Fail(ErrorKind::kNetwork, "{}: {}: asks to come back in {} s", who, verdict.what, verdict.wait->count());

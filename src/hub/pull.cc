@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "hub/cache.h"
 #include "hub/download.h"
 #include "hub/file_lock.h"
@@ -93,9 +94,10 @@ PulledModel Pull(const RepoSpec& spec, const std::vector<std::string>& patterns,
   const Selection selection = SelectFiles(listing, spec, patterns);
   const Need need = Count(selection, cache, listing.commit);
   Meter meter(watch, need.total_bytes);
-  meter.Remark(fmt::format("{}@{}: {} files, {}; {} of them, {}, to fetch into {}", spec.id,
-                           listing.commit.substr(0, 8), selection.files.size(), Bytes(need.total_bytes),
-                           need.missing_files, Bytes(need.missing_bytes), cache.root().string()));
+  meter.Remark(fmt::format("{}@{}: {}, {}; {} of them, {}, to fetch into {}", spec.id,
+                           listing.commit.substr(0, 8), Counted(std::ssize(selection.files), "file"),
+                           Bytes(need.total_bytes), need.missing_files, Bytes(need.missing_bytes),
+                           cache.root().string()));
   const int64_t free_bytes = FreeDiskBytes(cache.root());
   if (need.disk_bytes > 0 && need.disk_bytes > free_bytes - kDiskMargin) {
     Fail(ErrorKind::kNoMemory,

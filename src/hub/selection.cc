@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "hub/text.h"
 
 namespace oxidized::hub {
@@ -154,8 +155,8 @@ Selection SelectFiles(const RepoListing& listing, const RepoSpec& spec,
     const std::string model = ChooseGguf(gguf, spec);
     if (model.empty() && HasOriginal(listing)) return SelectOriginal(listing);
     if (model.empty()) {
-      Fail(ErrorKind::kUsage, "{}: neither *.safetensors at its root nor *.gguf among its {} files", spec.id,
-           listing.files.size());
+      Fail(ErrorKind::kUsage, "{}: neither *.safetensors at its root nor *.gguf among its {}", spec.id,
+           Counted(std::ssize(listing.files), "file"));
     }
     selection.files = gguf.at(model);
     Order(selection.files);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/printable.h"
 
 namespace oxidized {
 namespace {
@@ -60,10 +61,10 @@ int32_t SlotsFor(const ExpertBudget& budget, const ExpertFileMap& map, int32_t e
   if (slots >= all) return 0;
   if (slots < experts_per_token) {
     Fail(ErrorKind::kUsage,
-         "--expert-memory: room for {} experts, a token uses {} in a layer: give at least {} bytes ({:.1f} "
+         "--expert-memory: room for {}, a token uses {} in a layer: give at least {} bytes ({:.1f} "
          "MiB) "
          "or {:.2f}%",
-         slots, experts_per_token, experts_per_token * map.slot_bytes(),
+         Counted(slots, "expert"), experts_per_token, experts_per_token * map.slot_bytes(),
          static_cast<double>(experts_per_token * map.slot_bytes()) / 1048576.0,
          std::ceil(1e4 * experts_per_token / static_cast<double>(all)) / 1e2);
   }

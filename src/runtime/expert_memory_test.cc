@@ -259,7 +259,7 @@ TEST(ExpertMemory, AFileThatLosesItsBytesEndsRequestsAndNeverTheProcess) {
 }
 
 TEST(ExpertMemory, ABudgetBelowOneTokenIsRefusedWithTheLeast) {
-  ExpectError(ErrorKind::kUsage, {"room for 1 experts", "uses 2", "6.25%"},
+  ExpectError(ErrorKind::kUsage, {"room for 1 expert,", "uses 2", "6.25%"},
               [] { ExpertMemory({ParseExpertBudget("4%"), EvictionRule::kLru, true}, Tiny()); });
   // The K in force is what counts, not the model's.
   const ExpertMemoryOptions more{ParseExpertBudget("6.25%"), EvictionRule::kLru, true, 6};

@@ -382,6 +382,11 @@ class Answers(CommandLine):
             self.assertIn("resident in the process", said)
             self.assertIn("</html>", page.read_text())
 
+    def test_one_is_no_plural(self):
+        said = run("-m", self.model, "--raw", "-p", "Hello", "--max-tokens", "1", "--verbose").stderr.decode()
+        self.assertRegex(said, r"(?m)^1 token; first in ")
+        self.assertRegex(said, r"(?m)^prefill: 1 step, \d+ rows, ")
+
     def test_dry_run_says_what_fits_and_loads_nothing(self):
         result = run("-m", self.model, "--dry-run", "--expert-memory", "50%")
         self.assertEqual(result.returncode, 0, result.stderr)
