@@ -206,24 +206,25 @@ double MappedFile::ResidentShare() const {
 
 void MappedFile::ReadAhead(const std::function<bool(int64_t done)>& progress) const {
   constexpr size_t kMostAtOnce = size_t{16} << 20;
+  size_t at = 0;
+  while (at < size_) {
+    const size_t want = std::min(kMostAtOnce, size_ - at);
+    if (!PopulateForReading(data_ + at, want)) break;
+    at += want;
+    if (!progress(static_cast<int64_t>(at))) return;
+  }
+  if (at == size_) return;
   // Opened once more: the advice is not meant for the mapping, whose faults go anywhere.
-  FileDescriptor file{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
+  const FileDescriptor file{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0) return;  // only a matter of speed: the mapping still works
   ::posix_fadvise(file.fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-  std::vector<std::byte> buffer;
-  bool by_mapping = true;
-  for (size_t at = 0; at < size_;) {
-    const size_t want = std::min(kMostAtOnce, size_ - at);
-    if (by_mapping) by_mapping = PopulateForReading(data_ + at, want);
-    if (by_mapping) {
-      at += want;
-    } else {
-      buffer.resize(kMostAtOnce);
-      const ssize_t got = ::pread(file.fd, buffer.data(), want, static_cast<off_t>(at));
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) return;
-      at += static_cast<size_t>(got);
-    }
+  std::vector<std::byte> buffer(kMostAtOnce);
+  while (at < size_) {
+    const ssize_t got =
+        ::pread(file.fd, buffer.data(), std::min(kMostAtOnce, size_ - at), static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return;
+    at += static_cast<size_t>(got);
     if (!progress(static_cast<int64_t>(at))) return;
   }
 }
