@@ -1,18 +1,15 @@
 #include "parallel/thread_team.h"
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <climits>
 
 #include "base/error.h"
 #include "parallel/cpu_topology.h"
+#include "parallel/parking.h"
 
 namespace oxidized {
 namespace {
 
+using internal::Park, internal::WakeAll;
 using Clock = std::chrono::steady_clock;
 
 inline void Relax() {
@@ -35,16 +32,6 @@ bool Poll(const std::atomic<uint32_t>& word, uint32_t old_value, int rounds) {
     Relax();
   }
   return word.load(std::memory_order_acquire) != old_value;
-}
-
-// std::atomic's wait yields several times before it sleeps, and its notify enters the kernel for whoever
-// waits on any other word of the same hash.
-void Park(const std::atomic<uint32_t>& word, uint32_t old_value) {
-  static_assert(sizeof(word) == 4);
-  syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, old_value, nullptr, nullptr, 0);
-}
-void Wake(const std::atomic<uint32_t>& word) {
-  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
 
 // Waits are judged over no longer than this: good times do not excuse bad ones.
@@ -86,7 +73,7 @@ ThreadTeam::ThreadTeam(int num_threads)
 ThreadTeam::~ThreadTeam() {
   stop_ = true;
   region_.fetch_add(1);
-  Wake(region_);
+  WakeAll(region_);
 }
 
 void ThreadTeam::WorkerLoop(int worker) {
@@ -108,7 +95,7 @@ void ThreadTeam::Take(int share, uint32_t region) {
   if (!state.compare_exchange_strong(free, 2 * region, std::memory_order_acq_rel)) return;
   Execute(share);
   state.store(2 * region + 1);
-  if (caller_parked_) Wake(state);
+  if (caller_parked_) WakeAll(state);
 }
 
 void ThreadTeam::Execute(int share) {
@@ -127,7 +114,7 @@ void ThreadTeam::RunErased(Function function, void* context) {
     for (int share = 0; share < size_; ++share) Execute(share);
   } else {
     const uint32_t region = region_.fetch_add(1) + 1;
-    if (parked_ > 0 && parked_.exchange(0) > 0) Wake(region_);
+    if (parked_ > 0 && parked_.exchange(0) > 0) WakeAll(region_);
     for (int share = 0; share < size_; ++share) Take(share, region);
     for (const Ticket& ticket : tickets_) AwaitEnd(ticket.state, region);
   }
