@@ -16,6 +16,7 @@
 
 #include "base/aligned_buffer.h"
 #include "base/error.h"
+#include "base/file_advice.h"
 #include "base/interrupt.h"
 
 namespace oxidized {
@@ -29,19 +30,26 @@ struct FileDescriptor {
 };
 
 // Reads what is missing of mapped pages into the page cache and maps it, by large pages where it can. False
-// where that cannot be done: kernels before 5.14, or a failed read.
-bool PopulateForReading(std::byte* data, size_t bytes) {
-#ifdef MADV_POPULATE_READ
-  constexpr int kPopulateRead = MADV_POPULATE_READ;
-#else
-  constexpr int kPopulateRead = 22;  // of headers older than the kernel
-#endif
+// where that cannot be done: kernels before 5.14, other systems, or a failed read.
+bool PopulateForReading([[maybe_unused]] std::byte* data, [[maybe_unused]] size_t bytes) {
+#ifdef __linux__
+  constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ: headers may be older than the kernel
   int result = 0;
   do {
     result = ::madvise(data, bytes, kPopulateRead);
   } while (result != 0 && errno == EINTR);
   return result == 0;
+#else
+  return false;
+#endif
 }
+
+// What mincore writes for a page.
+#ifdef __APPLE__
+using PageFlags = char;
+#else
+using PageFlags = unsigned char;
+#endif
 
 int64_t PageBytes() { return static_cast<int64_t>(::sysconf(_SC_PAGESIZE)); }
 
@@ -152,7 +160,7 @@ void MappedFile::Own(const std::vector<FileRange>& ranges,
   constexpr int64_t kMostAtOnce = int64_t{16} << 20;
   OX_CHECK(owned_.empty());
   owned_ = PagesOf(ranges);
-  ::posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL);
+  AdviseSequential(fd_);
   int64_t before = 0;
   for (const FileRange& range : owned_) {
     const auto bytes = static_cast<size_t>(range.end - range.begin);
@@ -197,10 +205,10 @@ void MappedFile::Register() {
 double MappedFile::ResidentShare() const {
   if (size_ == 0) return 1.0;
   const auto page = static_cast<size_t>(PageBytes());
-  std::vector<unsigned char> resident((size_ + page - 1) / page);
+  std::vector<PageFlags> resident((size_ + page - 1) / page);
   if (::mincore(data_, size_, resident.data()) != 0) return 1.0;
   const auto pages =
-      std::count_if(resident.begin(), resident.end(), [](unsigned char flags) { return (flags & 1) != 0; });
+      std::count_if(resident.begin(), resident.end(), [](PageFlags flags) { return (flags & 1) != 0; });
   return static_cast<double>(pages) / static_cast<double>(resident.size());
 }
 
@@ -217,7 +225,7 @@ void MappedFile::ReadAhead(const std::function<bool(int64_t done)>& progress) co
   // Opened once more: the advice is not meant for the mapping, whose faults go anywhere.
   const FileDescriptor file{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0) return;  // only a matter of speed: the mapping still works
-  ::posix_fadvise(file.fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+  AdviseSequential(file.fd);
   std::vector<std::byte> buffer(kMostAtOnce);
   while (at < size_) {
     const ssize_t got =

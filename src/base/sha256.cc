@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file_advice.h"
 
 namespace oxidized {
 namespace {
@@ -81,7 +82,7 @@ std::string Sha256OfFile(const std::filesystem::path& path, const std::function<
     Fail(ErrorKind::kBadFile, "{}: cannot be read: {}", path.string(), std::strerror(errno));
   }
   if (!S_ISREG(status.st_mode)) Fail(ErrorKind::kBadFile, "{}: not a regular file", path.string());
-  (void)::posix_fadvise(file.fd(), 0, 0, POSIX_FADV_SEQUENTIAL);
+  AdviseSequential(file.fd());
 
   Sha256 digest;
   std::vector<std::byte> buffer(size_t{1} << 20);

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file_advice.h"
 #include "base/interrupt.h"
 #include "tensor/stored.h"
 
@@ -66,7 +67,7 @@ class OpenFile {
     if (::fsync(fd_) != 0) Failed(path_, "cannot be written to the disk");
   }
   // Only whole pages that are on the disk already can be dropped, so after Flush.
-  void DropFromCache() const { ::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED); }
+  void DropFromCache() const { AdviseForget(fd_); }
   void Close() {
     if (::close(std::exchange(fd_, -1)) != 0) Failed(path_, "cannot be written");
   }

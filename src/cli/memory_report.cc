@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +11,10 @@
 
 #include "base/memory_registry.h"
 #include "base/process.h"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace oxidized::cli {
 namespace {

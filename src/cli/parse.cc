@@ -16,6 +16,8 @@
 #include "cli/parse_table.h"
 #include "cli/terminal.h"
 
+extern char** environ;  // POSIX has no header for it
+
 namespace oxidized::cli {
 namespace {
 

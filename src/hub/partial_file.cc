@@ -73,12 +73,14 @@ void PartialFile::Fallocate() {
   struct stat status{};
   if (::fstat(fd_, &status) != 0) FailWith(data_, errno);
   if (status.st_size != size_bytes_ && ::ftruncate(fd_, size_bytes_) != 0) FailWith(data_, errno);
+#ifdef __linux__
   // A full disk shows now rather than after an hour; file systems without it are left to find out.
   int failed = 0;
   do {
     failed = size_bytes_ > 0 && ::fallocate(fd_, 0, 0, size_bytes_) != 0 ? errno : 0;
   } while (failed == EINTR);
   if (failed == ENOSPC || failed == EDQUOT) FailWith(data_, failed);
+#endif
 }
 
 void PartialFile::Write(int64_t offset, std::span<const std::byte> bytes) {

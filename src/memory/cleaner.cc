@@ -1,6 +1,5 @@
 #include "memory/cleaner.h"
 
-#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -8,6 +7,10 @@
 #include <chrono>
 
 #include "base/process.h"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace oxidized {
 

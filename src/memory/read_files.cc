@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/file_advice.h"
 
 namespace oxidized::internal {
 namespace {
@@ -65,7 +66,7 @@ bool ReadFiles::all_direct() const {
 }
 
 void ReadFiles::Forget(const BlockRead& read) const {
-  if (!at(read.file).direct) ::posix_fadvise(at(read.file).fd, read.offset, read.bytes, POSIX_FADV_DONTNEED);
+  if (!at(read.file).direct) AdviseForget(at(read.file).fd, read.offset, read.bytes);
 }
 
 std::string ReadFiles::EndsEarly(const BlockRead& read) const {

@@ -72,6 +72,7 @@ std::optional<double> ReadCgroupQuota(const fs::path& cgroup_list, const fs::pat
 
 CpuTopology DetectCpuTopology() {
   CpuTopology topology;
+#ifdef __linux__
   // The kernel's mask may be wider than cpu_set_t on very large hosts: grow until it fits.
   for (int bits = 1024; bits <= 1 << 20; bits *= 4) {
     std::vector<cpu_set_t> set(static_cast<size_t>(bits) / CPU_SETSIZE);
@@ -82,6 +83,7 @@ CpuTopology DetectCpuTopology() {
     }
     break;
   }
+#endif
   if (topology.cpus.empty()) {
     const int count = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
     for (int cpu = 0; cpu < count; ++cpu) topology.cpus.push_back(cpu);

@@ -47,7 +47,10 @@ double OperationsPerSecond(ThreadTeam& team, const ArithmeticLoop& loop, double 
 }  // namespace
 
 int64_t BandwidthProbe::DefaultBytes() {
-  const int64_t wanted = std::max<int64_t>(int64_t{256} << 20, 4 * int64_t{sysconf(_SC_LEVEL3_CACHE_SIZE)});
+  int64_t wanted = int64_t{256} << 20;
+#ifdef __linux__
+  wanted = std::max(wanted, 4 * int64_t{sysconf(_SC_LEVEL3_CACHE_SIZE)});
+#endif
   const int64_t available = AvailableMemoryBytes();
   return available > 0 ? std::min(wanted, available / 4) : wanted;
 }
