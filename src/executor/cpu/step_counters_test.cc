@@ -14,7 +14,11 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <new>
+#include <string>
+#include <thread>
 
 namespace {
 
@@ -71,6 +75,14 @@ int64_t SystemCalls() { return system_calls; }
 int64_t LastSystemCall() { return last_system_call; }
 
 bool TrapSystemCalls() {
+  // A thread that has not yet begun calls the kernel with its signals blocked, where a trap ends the process.
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    if (task.path().filename() == std::to_string(getpid())) continue;
+    for (char state = 'R'; state == 'R'; std::this_thread::yield()) {
+      std::ifstream file(task.path() / "stat");
+      file.ignore(1 << 10, ')') >> state;  // parked: S
+    }
+  }
   struct sigaction action{};
   action.sa_sigaction = OnSystemCall;
   action.sa_flags = SA_SIGINFO;
