@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 64, 150, 44, 48
+HEIGHT, PLOT_WIDTH = 360, 426
+LEFT, TOP, BOTTOM = 64, 44, 48
 COLORS = 6
 STYLE = """<style>
 svg { --bg: #fff; --fg: #1f2328; --dim: #59636e; --grid: #d8dee4;
@@ -73,22 +73,24 @@ def draw(title, x_label, lines):
     points = [p for line in lines.values() for p in line]
     xs = sorted({p.x for p in points})
     ticks = ticks_to(max(p.high for p in points))
+    plot_right = LEFT + PLOT_WIDTH
+    width = plot_right + 44 + 7 * max(map(len, lines))  # the legend's letters are about 7 wide
 
     def x_at(x):  # evenly: the points of a measurement are what it has
-        return LEFT + (WIDTH - LEFT - RIGHT) * xs.index(x) / max(1, len(xs) - 1)
+        return LEFT + PLOT_WIDTH * xs.index(x) / max(1, len(xs) - 1)
 
     def y_at(y):
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * y / ticks[-1]
 
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}" '
            f'role="img">', f"<title>{escape(title)}</title>", STYLE,
            '<rect width="100%" height="100%" style="fill: var(--bg)"/>',
            f'<text class="t" x="{LEFT}" y="24">{escape(title)}</text>',
-           f'<text class="m" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 10}">{escape(x_label)}</text>',
+           f'<text class="m" x="{LEFT + PLOT_WIDTH / 2:.0f}" y="{HEIGHT - 10}">{escape(x_label)}</text>',
            f'<text class="m" x="16" y="{(TOP + HEIGHT - BOTTOM) / 2:.0f}" '
            f'transform="rotate(-90 16 {(TOP + HEIGHT - BOTTOM) / 2:.0f})">tokens/s</text>']
     for tick in ticks:
-        out.append(f'<line class="g" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y_at(tick):.1f}" y2="{y_at(tick):.1f}"/>'
+        out.append(f'<line class="g" x1="{LEFT}" x2="{plot_right}" y1="{y_at(tick):.1f}" y2="{y_at(tick):.1f}"/>'
                    f'<text class="e" x="{LEFT - 6}" y="{y_at(tick) + 4:.1f}">{tick:g}</text>')
     for x in xs:
         out.append(f'<text class="m" x="{x_at(x):.1f}" y="{HEIGHT - BOTTOM + 16}">{x}</text>')
@@ -101,9 +103,9 @@ def draw(title, x_label, lines):
                        f'y2="{y_at(p.high):.1f}" style="stroke: {color}"/><circle cx="{x_at(p.x):.1f}" '
                        f'cy="{y_at(p.y):.1f}" r="3" style="fill: {color}"><title>{p.x}: {p.y:.2f}</title></circle>')
         y = TOP + 8 + 20 * number
-        out.append(f'<line x1="{WIDTH - RIGHT + 10}" x2="{WIDTH - RIGHT + 28}" y1="{y}" y2="{y}" '
+        out.append(f'<line x1="{plot_right + 10}" x2="{plot_right + 28}" y1="{y}" y2="{y}" '
                    f'style="stroke: {color}; stroke-width: 2"/>'
-                   f'<text x="{WIDTH - RIGHT + 34}" y="{y + 4}">{escape(name)}</text>')
+                   f'<text x="{plot_right + 34}" y="{y + 4}">{escape(name)}</text>')
     return "\n".join(out) + "\n</svg>\n"
 
 
