@@ -104,6 +104,12 @@ MappedFile MappedFile::Open(const std::filesystem::path& path) {
   if (!S_ISREG(status.st_mode)) Fail(ErrorKind::kBadFile, "{}: not a regular file", path.string());
 
   const size_t size = static_cast<size_t>(status.st_size);
+#ifdef __APPLE__
+  const timespec modified = status.st_mtimespec;
+#else
+  const timespec modified = status.st_mtim;
+#endif
+  result.modified_ns_ = int64_t{modified.tv_sec} * 1'000'000'000 + modified.tv_nsec;
   if (size == 0) return result;
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, result.fd_, 0);
   if (data == MAP_FAILED)
@@ -124,6 +130,7 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(fd_, other.fd_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(modified_ns_, other.modified_ns_);
   std::swap(owned_, other.owned_);
   std::swap(registrations_, other.registrations_);
   return *this;
@@ -202,38 +209,48 @@ void MappedFile::Register() {
   add(MemoryClass::kMapped, at, static_cast<int64_t>(size_));
 }
 
-double MappedFile::ResidentShare() const {
-  if (size_ == 0) return 1.0;
-  const auto page = static_cast<size_t>(PageBytes());
-  std::vector<PageFlags> resident((size_ + page - 1) / page);
-  if (::mincore(data_, size_, resident.data()) != 0) return 1.0;
-  const auto pages =
-      std::count_if(resident.begin(), resident.end(), [](PageFlags flags) { return (flags & 1) != 0; });
-  return static_cast<double>(pages) / static_cast<double>(resident.size());
+double MappedFile::ResidentShare(const std::vector<FileRange>& pages) const {
+  const int64_t page = PageBytes();
+  int64_t all = 0, there = 0;
+  std::vector<PageFlags> resident;
+  for (const FileRange& range : pages) {
+    const int64_t bytes = range.end - range.begin;
+    resident.resize(static_cast<size_t>((bytes + page - 1) / page));
+    if (::mincore(data_ + range.begin, static_cast<size_t>(bytes), resident.data()) != 0) return 1.0;
+    all += std::ssize(resident);
+    there +=
+        std::count_if(resident.begin(), resident.end(), [](PageFlags flags) { return (flags & 1) != 0; });
+  }
+  return all == 0 ? 1.0 : static_cast<double>(there) / static_cast<double>(all);
 }
 
-void MappedFile::ReadAhead(const std::function<bool(int64_t done)>& progress) const {
-  constexpr size_t kMostAtOnce = size_t{16} << 20;
-  size_t at = 0;
-  while (at < size_) {
-    const size_t want = std::min(kMostAtOnce, size_ - at);
-    if (!PopulateForReading(data_ + at, want)) break;
-    at += want;
-    if (!progress(static_cast<int64_t>(at))) return;
-  }
-  if (at == size_) return;
-  // Opened once more: the advice is not meant for the mapping, whose faults go anywhere.
-  const FileDescriptor file{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.fd < 0) return;  // only a matter of speed: the mapping still works
-  AdviseSequential(file.fd);
-  std::vector<std::byte> buffer(kMostAtOnce);
-  while (at < size_) {
-    const ssize_t got =
-        ::pread(file.fd, buffer.data(), std::min(kMostAtOnce, size_ - at), static_cast<off_t>(at));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return;
-    at += static_cast<size_t>(got);
-    if (!progress(static_cast<int64_t>(at))) return;
+void MappedFile::ReadAhead(const std::vector<FileRange>& pages,
+                           const std::function<bool(int64_t done)>& progress) const {
+  constexpr int64_t kMostAtOnce = int64_t{16} << 20;
+  FileDescriptor file{-1};  // from where pages cannot be had by way of the mapping
+  std::vector<std::byte> buffer;
+  int64_t before = 0;
+  for (const FileRange& range : pages) {
+    for (int64_t at = range.begin; at < range.end;) {
+      const auto want = static_cast<size_t>(std::min(kMostAtOnce, range.end - at));
+      if (file.fd < 0 && PopulateForReading(data_ + at, want)) {
+        at += static_cast<int64_t>(want);
+      } else {
+        if (file.fd < 0) {
+          // Opened once more: the advice is not meant for the mapping, whose faults go anywhere.
+          file.fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+          if (file.fd < 0) return;  // only a matter of speed: the mapping still works
+          AdviseSequential(file.fd);
+          buffer.resize(static_cast<size_t>(kMostAtOnce));
+        }
+        const ssize_t got = ::pread(file.fd, buffer.data(), want, static_cast<off_t>(at));
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return;
+        at += got;
+      }
+      if (!progress(before + at - range.begin)) return;
+    }
+    before += range.end - range.begin;
   }
 }
 

@@ -31,6 +31,7 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
+  int64_t modified_ns() const { return modified_ns_; }  // of what was mapped, when it was
   // Whether these bytes lie in this file, all of them still mapped.
   bool Maps(const std::byte* data, int64_t bytes) const;
   // The whole pages of these ranges.
@@ -48,12 +49,13 @@ class MappedFile {
   // lock and allocates nothing. (Files beyond the first few hundred are not known to it.)
   static const char* PathAt(const void* address);
 
-  // Share of the bytes that is in memory already, 0 to 1: what touching them will not have to read. 1 where
-  // unknown.
-  double ResidentShare() const;
-  // Reads the file into the page cache front to back, as disks like it, instead of page by page in the order
-  // of use. `progress` gets the bytes done; returning false stops.
-  void ReadAhead(const std::function<bool(int64_t done)>& progress) const;
+  // Share of these whole pages that is in memory already, 0 to 1: what touching them will not have to read. 1
+  // where unknown.
+  double ResidentShare(const std::vector<FileRange>& pages) const;
+  // Reads these whole pages into the page cache front to back, as disks like it, instead of one by one in the
+  // order of use. `progress` gets the bytes done; returning false stops.
+  void ReadAhead(const std::vector<FileRange>& pages,
+                 const std::function<bool(int64_t done)>& progress) const;
 
  private:
   MappedFile() = default;
@@ -63,6 +65,7 @@ class MappedFile {
   int fd_ = -1;  // what was mapped, whatever has the name now
   std::byte* data_ = nullptr;
   size_t size_ = 0;
+  int64_t modified_ns_ = 0;
   std::vector<FileRange> owned_;                   // whole pages, ascending
   std::vector<MemoryRegistration> registrations_;  // of what is mapped and what is owned, in turn
 };

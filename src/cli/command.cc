@@ -261,7 +261,15 @@ void AddExecutorOptions(Command& command, RuntimeOptions& o, std::optional<Value
   command.AddFlag(
       "--pack-weights", o.pack_dense,
       "Pack dense bf16 weights to 12 bits when the model is opened: the same answers, fewer bytes "
-      "read for each token, for memory of their own (20b: 1.9 GB) and seconds");
+      "read for each token, for memory of their own (20b: 1.8 GB) and seconds");
+  command.Add(
+      "--packed-weights", Path(o.packed_weights, "FILE"),
+      "The same out of a file that `convert --format packed-dense` made of this model: mapped, nothing "
+      "is packed");
+  command.AddRules({{{"--pack-weights"},
+                     OptionRule::Kind::kUselessWith,
+                     {"--packed-weights"},
+                     "they are packed in the file already"}});
   AddExpertMemoryOptions(command, o.experts);
 }
 

@@ -70,9 +70,12 @@ std::string Text(const RuntimePlan& r) {
     text += fmt::format("  {:<24}{:>12}  {}\n", what, Size(bytes), remark);
   };
   const int64_t unpacked = in.dense_bytes - r.packed_bytes;
-  line("dense weights", unpacked, Where(r, unpacked, in.own_dense_bytes - r.packed_bytes));
+  const bool packed_own = !r.packed_mapped || !r.mapped || in.slots > 0;
+  line("dense weights", unpacked, Where(r, unpacked, in.own_dense_bytes - (packed_own ? r.packed_bytes : 0)));
   if (r.packed_bytes > 0)
-    line("packed dense weights", r.packed_bytes, "packed when opened, in memory of their own");
+    line("packed dense weights", r.packed_bytes,
+         r.packed_mapped ? Where(r, r.packed_bytes, 0)
+                         : "at least; packed when opened, in memory of their own");
   if (in.slots > 0) {
     const int64_t stored = in.experts - in.own_experts;
     line("expert pool", plan.pool_bytes,

@@ -1,10 +1,12 @@
 #include "cli/format_options.h"
 
 #include "base/error.h"
+#include "checkpoint/packed_file.h"
 
 namespace oxidized::cli {
 
-void AddFormatOptions(Command& command, std::optional<CheckpointFormat>& format, LayoutTypes& types) {
+void AddFormatOptions(Command& command, std::optional<CheckpointFormat>& format, LayoutTypes& types,
+                      bool* packed) {
   static const std::map<std::string, std::optional<CheckpointFormat>> kFormats = {
       {"hf", CheckpointFormat::kHuggingFace},
       {"original", CheckpointFormat::kOriginal},
@@ -13,8 +15,21 @@ void AddFormatOptions(Command& command, std::optional<CheckpointFormat>& format,
       {"bf16", DType::kBF16}, {"f16", DType::kF16}, {"f32", DType::kF32}, {"q8_0", DType::kQ8_0}};
   static const std::map<std::string, DType> kExperts = {
       {"mxfp4", DType::kGgmlMxfp4}, {"bf16", DType::kBF16}, {"f32", DType::kF32}};
-  command.Add("--format", Choice(format, kFormats),
-              "Form of the files [gguf for a name that ends so, else hf]");
+  Value form = Choice(format, kFormats);
+  std::string help = "Form of the files [gguf for a name that ends so, else hf]";
+  if (packed != nullptr) {
+    const std::string names = form.type += fmt::format("|{}", kPackedFileFormat);
+    form.set = [set = form.set, packed, names](const std::string& text) {
+      *packed = text == kPackedFileFormat;
+      try {
+        if (!*packed) set(text);
+      } catch (const BadValue&) {
+        NoneOf(text, names);
+      }
+    };
+    help += fmt::format("; {}: no model but a file for --packed-weights", kPackedFileFormat);
+  }
+  command.Add("--format", std::move(form), help);
   command.Add("--dense-type", Choice(types.dense, kDense),
               "Of what is no expert; q8_0 in gguf only, where norms, biases and router stay f32 [bf16]");
   command.Add("--expert-type", Choice(types.experts, kExperts),

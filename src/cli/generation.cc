@@ -7,6 +7,7 @@
 #include "cli/memory_report.h"
 #include "cli/moe_page.h"
 #include "cli/output_file.h"
+#include "cli/progress_line.h"
 #include "harmony/render.h"
 
 namespace oxidized::cli {
@@ -36,6 +37,11 @@ Generation::Generation(const GenerateOptions& options) : options_(options), side
                              static_cast<double>(total) / 1e9));
     ThrowIfInterrupted();
   };
+  runtime.comparing_progress = [this, &options](int64_t done, int64_t total) {
+    side_.Status(fmt::format("comparing the model with {}: {} %", options.runtime.packed_weights.string(),
+                             100 * done / total));
+    ThrowIfInterrupted();
+  };
   const auto show_reading = [this](int64_t done, int64_t total) {
     side_.Status(fmt::format("reading the model: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
                              static_cast<double>(total) / 1e9));
@@ -46,6 +52,14 @@ Generation::Generation(const GenerateOptions& options) : options_(options), side
   if (options.runtime.model_path.empty() || options.verbose) {
     side_.Line(fmt::format("model: {} ({}), executor: {}", runtime_->checkpoint().path.string(),
                            runtime_->checkpoint().format, runtime_->executor().Info().device));
+  }
+  if (const PackedDense* packed = runtime_->packed(); packed != nullptr && options.verbose) {
+    const std::filesystem::path& file = options.runtime.packed_weights;
+    side_.Line(fmt::format("dense weights in 12 bits: {} instead of {}, {} in {:.0f} ms",
+                           Amount(static_cast<double>(packed->packed_bytes())),
+                           Amount(static_cast<double>(packed->stored_bytes())),
+                           file.empty() ? "packed" : "out of " + file.string() + ", opened",
+                           runtime_->packing_ms()));
   }
   const ModelConfig& config = runtime_->checkpoint().config;
   CheckRouting(options.routing, config.num_experts, config.experts_per_token);

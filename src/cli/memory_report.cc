@@ -9,6 +9,7 @@
 #include <map>
 #include <sstream>
 
+#include "base/mapped_file.h"
 #include "base/memory_registry.h"
 #include "base/process.h"
 
@@ -71,7 +72,7 @@ std::vector<Mapping> ReadMappings() {
 
 std::string Describe(const MemoryRange& range) {
   // A model may be many files; their folder says which, their names do not fit.
-  const bool file = range.memory_class == MemoryClass::kMapped || range.memory_class == MemoryClass::kWeights;
+  const bool file = MappedFile::PathAt(range.address) != nullptr;
   return fmt::format("{:<12}{}", Name(range.memory_class), file ? "model files" : range.owner);
 }
 

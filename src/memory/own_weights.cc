@@ -5,10 +5,8 @@
 #include "base/error.h"
 
 namespace oxidized {
-namespace {
 
-// What is left of a file without these parts, some of which may lie in other files.
-std::vector<FileRange> Without(const MappedFile& file, std::vector<std::span<const std::byte>> parts) {
+std::vector<FileRange> PagesWithout(const MappedFile& file, std::vector<std::span<const std::byte>> parts) {
   const std::span<const std::byte> bytes = file.bytes();
   std::erase_if(parts, [&](const auto& part) { return !file.Maps(part.data(), std::ssize(part)); });
   std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.data() < b.data(); });
@@ -23,16 +21,22 @@ std::vector<FileRange> Without(const MappedFile& file, std::vector<std::span<con
   return file.PagesOf(std::move(left));
 }
 
-double Mib(int64_t bytes) { return static_cast<double>(bytes) / 1048576.0; }
+int64_t BytesOf(const std::vector<FileRange>& ranges) {
+  int64_t bytes = 0;
+  for (const FileRange& range : ranges) bytes += range.end - range.begin;
+  return bytes;
+}
 
+namespace {
+double Mib(int64_t bytes) { return static_cast<double>(bytes) / 1048576.0; }
 }  // namespace
 
 void OwnWeights(std::span<MappedFile> files, const OwnedWeights& what, int64_t available_bytes) {
   std::vector<std::vector<FileRange>> ranges;
   int64_t total = 0;
   for (const MappedFile& file : files) {
-    ranges.push_back(Without(file, what.unread));
-    for (const FileRange& range : ranges.back()) total += range.end - range.begin;
+    ranges.push_back(PagesWithout(file, what.unread));
+    total += BytesOf(ranges.back());
   }
   if (total + what.beside_bytes > available_bytes) {
     Fail(ErrorKind::kNoMemory,

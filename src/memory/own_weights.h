@@ -22,6 +22,10 @@ struct OwnedWeights {
   std::function<void(int64_t done, int64_t total)> progress = {};  // bytes; may be empty
 };
 
+// What is left of a file without these parts, some of which may lie in other files: whole pages.
+std::vector<FileRange> PagesWithout(const MappedFile& file, std::vector<std::span<const std::byte>> parts);
+int64_t BytesOf(const std::vector<FileRange>& ranges);
+
 // Reads everything but `unread` of the files into memory, in the place of its mapping (MappedFile::Own).
 // Throws Error(kNoMemory) before the first byte if it and `beside_bytes` do not fit into `available_bytes`;
 // Error(kBadFile), Interrupted.

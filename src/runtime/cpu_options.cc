@@ -1,5 +1,7 @@
 #include "runtime/cpu_options.h"
 
+#include "parallel/cpu_topology.h"
+
 namespace oxidized {
 namespace {
 
@@ -34,14 +36,16 @@ ExecutorLimits LimitsOf(const RuntimeOptions& options) {
   return limits;
 }
 
+int ThreadsOf(const RuntimeOptions& options) {
+  return options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads();
+}
+
 CpuExecutorOptions CpuOptionsOf(const RuntimeOptions& options, const Checkpoint& checkpoint) {
   CpuExecutorOptions cpu;
   cpu.limits = LimitsOf(options);
   cpu.precision = CpuPrecisionOf(options.precision, checkpoint);
   if (options.activations == ActivationType::kInt8) cpu.activations = CpuActivationType::kInt8;
   cpu.threads = options.threads;
-  cpu.pack_dense = options.pack_dense;
-  cpu.packing_progress = options.packing_progress;
   return cpu;
 }
 

@@ -9,7 +9,8 @@
 namespace oxidized {
 
 ExecutorLimits LimitsOf(const RuntimeOptions& options);
-// All but `experts`.
+int ThreadsOf(const RuntimeOptions& options);
+// All but `experts` and `packed`.
 CpuExecutorOptions CpuOptionsOf(const RuntimeOptions& options, const Checkpoint& checkpoint);
 
 }  // namespace oxidized

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/process.h"
+#include "memory/own_weights.h"
 
 namespace oxidized {
 
@@ -31,20 +32,26 @@ ExpertSource& ExpertMemory::source() {
   return *resident_;
 }
 
-void ExpertMemory::ReadAhead(const std::function<bool(int64_t done, int64_t total)>& progress) const {
+void ExpertMemory::ReadAhead(const std::vector<std::span<const std::byte>>& unread,
+                             const std::function<bool(int64_t done, int64_t total)>& progress) const {
   if (!mapped_ || store_ != nullptr) return;
   constexpr double kWarm = 0.95;  // a few cold pages are not worth a pass over the file
+  std::vector<std::vector<FileRange>> pages;
   int64_t total = 0;
-  for (const MappedFile& file : checkpoint_.files) total += std::ssize(file.bytes());
+  for (const MappedFile& file : checkpoint_.files) {
+    pages.push_back(PagesWithout(file, unread));
+    total += BytesOf(pages.back());
+  }
   // Reading it all would only push out what was read first.
   if (total > AvailableMemoryBytes()) return;
   int64_t before = 0;
-  for (const MappedFile& file : checkpoint_.files) {
+  for (size_t i = 0; i < pages.size(); ++i) {
+    const MappedFile& file = checkpoint_.files[i];
     bool go_on = true;
-    if (file.ResidentShare() < kWarm)
-      file.ReadAhead([&](int64_t done) { return go_on = progress(before + done, total); });
+    if (file.ResidentShare(pages[i]) < kWarm)
+      file.ReadAhead(pages[i], [&](int64_t done) { return go_on = progress(before + done, total); });
     if (!go_on) return;
-    before += std::ssize(file.bytes());
+    before += BytesOf(pages[i]);
   }
 }
 

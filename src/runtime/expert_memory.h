@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
@@ -36,8 +37,10 @@ class ExpertMemory {
   MemoryCleaner& cleaner() { return *cleaner_; }
   const MemoryCleaner& cleaner() const { return *cleaner_; }
 
-  // See Runtime::ReadAhead: nothing where weights are memory of our own.
-  void ReadAhead(const std::function<bool(int64_t done, int64_t total)>& progress) const;
+  // See Runtime::ReadAhead: nothing where weights are memory of our own. `unread`: parts of the files that
+  // nobody computes with.
+  void ReadAhead(const std::vector<std::span<const std::byte>>& unread,
+                 const std::function<bool(int64_t done, int64_t total)>& progress) const;
 
  private:
   const Checkpoint& checkpoint_;

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 
-#include "executor/cpu/packed_dense.h"
+#include "checkpoint/packed_file.h"
 #include "kernels/cpu/ceilings.h"
 #include "memory/disk_probe.h"
 #include "model/costs.h"
-#include "parallel/cpu_topology.h"
 #include "runtime/cpu_options.h"
 
 namespace oxidized {
@@ -33,15 +32,18 @@ int64_t ConvertedExpertBytes(const Checkpoint& checkpoint) {
   return bytes;
 }
 
-// --pack-weights, as if every matrix took 12 bits a value. What is read from a file and then packed need not
-// stay in memory; what was converted, and an embedding that is tied, does.
-void CountPacked(const Checkpoint& checkpoint, PlanInput& in, int64_t& packed_bytes) {
+// The dense weights in 12 bits: exactly what the file of --packed-weights holds; for --pack-weights, what
+// they take at least. What is read from a file and then packed need not stay in memory; what was converted,
+// and an embedding that is tied, does.
+void CountPacked(const Checkpoint& checkpoint, const PackedDense* file, RuntimePlan& result) {
   const WeightsView& weights = checkpoint.weights;
-  for (const MatrixView* m : PackedDense::Candidates(weights)) {
-    const int64_t packed = m->bytes() * 3 / 4;
-    packed_bytes += packed;
+  PlanInput& in = result.input;
+  for (const auto& [index, m] : PackedDense::Candidates(weights)) {
+    const int64_t packed = file != nullptr ? file->ReadBytes(*m) : PackedDense::LeastBytes(*m);
+    if (file != nullptr ? file->Of(*m) == nullptr : !PackedDense::Pays(*m, packed)) continue;
+    result.packed_bytes += packed;
     in.dense_bytes += packed;
-    in.own_dense_bytes += packed;
+    if (file == nullptr) in.own_dense_bytes += packed;
     in.decode_dense_bytes -= m->bytes() - packed;
     if (!IsConverted(checkpoint, m->data) && m->data != weights.embedding.data) in.dense_bytes -= m->bytes();
   }
@@ -52,7 +54,7 @@ void CountPacked(const Checkpoint& checkpoint, PlanInput& in, int64_t& packed_by
 RuntimePlan PlanRuntime(const RuntimeOptions& options) {
   RuntimePlan result;
   const bool f32 = options.precision == Precision::kF32 || options.executor == ExecutorKind::kReference;
-  const Checkpoint checkpoint =
+  Checkpoint checkpoint =
       OpenCheckpoint(ResolveModelPath(options.model_path, options.download),
                      {.convert_to = f32 ? DType::kF32 : DType::kBF16, .metadata_only = true});
   const ModelConfig& config = checkpoint.config;
@@ -88,14 +90,18 @@ RuntimePlan PlanRuntime(const RuntimeOptions& options) {
   in.decode_expert_bytes = costs.expert_bytes / config.num_experts * k;
   in.decode_dense_bytes =
       costs.decode_bytes - costs.expert_bytes / config.num_experts * config.experts_per_token;
-  if (options.pack_dense) CountPacked(checkpoint, in, result.packed_bytes);
+  ThreadTeam team(ThreadsOf(options));
+  std::shared_ptr<const PackedDense> packed;
+  if (!options.packed_weights.empty())
+    packed = OpenPackedFile(options.packed_weights, checkpoint, PackedFileCheck::kShapes, team);
+  result.packed_mapped = packed != nullptr;
+  if (packed != nullptr || options.pack_dense) CountPacked(checkpoint, packed.get(), result);
   if (in.slots > 0 || !options.use_mmap) in.own_dense_bytes = in.dense_bytes;  // see Runtime::OwnWhatIsRead
   const CpuMemoryNeed need = EstimateCpuMemory(config, checkpoint.weights, CpuOptionsOf(options, checkpoint));
   in.kv_bytes = need.kv_bytes;
   in.activation_bytes = need.activation_bytes;
   in.heap_bytes = kHeapBytes;
 
-  ThreadTeam team(options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads());
   in.memory_bytes_per_s = BandwidthProbe(team, SelectCpuKernels()).Measure(0.3);
   if (!map.files().empty()) {
     const DiskSpeed disk = MeasureDiskSpeed(map.files(), map.file_sizes());

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "checkpoint/checkpoint_tokenizer.h"
+#include "checkpoint/packed_file.h"
 #include "executor/reference/reference_executor.h"
 #include "memory/own_weights.h"
 #include "memory/plan.h"
@@ -17,15 +18,11 @@ namespace oxidized {
 namespace {
 
 std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Checkpoint& checkpoint,
-                                       ExpertMemory* experts,
-                                       std::vector<std::span<const std::byte>>& packed) {
+                                       ExpertMemory* experts, std::shared_ptr<const PackedDense> packed) {
   if (options.executor != ExecutorKind::kReference) {
     CpuExecutorOptions cpu = CpuOptionsOf(options, checkpoint);
     cpu.experts = &experts->source();
-    cpu.packed = [&](const MatrixView& matrix) {
-      if (matrix.data == checkpoint.weights.embedding.data) return;  // tied: its rows are
-      packed.emplace_back(matrix.data, static_cast<size_t>(matrix.bytes()));
-    };
+    cpu.packed = std::move(packed);
     if (cpu.activations == CpuActivationType::kInt8) {
       Log(LogLevel::kWarning,
           "--activations int8 is lossy: inputs of products with MXFP4 and Q8_0 weights are rounded to 8 "
@@ -44,9 +41,9 @@ std::unique_ptr<Executor> MakeExecutor(const RuntimeOptions& options, const Chec
   if (options.activations == ActivationType::kInt8) {
     Fail(ErrorKind::kUsage, "--activations int8: the reference executor computes in f32; use --executor cpu");
   }
-  if (options.pack_dense) {
-    Fail(ErrorKind::kUsage,
-         "--pack-weights: the reference executor takes weights as stored; use --executor cpu");
+  if (options.pack_dense || !options.packed_weights.empty()) {
+    Fail(ErrorKind::kUsage, "{}: the reference executor takes weights as stored; use --executor cpu",
+         options.pack_dense ? "--pack-weights" : "--packed-weights");
   }
   if (options.threads > 1) {
     Fail(ErrorKind::kUsage,
@@ -115,9 +112,9 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   if (options.yarn_truncate) runtime->checkpoint_.config.rope.truncate = true;
   if (options.executor != ExecutorKind::kReference)
     runtime->experts_ = std::make_unique<ExpertMemory>(runtime->options_.experts, runtime->checkpoint_);
-  std::vector<std::span<const std::byte>> packed;
-  runtime->executor_ = MakeExecutor(options, runtime->checkpoint_, runtime->experts_.get(), packed);
-  runtime->OwnWhatIsRead(packed);
+  if (options.executor != ExecutorKind::kReference) runtime->PackDense();
+  runtime->executor_ = MakeExecutor(options, runtime->checkpoint_, runtime->experts_.get(), runtime->packed_);
+  runtime->OwnWhatIsRead();
   const EngineOptions engine{.chunk_tokens = options.chunk_tokens, .speculation = options.speculation};
   runtime->engine_ = std::make_unique<Engine>(*runtime->executor_, engine);
   if (ExpertMemory* experts = runtime->experts_.get())
@@ -127,16 +124,39 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   return runtime;
 }
 
+void Runtime::PackDense() {
+  if (!options_.pack_dense && options_.packed_weights.empty()) return;
+  const auto start = std::chrono::steady_clock::now();
+  ThreadTeam team(ThreadsOf(options_));
+  if (options_.packed_weights.empty()) {
+    packed_ = std::make_shared<const PackedDense>(checkpoint_.weights, team, options_.packing_progress);
+  } else {
+    packed_ = OpenPackedFile(options_.packed_weights, checkpoint_, PackedFileCheck::kValues, team,
+                             options_.comparing_progress);
+  }
+  const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+  packing_ms_ = elapsed.count();
+}
+
+// Parts of the files that nobody computes with: values that were converted, or that are read packed.
+std::vector<std::span<const std::byte>> Runtime::Unread() const {
+  std::vector<std::span<const std::byte>> unread = checkpoint_.converted.sources;
+  if (packed_ != nullptr) {
+    const auto packed = UnreadBesidePacked(checkpoint_.weights, *packed_);
+    unread.insert(unread.end(), packed.begin(), packed.end());
+  }
+  return unread;
+}
+
 // After everything that reads a weight once, to convert or pack it: those need no memory of ours.
-void Runtime::OwnWhatIsRead(const std::vector<std::span<const std::byte>>& packed) {
+void Runtime::OwnWhatIsRead() {
   const ExpertStore* store = experts_ != nullptr ? experts_->store() : nullptr;
   if (options_.use_mmap && store == nullptr) return;
   OwnedWeights what{
-      .unread = checkpoint_.converted.sources,
+      .unread = Unread(),
       .beside_bytes = kHeapBytes,
       .remedy = "leave out --use-mmap=false: mapped weights need not all be in memory (--dry-run says more)",
       .progress = options_.reading_progress};
-  what.unread.insert(what.unread.end(), packed.begin(), packed.end());
   if (store != nullptr) {
     const auto experts = store->map().stored_parts();
     what.unread.insert(what.unread.end(), experts.begin(), experts.end());
@@ -150,7 +170,7 @@ void Runtime::OwnWhatIsRead(const std::vector<std::span<const std::byte>>& packe
 }
 
 void Runtime::ReadAhead(const std::function<bool(int64_t done, int64_t total)>& progress) const {
-  if (experts_ != nullptr) experts_->ReadAhead(progress);
+  if (experts_ != nullptr) experts_->ReadAhead(Unread(), progress);
 }
 
 const Tokenizer& Runtime::tokenizer() {

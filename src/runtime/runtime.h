@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "harmony/tokens.h"
 #include "hub/pull.h"
+#include "model/packed_dense.h"
 #include "runtime/expert_memory.h"
 #include "tokenizer/tokenizer.h"
 
@@ -41,9 +42,11 @@ struct RuntimeOptions {
   SpeculationOptions speculation = {};
   // The rotation as llama.cpp computes it (RopeConfig::truncate), for comparisons.
   bool yarn_truncate = false;
-  bool pack_dense = false;  // dense bf16 weights in 12 bits, made when the model is opened
-  std::function<void(int64_t done, int64_t total)> packing_progress = {};  // stored bytes
-  std::function<void(int64_t done, int64_t total)> reading_progress = {};  // bytes read into memory
+  bool pack_dense = false;               // dense bf16 weights in 12 bits, made when the model is opened
+  std::filesystem::path packed_weights;  // the same out of this file, made by `convert`; empty: none
+  std::function<void(int64_t done, int64_t total)> packing_progress = {};    // stored bytes
+  std::function<void(int64_t done, int64_t total)> comparing_progress = {};  // of values with packed_weights
+  std::function<void(int64_t done, int64_t total)> reading_progress = {};    // bytes read into memory
   ExpertMemoryOptions experts;
   hub::PullWatch download;  // told when model_path has to be fetched first
 };
@@ -68,7 +71,9 @@ class Runtime {
   Engine& engine() { return *engine_; }
   const Engine& engine() const { return *engine_; }
   const ExpertMemory* experts() const { return experts_.get(); }  // nullptr: with the reference executor
+  const PackedDense* packed() const { return packed_.get(); }     // nullptr: weights are read as stored
   double load_ms() const { return load_ms_; }
+  double packing_ms() const { return packing_ms_; }  // of load_ms: packing, or opening the file of it
 
   // Brings a mapped model that is not in memory there, front to back, if it fits: the first step would
   // otherwise fault it in page by page. `progress` (bytes done, bytes in all) returns false to stop.
@@ -84,17 +89,20 @@ class Runtime {
 
  private:
   Runtime() = default;
-  void OwnWhatIsRead(const std::vector<std::span<const std::byte>>& packed);
+  void PackDense();
+  std::vector<std::span<const std::byte>> Unread() const;
+  void OwnWhatIsRead();
 
   RuntimeOptions options_;
   Checkpoint checkpoint_;
   std::unique_ptr<ExpertMemory> experts_;
+  std::shared_ptr<const PackedDense> packed_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<HarmonyTokens> harmony_;
   std::shared_ptr<TokenMask> mask_;
-  double load_ms_ = 0.0;
+  double load_ms_ = 0.0, packing_ms_ = 0.0;
 };
 
 // The tokenizer alone: with a tokenizer path no model is opened. Throws Error(kBadFile).

@@ -1,6 +1,7 @@
 #include "tensor/packed_bf16.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <numeric>
 
@@ -40,7 +41,7 @@ void PackBf16Row(const std::byte* values, int64_t cols, const std::array<uint8_t
 
   std::fill_n(escaped, PackedEscapeWords(cols), uint64_t{0});
   for (int64_t b = 0; b < cols / kPackedBlockValues; ++b) {
-    const auto* from = reinterpret_cast<const uint8_t*>(values + b * kPackedBlockValues * 2);
+    const auto* from = reinterpret_cast<const uint8_t*>(values + b * kPackedEscapeBytes);
     auto* low = reinterpret_cast<uint8_t*>(blocks + b * kPackedBlockBytes);
     uint8_t* indices = low + kPackedBlockValues;
     uint8_t seen = 0;
@@ -53,19 +54,51 @@ void PackBf16Row(const std::byte* values, int64_t cols, const std::array<uint8_t
     }
     if ((seen & kNone) == 0) continue;
     escaped[b / 64] |= uint64_t{1} << (b % 64);
-    const auto* block = values + b * kPackedBlockValues * 2;
-    escapes.insert(escapes.end(), block, block + kPackedBlockValues * 2);
+    const auto* block = values + b * kPackedEscapeBytes;
+    escapes.insert(escapes.end(), block, block + kPackedEscapeBytes);
   }
+}
+
+PackedBf16Layout LayoutOfPackedBf16(int64_t rows, int64_t cols) {
+  const auto whole = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
+  PackedBf16Layout layout;
+  layout.first_escape = whole(rows * PackedEscapeWords(cols) * int64_t{sizeof(uint64_t)});
+  layout.blocks = layout.first_escape + whole(rows * int64_t{sizeof(uint32_t)});
+  layout.bytes = layout.blocks + whole(rows * (cols / kPackedBlockValues) * kPackedBlockBytes);
+  return layout;
+}
+
+PackedBf16View ViewOfPackedBf16(const std::byte* data, const std::byte* escapes, int64_t rows, int64_t cols,
+                                const std::array<uint8_t, 16>& high_bytes) {
+  const PackedBf16Layout layout = LayoutOfPackedBf16(rows, cols);
+  return {.blocks = data + layout.blocks,
+          .escaped = reinterpret_cast<const uint64_t*>(data),
+          .first_escape = reinterpret_cast<const uint32_t*>(data + layout.first_escape),
+          .escapes = escapes,
+          .high_bytes = high_bytes};
+}
+
+bool EscapesAreSound(const PackedBf16View& packed, int64_t rows, int64_t cols, int64_t num_escapes) {
+  const int64_t words = PackedEscapeWords(cols), in_last = cols / kPackedBlockValues - (words - 1) * 64;
+  const uint64_t beyond = in_last == 64 ? 0 : ~uint64_t{0} << in_last;
+  int64_t before = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    if (packed.first_escape[r] != before) return false;
+    const uint64_t* row = packed.escaped + r * words;
+    for (int64_t w = 0; w < words; ++w) before += std::popcount(row[w]);
+    if ((row[words - 1] & beyond) != 0) return false;
+  }
+  return before == num_escapes;
 }
 
 void UnpackBf16Row(const PackedBf16View& packed, int64_t r, int64_t cols, std::byte* out) {
   const int64_t count = cols / kPackedBlockValues;
   const uint64_t* escaped = packed.escaped + r * PackedEscapeWords(cols);
-  const std::byte* aside = packed.escapes + int64_t{packed.first_escape[r]} * kPackedBlockValues * 2;
-  for (int64_t b = 0; b < count; ++b, out += kPackedBlockValues * 2) {
+  const std::byte* aside = packed.escapes + int64_t{packed.first_escape[r]} * kPackedEscapeBytes;
+  for (int64_t b = 0; b < count; ++b, out += kPackedEscapeBytes) {
     if ((escaped[b / 64] >> (b % 64) & 1) != 0) {
-      std::memcpy(out, aside, kPackedBlockValues * 2);
-      aside += kPackedBlockValues * 2;
+      std::memcpy(out, aside, kPackedEscapeBytes);
+      aside += kPackedEscapeBytes;
       continue;
     }
     const auto* low = reinterpret_cast<const uint8_t*>(packed.blocks + (r * count + b) * kPackedBlockBytes);

@@ -29,6 +29,23 @@ struct PackedBf16View {
 
 inline int64_t PackedEscapeWords(int64_t cols) { return (cols / kPackedBlockValues + 63) / 64; }
 
+inline constexpr int64_t kPackedEscapeBytes = kPackedBlockValues * 2;
+
+// How a packed matrix lies in memory and in files: `escaped` first, then the others, each from a multiple of
+// 64 bytes on; the blocks kept aside follow behind, or lie elsewhere.
+struct PackedBf16Layout {
+  int64_t first_escape, blocks;  // offsets
+  int64_t bytes;                 // without the blocks kept aside
+};
+// rows and cols below 2^31, cols a multiple of 32.
+PackedBf16Layout LayoutOfPackedBf16(int64_t rows, int64_t cols);
+PackedBf16View ViewOfPackedBf16(const std::byte* data, const std::byte* escapes, int64_t rows, int64_t cols,
+                                const std::array<uint8_t, 16>& high_bytes);
+
+// Whether all that a reader of the rows follows stays within `num_escapes` blocks kept aside, and every one
+// of these belongs to a row: for what comes out of a file.
+bool EscapesAreSound(const PackedBf16View& packed, int64_t rows, int64_t cols, int64_t num_escapes);
+
 // The 16 commonest high bytes; the rest of the table repeats the first. `counts` [256].
 std::array<uint8_t, 16> CommonHighBytes(std::span<const int64_t> counts);
 // Adds to counts [256] the high bytes of n values at `values`.

@@ -119,6 +119,45 @@ class Convert(unittest.TestCase):
         self.assertIn(f"{link}: is a symbolic link", self.bad(BAD_FILE, "convert", self.hf, link))
         self.assertEqual([p for p in self.folder.iterdir() if p.name.startswith("refused")], [])
 
+    def test_dense_weights_packed_once_give_the_same_logits(self):
+        model, file = self.folder / "to-pack", self.folder / "dense.packed"
+        shutil.copytree(self.hf, model)
+        done = self.good("convert", model, file, "--format", "packed-dense")
+        self.assertIn(f"{file}: ", done.stderr)
+        self.assertIn(f"{file.stat().st_size} bytes for ", done.stderr)
+        logits = []
+        for more in ((), ("--packed-weights", file), ("--packed-weights", file, "--use-mmap=false"),
+                     ("--packed-weights", file, "--expert-memory", "50%")):
+            out = self.folder / "packed.npy"
+            self.good("logits", "-m", model, "--tokens", self.tokens, "--out", out, *more)
+            logits.append(out.read_bytes())
+        self.assertEqual(logits[1:], logits[:1] * 3)
+        plan = lambda *more: json.loads(self.good("-m", model, "--dry-run", "--json", *more).stdout)["bytes"]
+        plain, mapped, owned, packed = (plan(), plan("--packed-weights", file),
+                                        plan("--packed-weights", file, "--use-mmap=false"), plan("--pack-weights"))
+        self.assertEqual(plain["own_dense_weights"], 0)
+        self.assertEqual(mapped["own_dense_weights"], 0)
+        self.assertEqual(owned["own_dense_weights"], owned["dense_weights"])
+        self.assertLess(mapped["dense_weights"], plain["dense_weights"])
+        self.assertEqual(packed["own_dense_weights"], packed["packed_dense_weights"])
+        self.assertLessEqual(file.stat().st_size - mapped["packed_dense_weights"], 320 + 64 * (4 * 2 + 1))
+        self.assertLessEqual(packed["packed_dense_weights"], mapped["packed_dense_weights"])
+        self.assertLess(mapped["packed_dense_weights"], 1.02 * packed["packed_dense_weights"])
+        self.assertIn("named as a file of a model", self.bad(USAGE, "convert", model, f"{file}.gguf", "--format",
+                                                             "packed-dense"))
+        self.assertIn("packed-dense has one form", self.bad(USAGE, "convert", model, self.folder / "other", "--format",
+                                                            "packed-dense", "--dense-type", "f32"))
+        self.assertIn("nothing is overwritten", self.bad(BAD_FILE, "convert", model, file, "--format", "packed-dense"))
+        opened = ("logits", "-m", model, "--tokens", self.tokens, "--out", self.folder / "none.npy", "--packed-weights")
+        self.assertIn("in the file already", self.bad(USAGE, *opened, file, "--pack-weights"))
+        self.assertIn("takes weights as stored", self.bad(USAGE, *opened, file, "--executor", "reference"))
+        self.assertIn("--packed-weights", self.bad(USAGE, "logits", "-m", model, "--tokens", self.tokens, "--out", file,
+                                                   "--packed-weights", file))
+        shutil.rmtree(model)
+        self.good("synth", "--preset", "tiny", "--layers", 2, "--seed", 8, "--out", model, "--tokenizer", TOKENIZER)
+        self.assertIn("made from a model with other values", self.bad(BAD_FILE, *opened, file))
+        self.assertFalse((self.folder / "none.npy").exists())
+
     def test_an_interrupted_conversion_leaves_nothing(self):
         big = self.folder / "big"
         self.good("synth", "--preset", "small", "--out", big)

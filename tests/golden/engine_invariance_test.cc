@@ -7,6 +7,9 @@
 #include <map>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint_test_util.h"
+#include "checkpoint/packed_file.h"
+#include "checkpoint/packed_file_writer.h"
 #include "engine/engine.h"
 #include "executor/cpu/cpu_executor.h"
 #include "executor/reference/reference_executor.h"
@@ -19,33 +22,46 @@ constexpr int64_t kContext = 256;
 
 struct Setup {
   const char* name;
-  std::function<std::unique_ptr<Executor>(const Checkpoint&, const ExecutorLimits&, int threads)> make;
+  std::function<std::unique_ptr<Executor>(Checkpoint&, const ExecutorLimits&, int threads)> make;
 };
 
 void PrintTo(const Setup& setup, std::ostream* out) { *out << setup.name; }
 
-std::function<std::unique_ptr<Executor>(const Checkpoint&, const ExecutorLimits&, int)> Cpu(
+enum class Dense : uint8_t { kStored, kPacked, kOfPackedFile };
+
+std::shared_ptr<const PackedDense> Pack(Dense dense, Checkpoint& checkpoint) {
+  if (dense == Dense::kStored) return nullptr;
+  ThreadTeam team(2);
+  if (dense == Dense::kPacked)
+    return std::make_shared<const PackedDense>(checkpoint.weights, team, PackedDense::Progress());
+  const testing::TempFolder folder;
+  WritePackedFile({.in = checkpoint.path, .out = folder.path() / "packed"});
+  return OpenPackedFile(folder.path() / "packed", checkpoint, PackedFileCheck::kValues, team);
+}
+
+std::function<std::unique_ptr<Executor>(Checkpoint&, const ExecutorLimits&, int)> Cpu(
     CpuPrecision precision, CpuActivationType activations = CpuActivationType::kAsPrecision,
-    bool pack_dense = false) {
-  return [=](const Checkpoint& checkpoint, const ExecutorLimits& limits, int threads) {
+    Dense dense = Dense::kStored) {
+  return [=](Checkpoint& checkpoint, const ExecutorLimits& limits, int threads) {
     CpuExecutorOptions options;
     options.limits = limits;
     options.precision = precision;
     options.activations = activations;
-    options.pack_dense = pack_dense;
+    options.packed = Pack(dense, checkpoint);
     options.threads = threads;
     return MakeCpuExecutor(checkpoint.config, checkpoint.weights, options);
   };
 }
 
 const Setup kSetups[] = {
-    {"reference", [](const Checkpoint& checkpoint, const ExecutorLimits& limits,
+    {"reference", [](Checkpoint& checkpoint, const ExecutorLimits& limits,
                      int) { return MakeReferenceExecutor(checkpoint.config, checkpoint.weights, limits); }},
     {"cpu_f32", Cpu(CpuPrecision::kF32)},
     {"cpu_bf16", Cpu(CpuPrecision::kBf16)},
     {"cpu_f16", Cpu(CpuPrecision::kF16)},
     {"cpu_int8", Cpu(CpuPrecision::kBf16, CpuActivationType::kInt8)},
-    {"cpu_packed", Cpu(CpuPrecision::kBf16, CpuActivationType::kAsPrecision, true)},
+    {"cpu_packed", Cpu(CpuPrecision::kBf16, CpuActivationType::kAsPrecision, Dense::kPacked)},
+    {"cpu_packed_file", Cpu(CpuPrecision::kBf16, CpuActivationType::kAsPrecision, Dense::kOfPackedFile)},
 };
 
 // Different lengths, seeds, sampling and routing; some begin alike.
@@ -87,7 +103,7 @@ Answer AnswerOf(Engine& engine, RequestId id) {
 class EngineInvariance : public ::testing::TestWithParam<Setup> {};
 
 TEST_P(EngineInvariance, ARequestGivesItsOwnTokensInAnyCompany) {
-  const Checkpoint checkpoint = OpenCheckpoint(std::string(GOLDEN_MODELS) + "/base/mxfp4");
+  Checkpoint checkpoint = OpenCheckpoint(std::string(GOLDEN_MODELS) + "/base/mxfp4");
   const std::vector<Request> requests = Requests(checkpoint.config.vocab_size);
 
   std::vector<std::vector<int32_t>> alone;
@@ -152,7 +168,7 @@ class RowLog final : public RoutingObserver {
 // Watched and unwatched requests in one engine short of memory: the same tokens, and the watcher sees the
 // rows of its own request once each, however they were cut, preempted and mixed.
 TEST_P(EngineInvariance, WatchingRoutingChangesNothing) {
-  const Checkpoint checkpoint = OpenCheckpoint(std::string(GOLDEN_MODELS) + "/base/mxfp4");
+  Checkpoint checkpoint = OpenCheckpoint(std::string(GOLDEN_MODELS) + "/base/mxfp4");
   const ModelConfig& config = checkpoint.config;
   std::vector<Answer> plain;
   for (const bool watched : {false, true}) {
@@ -202,7 +218,7 @@ TEST_P(EngineInvariance, WatchingRoutingChangesNothing) {
 // Tokens and log-probabilities are the same bit for bit, and so are routing counts: rows of wrong guesses do
 // not count.
 TEST_P(EngineInvariance, GuessingAheadChangesNothing) {
-  const Checkpoint checkpoint = OpenCheckpoint(std::string(GOLDEN_MODELS) + "/base/mxfp4");
+  Checkpoint checkpoint = OpenCheckpoint(std::string(GOLDEN_MODELS) + "/base/mxfp4");
   const auto few = std::make_shared<TokenMask>(checkpoint.config.vocab_size, false);
   for (int32_t id = 3; id < 7; ++id) few->Set(id, true);  // a text of four words: guesses come true
   std::vector<Request> requests = Requests(checkpoint.config.vocab_size);

@@ -10,7 +10,6 @@
 #include "executor/cpu/cpu_products.h"
 #include "executor/cpu/expert_groups.h"
 #include "executor/cpu/expert_guess.h"
-#include "executor/cpu/packed_dense.h"
 #include "executor/cpu/stage_clock.h"
 #include "executor/slots.h"
 #include "executor/taps.h"
@@ -72,9 +71,8 @@ class CpuExecutor final : public Executor {
         source_(options.experts != nullptr ? *options.experts : all_resident_),
         experts_(config_, kernels_, formats_.experts, team_),
         guess_(config_, kernels_, team_),
-        packed_(options.pack_dense ? PackedDense(weights, team_, options.packing_progress, options.packed)
-                                   : PackedDense()),
-        logits_(weights.unembedding, packed_, kernels_, formats_.TypeFor(weights.unembedding),
+        packed_(options.packed != nullptr ? options.packed : std::make_shared<const PackedDense>()),
+        logits_(weights.unembedding, *packed_, kernels_, formats_.TypeFor(weights.unembedding),
                 LogitRows(options.limits), team_),
         scratch_stride_((AttentionScratchFloats(config.head_dim) + 15) / 16 * 16),
         scratch_("kernel scratch", MemoryClass::kActivations,
@@ -196,7 +194,7 @@ class CpuExecutor final : public Executor {
       Project(batch, NormedX(), w.k, v.k_bias.data(), Key(batch), worker, workers);
       Project(batch, NormedX(), w.v, v.v_bias.data(), Value(batch), worker, workers);
     });
-    clock_.End(CpuStage::kQkv, packed_.ReadBytes(w.q) + packed_.ReadBytes(w.k) + packed_.ReadBytes(w.v),
+    clock_.End(CpuStage::kQkv, packed_->ReadBytes(w.q) + packed_->ReadBytes(w.k) + packed_->ReadBytes(w.v),
                2 * batch.num_tokens() * (Macs(w.q) + Macs(w.k) + Macs(w.v)));
   }
 
@@ -267,7 +265,7 @@ class CpuExecutor final : public Executor {
       Project(batch, x, w.o, v.o_bias.data(), act_.delta.data(), worker, workers);
     });
     ForRows(batch, [&](int64_t t) { AddDelta(t); });
-    clock_.End(CpuStage::kOut, packed_.ReadBytes(w.o), 2 * batch.num_tokens() * Macs(w.o));
+    clock_.End(CpuStage::kOut, packed_->ReadBytes(w.o), 2 * batch.num_tokens() * Macs(w.o));
   }
 
   // The router works in f32 whatever the precision. Routing goes sequence by sequence: batch mates never
@@ -376,7 +374,7 @@ class CpuExecutor final : public Executor {
     const DenseArgs args{.x = x.As(type),
                          .ldx = XStride(type, w.cols),
                          .w = w.data,
-                         .packed = packed_.Find(w),
+                         .packed = packed_->Find(w),
                          .bias = bias,
                          .y = y,
                          .ldy = w.rows,
@@ -458,7 +456,7 @@ class CpuExecutor final : public Executor {
   ExpertSource& source_;
   CpuExperts experts_;
   ExpertGuess guess_;
-  PackedDense packed_;
+  const std::shared_ptr<const PackedDense> packed_;
   CpuLogits logits_;
   const int64_t scratch_stride_;  // floats of one thread
   AlignedBuffer<float> scratch_;  // of the attention kernel

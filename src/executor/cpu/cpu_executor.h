@@ -3,7 +3,6 @@
 // batch mates.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -11,6 +10,7 @@
 #include "executor/executor.h"
 #include "executor/limits.h"
 #include "kernels/cpu/cpu_kernels.h"
+#include "model/packed_dense.h"
 #include "model/weights.h"
 #include "moe/expert_source.h"
 
@@ -34,9 +34,8 @@ struct CpuExecutorOptions {
   int threads = 0;                      // 0: one for each core this process may use
   const CpuKernels* kernels = nullptr;  // nullptr: SelectCpuKernels()
   ExpertSource* experts = nullptr;      // nullptr: every expert is in memory; must outlive the executor
-  bool pack_dense = false;              // dense bf16 weights in 12 bits, made now: same bits, fewer bytes
-  std::function<void(int64_t done, int64_t total)> packing_progress = {};  // stored bytes
-  std::function<void(const MatrixView&)> packed = {};  // told of each whose stored values are not read again
+  // Dense weights in 12 bits, read instead of those in `weights`: same bits, fewer bytes. nullptr: none.
+  std::shared_ptr<const PackedDense> packed = {};
 };
 
 // What an executor with these options would hold beside the weights: KV of the whole context (pages are taken

@@ -8,10 +8,10 @@
 
 #include "base/aligned_buffer.h"
 #include "executor/cpu/cpu_products.h"
-#include "executor/cpu/packed_dense.h"
 #include "executor/cpu/stage_clock.h"
 #include "executor/slots.h"
 #include "executor/step_batch.h"
+#include "model/packed_dense.h"
 #include "model/weights.h"
 #include "parallel/thread_team.h"
 

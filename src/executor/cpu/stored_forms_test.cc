@@ -5,7 +5,6 @@
 
 #include "executor/cpu/cpu_executor.h"
 #include "executor/cpu/cpu_products.h"
-#include "executor/cpu/packed_dense.h"
 #include "executor/cpu/test_model.h"
 #include "executor/reference/reference_executor.h"
 #include "kernels/cpu/tier_test_param.h"
@@ -130,16 +129,15 @@ TEST(StoredForms, ReferenceReadsEveryFormAlike) {
 
 TEST_P(StoredFormsTest, PackedDenseWeightsGiveTheSameBits) {
   const TestModel model(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
-  {
-    ThreadTeam team(2);
-    int64_t replaced = 0;
-    const PackedDense packed(model.weights, team, {}, [&](const MatrixView& m) { replaced += m.bytes(); });
-    EXPECT_EQ(replaced, packed.stored_bytes());
-    ASSERT_NE(packed.Find(model.weights.layers[0].q), nullptr);
-    ASSERT_NE(packed.Find(model.weights.unembedding), nullptr);
-    EXPECT_EQ(packed.Find(model.weights.embedding), nullptr);
-    EXPECT_LT(packed.packed_bytes(), packed.stored_bytes() * 9 / 10);
-  }
+  ThreadTeam team(2);
+  const auto packed = std::make_shared<const PackedDense>(model.weights, team, PackedDense::Progress());
+  ASSERT_NE(packed->Find(model.weights.layers[0].q), nullptr);
+  ASSERT_NE(packed->Find(model.weights.unembedding), nullptr);
+  EXPECT_EQ(packed->Find(model.weights.embedding), nullptr);
+  EXPECT_LT(packed->packed_bytes(), packed->stored_bytes() * 9 / 10);
+  int64_t unread = 0;
+  for (const auto& values : UnreadBesidePacked(model.weights, *packed)) unread += std::ssize(values);
+  EXPECT_EQ(unread, packed->stored_bytes());
   for (const CpuPrecision precision : {CpuPrecision::kF32, CpuPrecision::kBf16}) {
     const auto expected = LogitsOf(model, precision);
     const auto executor = MakeCpuExecutor(model.config, model.weights,
@@ -147,7 +145,7 @@ TEST_P(StoredFormsTest, PackedDenseWeightsGiveTheSameBits) {
                                            .precision = precision,
                                            .threads = 2,
                                            .kernels = GetParam().kernels,
-                                           .pack_dense = true});
+                                           .packed = packed});
     EXPECT_EQ(Logits(*executor), expected) << Name(precision);
   }
 }
