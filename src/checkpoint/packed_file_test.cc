@@ -152,9 +152,9 @@ TEST(PackedFile, ADamagedFileIsRefused) {
       {with(15, 1), "was it truncated?"},        // matrices
       {with(16, 'X'), "its header is damaged"},  // a digest
       {with(17, whole[17] == '0' ? '1' : '0'), "its header is damaged"},
-      {with(320 + 4 * 8 + 3, 0x7F), "was it truncated?"},              // blocks kept aside
+      {with(320 + 24 + 3, 0x7F), "was it truncated?"},                 // blocks kept aside
       {with(320 + 8 + 7, 0x7F), "matrix 0 of its header is damaged"},  // rows
-      {with(320 + 4 * 8 + 8, 1), "its header is damaged"},             // a high byte
+      {with(320 + 32, 1), "its header is damaged"},                    // a high byte
       {with(320 + 64, 0), "matrix 1 of its header is damaged"},        // the same matrix again
       {with(320 + 64 * static_cast<size_t>(made.written.matrices) + 7, char(0x80)), "do not add up"},
   };

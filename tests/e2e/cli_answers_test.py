@@ -401,9 +401,10 @@ class Answers(CommandLine):
         for more in ((), ("--use-mmap=false",), ("--expert-memory", "50%")):
             plain, packed = (json.loads(run("-m", self.model, "--dry-run", "--json", *more, *pack).stdout)["bytes"]
                              for pack in ((), ("--pack-weights",)))
-            size = packed["packed_dense_weights"]  # instead of what it was packed from, four thirds of it
+            size = packed["packed_dense_weights"]  # instead of what it was packed from, four thirds of it at most
             self.assertGreater(size, 0)
-            self.assertEqual(packed["dense_weights"], plain["dense_weights"] - size // 3)
+            self.assertGreaterEqual(packed["dense_weights"], plain["dense_weights"] - size // 3)
+            self.assertLess(packed["dense_weights"], plain["dense_weights"] - size // 9)
             self.assertEqual(packed["own_dense_weights"], packed["dense_weights"] if more else size)
             self.assertEqual(plain["packed_dense_weights"], 0)
 
