@@ -27,9 +27,9 @@ class ReadAhead : public ::testing::Test {
   }
   ~ReadAhead() override { fs::remove(path_); }
 
-  static std::vector<int64_t> Progress(const MappedFile& file) {
+  std::vector<int64_t> Progress(const MappedFile& file) const {
     std::vector<int64_t> seen;
-    file.ReadAhead([&](int64_t done) {
+    file.ReadAhead({{0, 3 * kPage}}, [&](int64_t done) {
       seen.push_back(done);
       return true;
     });
