@@ -5,7 +5,8 @@
 
 Each file is a series of its own name (a precision, a tier, a commit). A picture is made for every kind of test that
 at least one file has two points of: prompt.svg (ppN), depth.svg (tg at depths), batch.svg (bS) and threads.svg (the
-same test with several --threads). Whiskers go from the lowest to the highest sample. Needs Python alone.
+same test with several --threads); one that is there is overwritten. Whiskers go from the lowest to the highest sample.
+Needs Python alone.
 """
 
 import argparse
@@ -121,9 +122,11 @@ def main():
             name, path = Path(word).stem, word
         try:
             records.append((name, json.loads(Path(path).read_text(encoding="utf-8"))))
-            records[-1][1]["figures"]
+            for kind in PICTURES:
+                series_of(records[-1][1], kind)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            print(f"plot_bench: {path}: not what `bench --json` writes: {error!r}", file=sys.stderr)
+            why = error.strerror if isinstance(error, OSError) else "not what `bench --json` writes"
+            print(f"plot_bench: {path}: {why}", file=sys.stderr)
             return 1
     made = 0
     for kind, (title, x_label) in PICTURES.items():
@@ -133,8 +136,12 @@ def main():
                 lines[f"{name} {line}" if len(records) > 1 else line] = points
         if not lines:
             continue
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / f"{kind}.svg").write_text(draw(title, x_label, lines), encoding="utf-8")
+        try:
+            options.out.mkdir(parents=True, exist_ok=True)
+            (options.out / f"{kind}.svg").write_text(draw(title, x_label, lines), encoding="utf-8")
+        except OSError as error:
+            print(f"plot_bench: {error.filename}: {error.strerror}", file=sys.stderr)
+            return 1
         print(options.out / f"{kind}.svg")
         made += 1
     if not made:

@@ -42,11 +42,20 @@ std::string DigestOfHeader(std::span<const std::byte> text) {
   return sha.FinishHex();
 }
 
-[[noreturn]] void Refuse(const std::string& name, const std::string& found, const std::string& model = {}) {
+[[noreturn]] void Refuse(const std::string& name, const std::string& found) {
   Fail(ErrorKind::kBadFile,
-       "{}: {}: delete it and make it again with `oxidized_gpt_oss convert {} {} --format {}`, or leave out "
+       "{}: {}: delete it and make it again with `oxidized_gpt_oss convert MODEL {} --format {}`, or leave "
+       "out "
        "--packed-weights",
-       name, found, model.empty() ? "MODEL" : model, name, kPackedFileFormat);
+       name, found, name, kPackedFileFormat);
+}
+
+// A sound file, but of another model.
+[[noreturn]] void RefuseModel(const std::string& name, const std::string& found, const std::string& model) {
+  Fail(ErrorKind::kBadFile,
+       "{}: {}: name the file that was made from this model, make one with `oxidized_gpt_oss convert {} FILE "
+       "--format {}`, or leave out --packed-weights",
+       name, found, model, kPackedFileFormat);
 }
 
 int64_t HeaderBytes(size_t count) { return static_cast<int64_t>(sizeof(Header) + count * sizeof(Record)); }
@@ -197,13 +206,13 @@ std::shared_ptr<const PackedDense> OpenPackedFile(const std::filesystem::path& p
                                        [&](const DenseMatrix& other) { return other.index == m.index; });
     const std::string what = NameOfDense(m.index, weights.layers.size());
     if (of_model == candidates.end())
-      Refuse(name, fmt::format("holds {}, which {} does not have in bf16", what, model), model);
+      RefuseModel(name, fmt::format("holds {}, which {} does not have in bf16", what, model), model);
     const MatrixView& stored = *of_model->matrix;
     if (stored.rows != m.rows || stored.cols != m.cols) {
-      Refuse(name,
-             fmt::format("holds {} of {} x {}, that of {} is {} x {}", what, m.rows, m.cols, model,
-                         stored.rows, stored.cols),
-             model);
+      RefuseModel(name,
+                  fmt::format("holds {} of {} x {}, that of {} is {} x {}", what, m.rows, m.cols, model,
+                              stored.rows, stored.cols),
+                  model);
     }
     const std::byte* data = file.bytes().data() + m.begin;
     const std::byte* escapes = data + LayoutOfPackedBf16(m.rows, m.cols).bytes;
@@ -215,7 +224,8 @@ std::shared_ptr<const PackedDense> OpenPackedFile(const std::filesystem::path& p
     bool same = DigestOfValues(weights, true, team, {}) == header.source.sample;
     if (same && DigestOfModelFiles(checkpoint) != header.source.files)
       same = DigestOfValues(weights, false, team, progress) == header.source.values;
-    if (!same) Refuse(name, fmt::format("was made from a model with other values than {}", model), model);
+    if (!same)
+      RefuseModel(name, fmt::format("was made from a model with other values than {}", model), model);
   }
   checkpoint.files.push_back(std::move(file));
   return packed;

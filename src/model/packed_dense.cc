@@ -6,6 +6,8 @@
 #include <array>
 #include <cstring>
 
+#include "base/error.h"
+
 namespace oxidized {
 namespace {
 
@@ -46,6 +48,14 @@ int64_t PackedDense::LeastBytes(const MatrixView& m) { return LayoutOfPackedBf16
 
 bool PackedDense::Pays(const MatrixView& m, int64_t packed_bytes) {
   return static_cast<double>(packed_bytes) <= kMostShare * static_cast<double>(m.bytes());
+}
+
+void PackedDense::RequireCandidates(const WeightsView& weights) {
+  if (Candidates(weights).empty()) {
+    Fail(ErrorKind::kUsage,
+         "--pack-weights: none of this model's dense weights is in bf16, so there is nothing to pack; leave "
+         "it out");
+  }
 }
 
 PackedDense::PackedDense(const WeightsView& weights, ThreadTeam& team, const Progress& progress) {

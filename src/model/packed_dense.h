@@ -41,6 +41,8 @@ class PackedDense {
 
   // q, k, v, o of every layer and the unembedding, where they may be packed; ascending.
   static std::vector<DenseMatrix> Candidates(const WeightsView& weights);
+  // Throws Error(kUsage) where there are none, so that packing would do nothing.
+  static void RequireCandidates(const WeightsView& weights);
   // The least that a matrix takes packed: with no block kept aside.
   static int64_t LeastBytes(const MatrixView& matrix);
   // Whether packing is worth the memory.

@@ -95,6 +95,7 @@ RuntimePlan PlanRuntime(const RuntimeOptions& options) {
   if (!options.packed_weights.empty())
     packed = OpenPackedFile(options.packed_weights, checkpoint, PackedFileCheck::kShapes, team);
   result.packed_mapped = packed != nullptr;
+  if (packed == nullptr && options.pack_dense) PackedDense::RequireCandidates(checkpoint.weights);
   if (packed != nullptr || options.pack_dense) CountPacked(checkpoint, packed.get(), result);
   if (in.slots > 0 || !options.use_mmap) in.own_dense_bytes = in.dense_bytes;  // see Runtime::OwnWhatIsRead
   const CpuMemoryNeed need = EstimateCpuMemory(config, checkpoint.weights, CpuOptionsOf(options, checkpoint));

@@ -129,6 +129,7 @@ void Runtime::PackDense() {
   const auto start = std::chrono::steady_clock::now();
   ThreadTeam team(ThreadsOf(options_));
   if (options_.packed_weights.empty()) {
+    PackedDense::RequireCandidates(checkpoint_.weights);
     packed_ = std::make_shared<const PackedDense>(checkpoint_.weights, team, options_.packing_progress);
   } else {
     packed_ = OpenPackedFile(options_.packed_weights, checkpoint_, PackedFileCheck::kValues, team,

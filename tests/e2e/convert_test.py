@@ -156,6 +156,12 @@ class Convert(unittest.TestCase):
         shutil.rmtree(model)
         self.good("synth", "--preset", "tiny", "--layers", 2, "--seed", 8, "--out", model, "--tokenizer", TOKENIZER)
         self.assertIn("made from a model with other values", self.bad(BAD_FILE, *opened, file))
+        self.assertNotIn("delete", self.bad(BAD_FILE, *opened, file))  # another model's good file
+        none = self.folder / "no-bf16.gguf"
+        self.good("convert", model, none, "--dense-type", "f32")
+        for extra in ((), ("--dry-run",)):
+            line = self.bad(USAGE, "-m", none, "--prompt", "a", "--pack-weights", *extra)
+            self.assertIn("nothing to pack", line)
         self.assertFalse((self.folder / "none.npy").exists())
 
     def test_an_interrupted_conversion_leaves_nothing(self):
