@@ -19,8 +19,6 @@ PackedFileWritten WritePackedFile(const PackedFileOptions& options) {
   ThreadTeam team(options.threads);
   const PackedDense packed(weights, team, options.packing_progress);
   PackedFileHeader header;
-  header.source = {DigestOfModelFiles(checkpoint), DigestOfValues(weights, true, team, {}),
-                   DigestOfValues(weights, false, team, options.digest_progress)};
 
   PackedFileWritten written;
   written.source_format = checkpoint.format;
@@ -40,10 +38,11 @@ PackedFileWritten WritePackedFile(const PackedFileOptions& options) {
   if (written.matrices == 0) {
     Fail(ErrorKind::kUnsupported,
          "{}: nothing to write: {} dense matrices are in bf16, and none of them would be a tenth smaller in "
-         "12 "
-         "bits a value",
+         "12 bits a value",
          options.in.string(), candidates.size());
   }
+  header.source = {DigestOfModelFiles(checkpoint), DigestOfValues(weights, true, team, {}),
+                   DigestOfValues(weights, false, team, options.digest_progress)};
 
   WritePlan plan;
   plan.out = options.out;
