@@ -194,6 +194,14 @@ void MappedFile::Own(const std::vector<FileRange>& ranges,
   Register();
 }
 
+void MappedFile::LetOwnedBeWritten(bool writable) {
+  for (const FileRange& range : owned_) {
+    const auto bytes = static_cast<size_t>(range.end - range.begin);
+    if (::mprotect(data_ + range.begin, bytes, PROT_READ | (writable ? PROT_WRITE : 0)) != 0)
+      Fail(ErrorKind::kNoMemory, "{}: cannot change its pages: {}", path_.string(), std::strerror(errno));
+  }
+}
+
 void MappedFile::Register() {
   registrations_.clear();
   const auto add = [this](MemoryClass memory_class, int64_t begin, int64_t end) {

@@ -45,6 +45,9 @@ class MappedFile {
       const std::vector<FileRange>& ranges,
       const std::function<void(int64_t done)>& progress = [](int64_t) {});
 
+  // Whether what Own() has read may be changed where it lies; not, at first.
+  void LetOwnedBeWritten(bool writable);
+
   // The path of the mapped file that holds this address; nullptr: none does. For signal handlers: takes no
   // lock and allocates nothing. (Files beyond the first few hundred are not known to it.)
   static const char* PathAt(const void* address);

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/interrupt.h"
+#include "tensor/interleaved.h"
 #include "tensor/stored.h"
 
 namespace oxidized::cli {
@@ -14,7 +15,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr double kSampleSeconds = 2e-3;
-constexpr int64_t kRowCounts[] = {1, 4, 16, 64, 256};
+constexpr int64_t kRowCounts[] = {1, 2, 4, 8, 16, 64, 256};
 constexpr int64_t kMostRows = 256;
 constexpr int64_t kDepths[] = {128, 4096};
 constexpr int64_t kGranule = 4;  // weight rows are cut between threads at multiples of it
@@ -27,7 +28,8 @@ struct DenseRow {
   DenseKernel CpuKernels::* kernel;
   DType weights;
   XType x;
-  bool packed = false;  // bf16 weights in 12 bits (tensor/packed_bf16.h)
+  bool packed = false;       // bf16 weights in 12 bits (tensor/packed_bf16.h)
+  bool interleaved = false;  // rows (tensor/interleaved.h)
 };
 constexpr DenseRow kDense[] = {
     {"f32_f32w_matmul", &CpuKernels::f32_f32w_matmul, DType::kF32, XType::kF32},
@@ -37,6 +39,7 @@ constexpr DenseRow kDense[] = {
     {"bf16_bf16w_matmul", &CpuKernels::bf16_bf16w_matmul, DType::kBF16, XType::kBf16},
     {"bf16_q8w_matmul", &CpuKernels::bf16_q8w_matmul, DType::kQ8_0, XType::kBf16},
     {"int8_q8w_matmul", &CpuKernels::int8_q8w_matmul, DType::kQ8_0, XType::kInt8},
+    {"int8_q8w_matmul, interleaved", &CpuKernels::int8_q8w_matmul, DType::kQ8_0, XType::kInt8, false, true},
     {"f32_packedw_matmul", &CpuKernels::f32_packedw_matmul, DType::kBF16, XType::kF32, true},
     {"bf16_packedw_matmul", &CpuKernels::bf16_packedw_matmul, DType::kBF16, XType::kBf16, true},
 };
@@ -68,6 +71,10 @@ constexpr ExpertRow kExperts[] = {
      Mxfp4Form::kGgml},
     {"int8_mxfp4w_moe_down, ggml", &CpuKernels::int8_mxfp4w_moe_down, false, true, XType::kInt8,
      Mxfp4Form::kGgml},
+    {"int8_mxfp4w_moe_gate_up, interleaved", &CpuKernels::int8_mxfp4w_moe_gate_up, true, true, XType::kInt8,
+     Mxfp4Form::kInterleaved},
+    {"int8_mxfp4w_moe_down, interleaved", &CpuKernels::int8_mxfp4w_moe_down, false, true, XType::kInt8,
+     Mxfp4Form::kInterleaved},
 };
 
 struct AttentionRow {
@@ -186,6 +193,7 @@ class KernelBench {
   void Dense(const DenseRow& row, int64_t tokens) {
     const int64_t n = c_.query_width(), k = c_.hidden_size;
     if ((row.weights == DType::kQ8_0 || row.packed) && k % 32 != 0) return;
+    if (row.interleaved && n % kInterleavedRows != 0) return;
     const int64_t bytes =
         row.packed ? n * k / kPackedBlockValues * kPackedBlockBytes : StoredBytes(row.weights, n * k);
     const DenseKernel kernel = in_.kernels.*row.kernel;
@@ -199,12 +207,13 @@ class KernelBench {
               const DenseArgs args{.x = x_.data(),
                                    .ldx = RowStride(row.x, k),
                                    .w = row.packed ? nullptr : packed.blocks,
+                                   .interleaved = row.interleaved,
                                    .packed = row.packed ? &packed : nullptr,
                                    .y = y_.data(),
                                    .ldy = n,
                                    .tokens = tokens,
                                    .k = k};
-              const Share share = ShareOf(n, kGranule, worker, workers);
+              const Share share = ShareOf(n, row.interleaved ? kInterleavedRows : kGranule, worker, workers);
               kernel(args, share.begin, share.end);
             });
   }
@@ -212,6 +221,9 @@ class KernelBench {
   void Expert(const ExpertRow& row, int64_t tokens) {
     const int64_t n = row.gate_up ? 2 * c_.expert_width : c_.hidden_size;
     const int64_t k = row.gate_up ? c_.hidden_size : c_.expert_width;
+    const bool interleaved = row.form == Mxfp4Form::kInterleaved;
+    const int64_t granule = !interleaved ? kGranule : row.gate_up ? 2 * kInterleavedRows : kInterleavedRows;
+    if (interleaved && n % granule != 0) return;
     const bool with_scales = row.mxfp4 && row.form != Mxfp4Form::kHf;  // a block's scale before its codes
     const int64_t scales = row.mxfp4 && !with_scales ? n * k / 32 : 0;
     const int64_t bytes = with_scales ? n * k / 32 * 17 : row.mxfp4 ? n * k / 2 : n * k * 2;
@@ -238,7 +250,7 @@ class KernelBench {
               args.out = {row.x, row.x == XType::kBf16 ? Rounding::kBf16 : Rounding::kNone};
               args.alpha = c_.swiglu_alpha;
               args.limit = c_.swiglu_limit;
-              const Share share = ShareOf(n, kGranule, worker, workers);
+              const Share share = ShareOf(n, granule, worker, workers);
               kernel(args, share.begin, share.end);
             });
   }

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "tensor/float16.h"
+#include "tensor/interleaved.h"
 #include "tensor/mxfp4.h"
 #include "tensor/stored.h"
 
@@ -37,6 +38,12 @@ VectorView MatrixView::row(int64_t r) const { return {data + r * cols * (Bits(dt
 int64_t MatrixView::row_bytes() const { return StoredBytes(dtype, cols); }
 
 void MatrixView::DecodeRow(int64_t r, float* out) const {
+  if (interleaved) {
+    const int64_t blocks = cols / 32;
+    DecodeInterleavedQ8Row(InterleavedQ8Panel(data, r / kInterleavedRows, blocks), r % kInterleavedRows,
+                           blocks, out);
+    return;
+  }
   DecodeStored(dtype, data + r * row_bytes(), cols, out);
 }
 
@@ -58,6 +65,7 @@ int64_t RowBytes(const ExpertView& e) {
     case ExpertLayout::kMxfp4:
     case ExpertLayout::kGgmlMxfp4:
     case ExpertLayout::kOllamaMxfp4:
+    case ExpertLayout::kInterleavedMxfp4:
       return groups * (kMxfp4BlockBytes + 1);
     default:
       return StoredBytes(e.dtype, e.cols);
@@ -78,6 +86,12 @@ void ExpertView::DecodeRow(int64_t r, float* out) const {
     return;
   }
   const int64_t groups = cols / kMxfp4BlockElements;
+  if (layout == ExpertLayout::kInterleavedMxfp4) {
+    DecodeInterleavedMxfp4Row(
+        InterleavedMxfp4Panel(place.values, scales, place.row / kInterleavedRows, groups),
+        place.row % kInterleavedRows, groups, out);
+    return;
+  }
   const auto* bytes = reinterpret_cast<const uint8_t*>(place.values);
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t block = place.row * groups + g;
@@ -100,9 +114,8 @@ float ExpertView::bias_at(int64_t r) const {
 
 int64_t ExpertView::value_bytes() const {
   const int64_t stored_rows = up_values == nullptr ? rows : rows / 2;
+  if (scales != nullptr) return stored_rows * (cols / kMxfp4BlockElements) * kMxfp4BlockBytes;
   switch (layout) {
-    case ExpertLayout::kMxfp4:
-      return stored_rows * (cols / kMxfp4BlockElements) * kMxfp4BlockBytes;  // the scales lie apart
     case ExpertLayout::kTransposed:
       return StoredBytes(dtype, rows * cols);
     default:

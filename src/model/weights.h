@@ -31,6 +31,7 @@ struct MatrixView {
   DType dtype = DType::kBF16;
   int64_t rows = 0;
   int64_t cols = 0;
+  bool interleaved = false;  // Q8_0 whose rows lie interleaved (tensor/interleaved.h)
 
   VectorView row(int64_t r) const;              // not of Q8_0
   void DecodeRow(int64_t r, float* out) const;  // row r widened to f32, out [cols]; of every dtype
@@ -43,19 +44,20 @@ enum class ExpertLayout : uint8_t {
   kMxfp4,        // blocks [rows, cols/32, 16] bytes, scales [rows, cols/32] bytes (tensor/mxfp4.h)
   kGgmlMxfp4,    // [rows, cols/32, 17] bytes: scale, then 16 bytes; low nibbles elements 0..15, high 16..31
   kOllamaMxfp4,  // [rows, cols/32, 17] bytes: scale, then 16 bytes in the nibble order of kMxfp4
-  kRows,         // values [rows, cols] of `dtype` (F32, BF16, F16 or Q8_0)
-  kTransposed,   // values [cols, rows] of `dtype` (F32, BF16, F16): the dequantised Hugging Face form
+  kInterleavedMxfp4,  // panels of 32 rows (tensor/interleaved.h), scales apart if `scales` is not null
+  kRows,              // values [rows, cols] of `dtype` (F32, BF16, F16 or Q8_0)
+  kTransposed,        // values [cols, rows] of `dtype` (F32, BF16, F16): the dequantised Hugging Face form
 };
 
 // One expert's linear map y = W x + bias with W [rows, cols]. The rows of a gate_up map alternate: row 2j
 // gate unit j, row 2j+1 up unit j. Some files keep the two apart: then `values` and `bias` hold the even rows
-// [rows/2], `up_values` and `up_bias` the odd ones, and up_values is not null (kGgmlMxfp4, kOllamaMxfp4,
-// kRows only).
+// [rows/2], `up_values` and `up_bias` the odd ones, and up_values is not null (not in kMxfp4 and
+// kTransposed).
 struct ExpertView {
   ExpertLayout layout = ExpertLayout::kMxfp4;
   DType dtype = DType::kBF16;         // of `values`, for kRows and kTransposed
   const std::byte* values = nullptr;  // blocks, or the matrix
-  const std::byte* scales = nullptr;  // kMxfp4 only
+  const std::byte* scales = nullptr;  // kMxfp4, and what was interleaved of it
   VectorView bias;                    // [rows], or [rows/2] of the even rows
   const std::byte* up_values = nullptr;
   VectorView up_bias;  // [rows/2]; size 0 unless up_values

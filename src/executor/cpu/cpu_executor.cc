@@ -283,7 +283,7 @@ class CpuExecutor final : public Executor {
                          .x_rows = nullptr};
     team_.Run([&](int worker, int workers) {
       const Share share = ShareOf(experts, kRowGranule, worker, workers);
-      DenseProductFor(kernels_, w.router.dtype, XType::kF32)(args, share.begin, share.end);
+      DenseProductFor(kernels_, w.router, XType::kF32)(args, share.begin, share.end);
     });
     for (int32_t s = 0; s < batch.num_sequences(); ++s) {
       const int32_t begin = batch.query_start[static_cast<size_t>(s)],
@@ -369,11 +369,12 @@ class CpuExecutor final : public Executor {
   // A thread's share of y = x W + bias for all rows of the batch; y rows lie W.rows apart.
   void Project(const StepBatch& batch, const ProductRows& x, const MatrixView& w, const float* bias, float* y,
                int worker, int workers) {
-    const Share share = ShareOf(w.rows, kRowGranule, worker, workers);
+    const Share share = ShareOf(w.rows, RowGranuleOf(w), worker, workers);
     const XType type = formats_.TypeFor(w);
     const DenseArgs args{.x = x.As(type),
                          .ldx = XStride(type, w.cols),
                          .w = w.data,
+                         .interleaved = w.interleaved,
                          .packed = packed_->Find(w),
                          .bias = bias,
                          .y = y,
@@ -381,7 +382,7 @@ class CpuExecutor final : public Executor {
                          .tokens = batch.num_tokens(),
                          .k = w.cols,
                          .x_rows = nullptr};
-    DenseProductFor(kernels_, w.dtype, type, args.packed != nullptr)(args, share.begin, share.end);
+    DenseProductFor(kernels_, w, type, args.packed != nullptr)(args, share.begin, share.end);
   }
 
   void AddDelta(int64_t t) {

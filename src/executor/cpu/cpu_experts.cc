@@ -57,7 +57,7 @@ ExpertCost CpuExperts::Run(std::span<const ExpertView> experts, std::span<const 
       args.x_rows = product == &ExpertProducts::gate_up ? group.tokens.data() : group.places.data();
       args.y_rows = group.places.data();
       args.tokens = static_cast<int64_t>(group.places.size());
-      const Share share = ShareOf(e.rows, kRowGranule, worker, workers);
+      const Share share = ShareOf(e.rows, RowGranuleOf(e), worker, workers);
       (ExpertProductsFor(kernels_, e.layout, format_.type).*product)(args, share.begin, share.end);
     }
   });

@@ -48,6 +48,7 @@ void CpuLogits::Unembed(const void* x, std::span<const int32_t> rows) {
   const DenseArgs args{.x = x,
                        .ldx = XStride(x_type_, unembedding_.cols),
                        .w = unembedding_.data,
+                       .interleaved = unembedding_.interleaved,
                        .packed = packed_.Find(unembedding_),
                        .bias = nullptr,
                        .y = logits_.data(),
@@ -55,9 +56,9 @@ void CpuLogits::Unembed(const void* x, std::span<const int32_t> rows) {
                        .tokens = static_cast<int64_t>(rows.size()),
                        .k = unembedding_.cols,
                        .x_rows = rows.data()};
-  const DenseProduct product = DenseProductFor(kernels_, unembedding_.dtype, x_type_, args.packed != nullptr);
+  const DenseProduct product = DenseProductFor(kernels_, unembedding_, x_type_, args.packed != nullptr);
   team_.Run([&](int worker, int workers) {
-    const Share share = ShareOf(unembedding_.rows, kRowGranule, worker, workers);
+    const Share share = ShareOf(unembedding_.rows, RowGranuleOf(unembedding_), worker, workers);
     product(args, share.begin, share.end);
   });
 }

@@ -86,7 +86,7 @@ class CpuMoeStages final : public MoeStages {
     return Timed("router", [&] {
       team_.Run([&](int worker, int workers) {
         const Share share = ShareOf(config_.num_experts, kRowGranule, worker, workers);
-        DenseProductFor(kernels_, w.router.dtype, XType::kF32)(args, share.begin, share.end);
+        DenseProductFor(kernels_, w.router, XType::kF32)(args, share.begin, share.end);
       });
       return ExpertCost{w.router.bytes(), 2 * tokens_ * w.router.rows * w.router.cols};
     });

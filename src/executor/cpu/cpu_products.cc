@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tensor/interleaved.h"
 
 namespace oxidized {
 
@@ -10,7 +11,7 @@ namespace {
 
 bool IsMxfp4(ExpertLayout layout) {
   return layout == ExpertLayout::kMxfp4 || layout == ExpertLayout::kGgmlMxfp4 ||
-         layout == ExpertLayout::kOllamaMxfp4;
+         layout == ExpertLayout::kOllamaMxfp4 || layout == ExpertLayout::kInterleavedMxfp4;
 }
 
 bool MultipliesBf16(const MatrixView& m) { return m.dtype == DType::kBF16 || m.dtype == DType::kQ8_0; }
@@ -25,6 +26,19 @@ bool AllMxfp4(const WeightsView& weights) {
   return all;
 }
 
+Mxfp4Form FormOf(ExpertLayout layout) {
+  switch (layout) {
+    case ExpertLayout::kGgmlMxfp4:
+      return Mxfp4Form::kGgml;
+    case ExpertLayout::kOllamaMxfp4:
+      return Mxfp4Form::kOllama;
+    case ExpertLayout::kInterleavedMxfp4:
+      return Mxfp4Form::kInterleaved;
+    default:
+      return Mxfp4Form::kHf;
+  }
+}
+
 std::vector<const MatrixView*> DenseMatrices(const WeightsView& weights) {
   std::vector<const MatrixView*> all = {&weights.unembedding};
   for (const LayerWeights& layer : weights.layers) {
@@ -34,6 +48,13 @@ std::vector<const MatrixView*> DenseMatrices(const WeightsView& weights) {
 }
 
 }  // namespace
+
+int64_t RowGranuleOf(const MatrixView& m) { return m.interleaved ? kInterleavedRows : kRowGranule; }
+
+int64_t RowGranuleOf(const ExpertView& e) {
+  if (e.layout != ExpertLayout::kInterleavedMxfp4) return kRowGranule;
+  return e.up_values != nullptr ? 2 * kInterleavedRows : kInterleavedRows;
+}
 
 XFormat ChooseXFormat(Rounding rounding, const CpuKernels& kernels, const WeightsView& weights) {
   bool native = rounding == Rounding::kBf16 && kernels.native_bf16 && AllMxfp4(weights);
@@ -56,14 +77,15 @@ ProductFormats ChooseFormats(Rounding rounding, bool int8, const CpuKernels& ker
   return formats;
 }
 
-DenseProduct DenseProductFor(const CpuKernels& kernels, DType w, XType x, bool packed) {
+DenseProduct DenseProductFor(const CpuKernels& kernels, const MatrixView& w, XType x, bool packed) {
   if (x == XType::kInt8) {
-    OX_CHECK(w == DType::kQ8_0);
+    OX_CHECK(w.dtype == DType::kQ8_0);
     return kernels.int8_q8w_matmul;
   }
+  OX_CHECK(!w.interleaved);
   const bool bf16 = x == XType::kBf16;
   if (packed) return bf16 ? kernels.bf16_packedw_matmul : kernels.f32_packedw_matmul;
-  switch (w) {
+  switch (w.dtype) {
     case DType::kF32:
       OX_CHECK(!bf16);
       return kernels.f32_f32w_matmul;
@@ -82,6 +104,7 @@ ExpertProducts ExpertProductsFor(const CpuKernels& kernels, ExpertLayout layout,
     OX_CHECK(IsMxfp4(layout));
     return {kernels.int8_mxfp4w_moe_gate_up, kernels.int8_mxfp4w_moe_down};
   }
+  OX_CHECK(layout != ExpertLayout::kInterleavedMxfp4);
   if (x == XType::kBf16) {
     OX_CHECK(IsMxfp4(layout));
     return {kernels.bf16_mxfp4w_moe_gate_up, kernels.bf16_mxfp4w_moe_down};
@@ -96,9 +119,7 @@ void SetWeights(const ExpertView& e, ExpertArgs& args) {
   args.values = e.values;
   args.up_values = e.up_values;
   args.scales = e.scales;
-  args.form = e.layout == ExpertLayout::kGgmlMxfp4     ? Mxfp4Form::kGgml
-              : e.layout == ExpertLayout::kOllamaMxfp4 ? Mxfp4Form::kOllama
-                                                       : Mxfp4Form::kHf;
+  args.form = FormOf(e.layout);
   args.value_type = e.dtype;
   args.bias = e.bias.data;
   args.up_bias = e.up_values != nullptr ? e.up_bias.data : nullptr;

@@ -12,8 +12,10 @@ namespace oxidized {
 using DenseProduct = void (*)(const DenseArgs&, int64_t, int64_t);
 using ExpertProduct = void (*)(const ExpertArgs&, int64_t, int64_t);
 
-inline constexpr int64_t kRowGranule =
-    4;  // weight rows are cut between threads at multiples of a register tile
+// Weight rows are cut between threads at multiples of a register tile, interleaved ones of a panel.
+inline constexpr int64_t kRowGranule = 4;
+int64_t RowGranuleOf(const MatrixView& matrix);
+int64_t RowGranuleOf(const ExpertView& expert);
 
 // bf16 memory only where bf16 rounding is wanted, the tier multiplies it directly and every weight has such a
 // product: dense ones in BF16 or Q8_0, experts in a form of MXFP4.
@@ -35,7 +37,7 @@ ProductFormats ChooseFormats(Rounding rounding, bool int8, const CpuKernels& ker
                              const WeightsView& weights);
 
 // `packed`: for the 12-bit form of bf16 weights.
-DenseProduct DenseProductFor(const CpuKernels& kernels, DType w, XType x, bool packed = false);
+DenseProduct DenseProductFor(const CpuKernels& kernels, const MatrixView& w, XType x, bool packed = false);
 
 // The two products of an expert stored in `layout`.
 struct ExpertProducts {

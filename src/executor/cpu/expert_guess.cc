@@ -36,7 +36,7 @@ std::span<const int32_t> ExpertGuess::Next(const float* residual, int64_t rows, 
   });
   team_.Run([&](int worker, int workers) {
     const Share share = ShareOf(experts, kRowGranule, worker, workers);
-    DenseProductFor(kernels_, next.router.dtype, XType::kF32)(args, share.begin, share.end);
+    DenseProductFor(kernels_, next.router, XType::kF32)(args, share.begin, share.end);
   });
 
   votes_.assign(order_.size(), {});

@@ -55,6 +55,7 @@ struct DenseArgs {
   const void* x = nullptr;  // [T] rows of K (padded) elements, ldx elements (int8: bytes) apart
   int64_t ldx = 0;
   const std::byte* w = nullptr;            // [N, K] row-major; Q8_0: rows of K/32 blocks
+  bool interleaved = false;                // int8_q8w: rows are (tensor/interleaved.h), n0 and n1 as above
   const PackedBf16View* packed = nullptr;  // packedw: [N, K] in place of w, K a multiple of 32
   const float* bias = nullptr;             // [N] or nullptr
   float* y = nullptr;                      // [T] rows, ldy elements apart
@@ -65,8 +66,10 @@ struct DenseArgs {
 };
 
 // How an MXFP4 matrix lies: blocks [N, K/32, 16] and scales [N, K/32] apart, or [N, K/32, 17] with each
-// block's scale before it, in ggml's nibble order or in that of the published files (tensor/mxfp4.h).
-enum class Mxfp4Form : uint8_t { kHf, kGgml, kOllama };
+// block's scale before it, in ggml's nibble order or in that of the published files (tensor/mxfp4.h); or rows
+// interleaved (tensor/interleaved.h), scales apart or within, for the int8_* products alone, whose n0 and n1
+// are multiples of 32 rows of each matrix then.
+enum class Mxfp4Form : uint8_t { kHf, kGgml, kOllama, kInterleaved };
 
 // One expert's product for the rows routed to it, W [N, K]: MXFP4; rows of values [N, K]; or, for the
 // transposed form, values [K, N]. Where gate and up lie apart (gate_up of all but kHf and transposed),
@@ -78,7 +81,7 @@ struct ExpertArgs {
   const int32_t* y_rows = nullptr;  // [T] row of y to write
   const std::byte* values = nullptr;
   const std::byte* up_values = nullptr;
-  const std::byte* scales = nullptr;   // kHf only
+  const std::byte* scales = nullptr;   // kHf, and kInterleaved with scales apart
   Mxfp4Form form = Mxfp4Form::kHf;     // of MXFP4
   DType value_type = DType::kBF16;     // of values: F32, BF16, F16, and of rows also Q8_0
   const std::byte* bias = nullptr;     // [N] as stored
