@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "cli/bench_engine.h"
 #include "cli/bench_harmony.h"
 #include "cli/bench_kernels.h"
@@ -117,6 +118,10 @@ class Bench {
     options.reading_progress = [this](int64_t done, int64_t total) {
       side_.Status(fmt::format("reading the model: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
                                static_cast<double>(total) / 1e9));
+    };
+    options.interleaving_progress = [this](int64_t done, int64_t total) {
+      side_.Status(fmt::format("interleaving rows for 8-bit activations: {} %", 100 * done / total));
+      ThrowIfInterrupted();
     };
     auto runtime = Runtime::Load(options);
     runtime->ReadAhead([&](int64_t done, int64_t total) {

@@ -47,6 +47,10 @@ Generation::Generation(const GenerateOptions& options) : options_(options), side
                              static_cast<double>(total) / 1e9));
   };
   runtime.reading_progress = show_reading;
+  runtime.interleaving_progress = [this](int64_t done, int64_t total) {
+    side_.Status(fmt::format("interleaving rows for 8-bit activations: {} %", 100 * done / total));
+    ThrowIfInterrupted();
+  };
   runtime_ = Runtime::Load(runtime);
   side_.Status("");
   if (options.runtime.model_path.empty() || options.verbose) {
@@ -60,6 +64,10 @@ Generation::Generation(const GenerateOptions& options) : options_(options), side
                            Amount(static_cast<double>(packed->stored_bytes())),
                            file.empty() ? "packed" : "out of " + file.string() + ", opened",
                            runtime_->packing_ms()));
+  }
+  if (const int64_t bytes = runtime_->interleaved_bytes(); bytes > 0 && options.verbose) {
+    side_.Line(fmt::format("rows interleaved for 8-bit activations: {} in {:.0f} ms",
+                           Amount(static_cast<double>(bytes)), runtime_->interleaving_ms()));
   }
   const ModelConfig& config = runtime_->checkpoint().config;
   CheckRouting(options.routing, config.num_experts, config.experts_per_token);

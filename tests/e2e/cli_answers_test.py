@@ -51,6 +51,18 @@ class Answers(CommandLine):
                 self.assertEqual(self.answer("-p", "Tell me", *arguments).stdout, expected)
         self.assertNotEqual(run("-m", self.model, "--seed", 4, "--max-tokens", 12, "--date", "2026-01-31", "-p", "Tell me").stdout, expected)
 
+    def test_interleaved_rows_give_the_same_text(self):
+        # The demo model: all its experts' matrices have a multiple of 32 rows.
+        demo = pathlib.Path(__file__).parents[2] / "models" / "demo"
+        ask = ["-m", demo, "--seed", 3, "--temperature", 1, "--reasoning-effort", "low", "-p", "What is 12 + 30?", "--activations", "int8", "--verbose"]
+        mapped, copied = run(*ask), run(*ask, "--use-mmap=false")
+        self.assertEqual((mapped.returncode, copied.returncode), (0, 0), mapped.stderr + copied.stderr)
+        self.assertEqual(mapped.stdout, copied.stdout)
+        self.assertNotIn(b"interleaved", mapped.stderr)
+        self.assertRegex(copied.stderr, rb"rows interleaved for 8-bit activations: 5\.1 MB in \d+ ms")
+        # Beside a store only dense matrices could be, and here these are BF16.
+        self.assertNotIn(b"interleaved", run(*ask, "--expert-memory", "50%").stderr)
+
     def test_greedy_needs_no_seed(self):
         one = run("-m", self.model, "--raw", "-p", "abc", "--temperature", "0", "--max-tokens", "10")
         two = run("-m", self.model, "--raw", "-p", "abc", "--temperature", "0", "--max-tokens", "10")

@@ -8,6 +8,7 @@
 #include "executor/cpu/test_model.h"
 #include "executor/reference/reference_executor.h"
 #include "kernels/cpu/tier_test_param.h"
+#include "model/interleave.h"
 
 namespace oxidized {
 namespace {
@@ -115,6 +116,97 @@ TEST_P(StoredFormsTest, Int8GivesTheSameBitsInEveryFormOfMxfp4) {
     model.StoreExperts(form.layout, form.apart, form.type);
     EXPECT_EQ(logits(model), expected) << form.name;
   }
+}
+
+// The rows of everything that may be interleaved.
+std::vector<std::vector<float>> RowsOf(const WeightsView& weights) {
+  std::vector<std::vector<float>> rows;
+  const auto add = [&](const auto& matrix) {
+    for (int64_t r = 0; r < matrix.rows; ++r) {
+      rows.emplace_back(static_cast<size_t>(matrix.cols));
+      matrix.DecodeRow(r, rows.back().data());
+    }
+  };
+  add(weights.unembedding);
+  for (const LayerWeights& layer : weights.layers) {
+    for (const MatrixView* m : {&layer.q, &layer.k, &layer.v, &layer.o}) add(*m);
+    for (const auto* experts : {&layer.gate_up, &layer.down}) {
+      for (const ExpertView& e : *experts) add(e);
+    }
+  }
+  return rows;
+}
+
+struct StoredModel {
+  const char* name;
+  DType dense;
+  ExpertLayout layout;
+  bool apart;
+};
+constexpr StoredModel kInterleavable[] = {
+    {"published", DType::kBF16, ExpertLayout::kMxfp4, false},
+    {"ggml", DType::kQ8_0, ExpertLayout::kGgmlMxfp4, false},
+    {"ggml apart", DType::kQ8_0, ExpertLayout::kGgmlMxfp4, true},
+    {"ollama apart", DType::kQ8_0, ExpertLayout::kOllamaMxfp4, true},
+};
+TestModel Make(const StoredModel& form, ModelConfig shape = SmallShape()) {
+  TestModel model(std::move(shape), form.dense, form.layout);
+  if (form.layout != ExpertLayout::kMxfp4 && !form.apart) {
+    TestModel published(model.config, form.dense, ExpertLayout::kMxfp4);
+    published.StoreExperts(form.layout, false);
+    return published;
+  }
+  return model;
+}
+
+TEST_P(StoredFormsTest, InterleavedRowsGiveTheSameBits) {
+  const auto logits = [&](const TestModel& model) {
+    const auto executor = MakeCpuExecutor(model.config, model.weights,
+                                          {.limits = kLimits,
+                                           .activations = CpuActivationType::kInt8,
+                                           .threads = 2,
+                                           .kernels = GetParam().kernels});
+    return Logits(*executor);
+  };
+  for (const StoredModel& form : kInterleavable) {
+    TestModel model = Make(form);
+    const auto expected = logits(model);
+    const auto rows = RowsOf(model.weights);
+    ThreadTeam team(2);
+    int64_t last = 0, total = 0, interleaved = 0;
+    interleaved = InterleaveRows(model.weights, {.dense = true, .experts = true}, team,
+                                 [&](int64_t done, int64_t all) { last = done, total = all; });
+    EXPECT_GT(last, 0) << form.name;
+    EXPECT_EQ(interleaved, total) << form.name;
+    const LayerWeights& layer = model.weights.layers.back();
+    EXPECT_EQ(layer.gate_up.back().layout, ExpertLayout::kInterleavedMxfp4) << form.name;
+    EXPECT_EQ(layer.down.front().layout, ExpertLayout::kInterleavedMxfp4) << form.name;
+    EXPECT_EQ(layer.q.interleaved, form.dense == DType::kQ8_0) << form.name;
+    EXPECT_FALSE(model.weights.unembedding.interleaved) << "61 rows";
+    EXPECT_EQ(RowsOf(model.weights), rows) << form.name;
+    EXPECT_EQ(logits(model), expected) << form.name;
+  }
+}
+
+TEST(StoredForms, WhatCannotBeInterleavedStays) {
+  TestModel model(SmallShape(), DType::kQ8_0, ExpertLayout::kGgmlMxfp4);
+  WeightsView& weights = model.weights;
+  weights.unembedding = weights.embedding;  // tied
+  ExpertView& special = weights.layers[0].gate_up[1];
+  const_cast<std::byte*>(special.up_values)[17 * 5] = std::byte{1};  // a scale whose half is no normal number
+  weights.layers[1].k.rows = 31;
+  ThreadTeam team(2);
+  InterleaveRows(weights, {.dense = true, .experts = true}, team);
+  EXPECT_FALSE(weights.unembedding.interleaved);
+  EXPECT_EQ(special.layout, ExpertLayout::kGgmlMxfp4);
+  EXPECT_EQ(weights.layers[0].gate_up[2].layout, ExpertLayout::kInterleavedMxfp4);
+  EXPECT_FALSE(weights.layers[1].k.interleaved);
+  EXPECT_TRUE(weights.layers[1].v.interleaved);
+  EXPECT_EQ(InterleaveRows(weights, {.dense = true, .experts = true}, team), 0) << "twice";
+  TestModel experts_elsewhere(SmallShape(), DType::kQ8_0, ExpertLayout::kGgmlMxfp4);
+  InterleaveRows(experts_elsewhere.weights, {.dense = true}, team);
+  EXPECT_TRUE(experts_elsewhere.weights.layers[0].q.interleaved);
+  EXPECT_EQ(experts_elsewhere.weights.layers[0].down[0].layout, ExpertLayout::kGgmlMxfp4);
 }
 
 TEST(StoredForms, ReferenceReadsEveryFormAlike) {

@@ -2,6 +2,7 @@
 // of Quantised and ModelSum below, whatever the form of the weights, the slice, the chunk or the other
 // tokens.
 #include "kernels/cpu/kernel_test_support.h"
+#include "tensor/interleaved.h"
 
 namespace oxidized {
 namespace {
@@ -116,10 +117,16 @@ struct ExpertCase {
   std::vector<float> bias;
   Bytes values{0, 0}, up_values{0, 0}, scales{0, 0}, bias_bytes{0, 0}, up_bias{0, 0};
   Mxfp4Form form;
-  bool apart;
+  bool apart, scales_apart;
 
-  ExpertCase(Mxfp4Form f, bool apart_, int64_t n_, int64_t k_)
-      : n(n_), k(k_), rows(static_cast<size_t>(n)), bias(Gaussians(3, n)), form(f), apart(apart_) {
+  ExpertCase(Mxfp4Form f, bool apart_, int64_t n_, int64_t k_, bool special_scales = true)
+      : n(n_),
+        k(k_),
+        rows(static_cast<size_t>(n)),
+        bias(Gaussians(3, n)),
+        form(f),
+        apart(apart_),
+        scales_apart(f == Mxfp4Form::kHf) {
     std::vector<uint8_t> halves[2], scale_bytes, biases[2];
     for (int64_t r = 0; r < n; ++r) {
       const auto half = static_cast<size_t>(apart ? r % 2 : 0);
@@ -131,7 +138,7 @@ struct ExpertCase {
         auto scale = static_cast<uint8_t>(119 + RandomBits(6, 0, at)[0] % 8);
         if (at % 13 == 5) scale = 2;  // the least that gives normal numbers
         // Subnormal ones, in some runs of eight blocks: the others have none in any row.
-        if (at % 11 == 3 && b / 8 % 2 == 1) scale = static_cast<uint8_t>(at % 3);
+        if (special_scales && at % 11 == 3 && b / 8 % 2 == 1) scale = static_cast<uint8_t>(at % 3);
         float decoded[32];
         DecodeMxfp4Block(codes, 128, decoded);  // twice the values
         for (const float v : decoded) row.q.push_back(static_cast<int>(v));
@@ -152,6 +159,21 @@ struct ExpertCase {
     bias_bytes = Copy(biases[0], 1);
     up_bias = Copy(biases[1], 2);
   }
+  void Interleave() {
+    const int64_t blocks = k / 32, of_each = apart ? n / 2 : n;
+    const NibbleOrder order = form == Mxfp4Form::kGgml ? NibbleOrder::kGgml : NibbleOrder::kPublished;
+    std::vector<std::byte> scratch;
+    for (int64_t r = 0; r < of_each; r += 32) {
+      if (form == Mxfp4Form::kHf) {
+        InterleaveMxfp4(values.data() + r * blocks * 16, scales.data() + r * blocks, blocks, scratch);
+        continue;
+      }
+      InterleaveMxfp4(values.data() + r * blocks * 17, order, blocks, scratch);
+      if (apart) InterleaveMxfp4(up_values.data() + r * blocks * 17, order, blocks, scratch);
+    }
+    scales_apart = form == Mxfp4Form::kHf;
+    form = Mxfp4Form::kInterleaved;
+  }
   ExpertArgs Args(const Inputs& in, std::vector<float>& y, int64_t ldy) const {
     return {.x = in.x.data(),
             .ldx = in.ldx,
@@ -159,7 +181,7 @@ struct ExpertCase {
             .y_rows = in.y_rows.data(),
             .values = values.data(),
             .up_values = apart ? up_values.data() : nullptr,
-            .scales = form == Mxfp4Form::kHf ? scales.data() : nullptr,
+            .scales = scales_apart ? scales.data() : nullptr,
             .form = form,
             .bias = bias_bytes.data(),
             .up_bias = apart ? up_bias.data() : nullptr,
@@ -299,6 +321,58 @@ TEST_P(Int8Test, Q8MatmulGivesTheModelsBits) {
             << "T " << tokens << " N " << n << " K " << k << " at " << t << ", " << r;
       }
     }
+  }
+}
+
+// Every number of tokens of a tile, several tiles and chunks, slices where panels end.
+TEST_P(Int8Test, InterleavedExpertsGiveTheSameBits) {
+  for (const int64_t tokens : {1, 2, 3, 4, 5, 6, 7, 8, 13, 140}) {
+    const int64_t n = 192, k = 32 * 7;
+    const Inputs in(kernels(), tokens, k);
+    for (const Form& form : kForms) {
+      const ExpertCase stored(form.form, form.apart, n, k, /*special_scales=*/false);
+      ExpertCase interleaved(form.form, form.apart, n, k, /*special_scales=*/false);
+      interleaved.Interleave();
+      for (const auto product : {&CpuKernels::int8_mxfp4w_moe_gate_up, &CpuKernels::int8_mxfp4w_moe_down}) {
+        const bool gate_up = product == &CpuKernels::int8_mxfp4w_moe_gate_up;
+        if (form.apart && !gate_up) continue;
+        const int64_t ldy = gate_up ? n / 2 : n;
+        std::vector<float> expected = Poisoned(tokens * ldy), y = expected;
+        (kernels().*product)(stored.Args(in, expected, ldy), 0, n);
+        (kernels().*product)(interleaved.Args(in, y, ldy), 0, 64);
+        (kernels().*product)(interleaved.Args(in, y, ldy), 64, n);
+        EXPECT_EQ(std::memcmp(y.data(), expected.data(), y.size() * 4), 0) << form.name << " T " << tokens;
+      }
+    }
+  }
+}
+
+TEST_P(Int8Test, InterleavedQ8GivesTheSameBits) {
+  for (const int64_t tokens : {1, 2, 3, 4, 5, 6, 7, 8, 13, 140}) {
+    const int64_t n = 96, k = 32 * 5;
+    const Inputs in(kernels(), tokens, k);
+    std::vector<float> w_values = Gaussians(2, n * k, 0.3f);
+    const std::vector<float> bias = Gaussians(3, n);
+    const Bytes w = Copy(Stored(w_values, DType::kQ8_0), 1);
+    std::vector<float> expected = Poisoned(tokens * n), y = expected;
+    DenseArgs args{.x = in.x.data(),
+                   .ldx = in.ldx,
+                   .w = w.data(),
+                   .bias = bias.data(),
+                   .y = expected.data(),
+                   .ldy = n,
+                   .tokens = tokens,
+                   .k = k,
+                   .x_rows = in.x_rows.data()};
+    kernels().int8_q8w_matmul(args, 0, n);
+    std::vector<std::byte> scratch;
+    for (int64_t r = 0; r < n; r += 32)
+      InterleaveQ8(const_cast<std::byte*>(w.data()) + r * k / 32 * 34, k / 32, scratch);
+    args.interleaved = true;
+    args.y = y.data();
+    kernels().int8_q8w_matmul(args, 0, 32);
+    kernels().int8_q8w_matmul(args, 32, n);
+    EXPECT_EQ(std::memcmp(y.data(), expected.data(), y.size() * 4), 0) << "T " << tokens;
   }
 }
 
