@@ -190,9 +190,9 @@ class CpuExecutor final : public Executor {
 
   void QueryKeyValue(const StepBatch& batch, const LayerWeights& w, const CpuLayerVectors& v) {
     team_.Run([&](int worker, int workers) {
-      Project(batch, NormedX(), w.q, v.q_bias.data(), Query(), worker, workers);
-      Project(batch, NormedX(), w.k, v.k_bias.data(), Key(batch), worker, workers);
-      Project(batch, NormedX(), w.v, v.v_bias.data(), Value(batch), worker, workers);
+      Project(batch, NormedX(), w.q, &w.k, v.q_bias.data(), Query(), worker, workers);
+      Project(batch, NormedX(), w.k, &w.v, v.k_bias.data(), Key(batch), worker, workers);
+      Project(batch, NormedX(), w.v, nullptr, v.v_bias.data(), Value(batch), worker, workers);
     });
     clock_.End(CpuStage::kQkv, packed_->ReadBytes(w.q) + packed_->ReadBytes(w.k) + packed_->ReadBytes(w.v),
                2 * batch.num_tokens() * (Macs(w.q) + Macs(w.k) + Macs(w.v)));
@@ -262,7 +262,7 @@ class CpuExecutor final : public Executor {
       });
     }
     team_.Run([&](int worker, int workers) {
-      Project(batch, x, w.o, v.o_bias.data(), act_.delta.data(), worker, workers);
+      Project(batch, x, w.o, nullptr, v.o_bias.data(), act_.delta.data(), worker, workers);
     });
     ForRows(batch, [&](int64_t t) { AddDelta(t); });
     clock_.End(CpuStage::kOut, packed_->ReadBytes(w.o), 2 * batch.num_tokens() * Macs(w.o));
@@ -366,15 +366,20 @@ class CpuExecutor final : public Executor {
     ForRows(batch, [&](int64_t t) { body(batch.SequenceOf(t), t); });
   }
 
-  // A thread's share of y = x W + bias for all rows of the batch; y rows lie W.rows apart.
-  void Project(const StepBatch& batch, const ProductRows& x, const MatrixView& w, const float* bias, float* y,
-               int worker, int workers) {
+  static const std::byte* FirstOfShare(const MatrixView& w, int worker, int workers) {
+    return w.data + ShareOf(w.rows, RowGranuleOf(w), worker, workers).begin * w.row_bytes();
+  }
+  // A thread's share of y = x W + bias for all rows of the batch; y rows lie W.rows apart. `next`: the matrix
+  // that comes after, if any.
+  void Project(const StepBatch& batch, const ProductRows& x, const MatrixView& w, const MatrixView* next,
+               const float* bias, float* y, int worker, int workers) {
     const Share share = ShareOf(w.rows, RowGranuleOf(w), worker, workers);
     const XType type = formats_.TypeFor(w);
     const DenseArgs args{.x = x.As(type),
                          .ldx = XStride(type, w.cols),
                          .w = w.data,
                          .interleaved = w.interleaved,
+                         .next = next != nullptr ? FirstOfShare(*next, worker, workers) : nullptr,
                          .packed = packed_->Find(w),
                          .bias = bias,
                          .y = y,

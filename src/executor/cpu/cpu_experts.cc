@@ -50,10 +50,16 @@ void CpuExperts::RoundGated(std::span<const Group> groups, std::byte* gated) {
 ExpertCost CpuExperts::Run(std::span<const ExpertView> experts, std::span<const Group> groups,
                            const ExpertArgs& common, ExpertProduct ExpertProducts::* product) {
   team_.Run([&](int worker, int workers) {
-    for (const Group& group : groups) {
+    for (size_t i = 0; i < groups.size(); ++i) {
+      const Group& group = groups[i];
       const ExpertView& e = experts[static_cast<size_t>(group.expert)];
       ExpertArgs args = common;
       SetWeights(e, args);
+      if (i + 1 < groups.size()) {
+        const ExpertView& next = experts[static_cast<size_t>(groups[i + 1].expert)];
+        const Share share = ShareOf(next.rows, RowGranuleOf(next), worker, workers);
+        args.next = next.values + next.value_bytes() / next.rows * share.begin;
+      }
       args.x_rows = product == &ExpertProducts::gate_up ? group.tokens.data() : group.places.data();
       args.y_rows = group.places.data();
       args.tokens = static_cast<int64_t>(group.places.size());

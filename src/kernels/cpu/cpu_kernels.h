@@ -56,6 +56,7 @@ struct DenseArgs {
   int64_t ldx = 0;
   const std::byte* w = nullptr;            // [N, K] row-major; Q8_0: rows of K/32 blocks
   bool interleaved = false;                // int8_q8w: rows are (tensor/interleaved.h), n0 and n1 as above
+  const std::byte* next = nullptr;         // interleaved: what this thread reads after n1, if known
   const PackedBf16View* packed = nullptr;  // packedw: [N, K] in place of w, K a multiple of 32
   const float* bias = nullptr;             // [N] or nullptr
   float* y = nullptr;                      // [T] rows, ldy elements apart
@@ -82,6 +83,7 @@ struct ExpertArgs {
   const std::byte* values = nullptr;
   const std::byte* up_values = nullptr;
   const std::byte* scales = nullptr;   // kHf, and kInterleaved with scales apart
+  const std::byte* next = nullptr;     // kInterleaved: what this thread reads after n1, if known
   Mxfp4Form form = Mxfp4Form::kHf;     // of MXFP4
   DType value_type = DType::kBF16;     // of values: F32, BF16, F16, and of rows also Q8_0
   const std::byte* bias = nullptr;     // [N] as stored
