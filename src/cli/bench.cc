@@ -119,8 +119,8 @@ class Bench {
       side_.Status(fmt::format("reading the model: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
                                static_cast<double>(total) / 1e9));
     };
-    options.interleaving_progress = [this](int64_t done, int64_t total) {
-      side_.Status(fmt::format("interleaving rows for 8-bit activations: {} %", 100 * done / total));
+    options.arranging_progress = [this](int64_t done, int64_t total) {
+      side_.Status(fmt::format("rearranging the weights: {} %", 100 * done / total));
       ThrowIfInterrupted();
     };
     auto runtime = Runtime::Load(options);

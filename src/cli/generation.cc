@@ -47,8 +47,8 @@ Generation::Generation(const GenerateOptions& options) : options_(options), side
                              static_cast<double>(total) / 1e9));
   };
   runtime.reading_progress = show_reading;
-  runtime.interleaving_progress = [this](int64_t done, int64_t total) {
-    side_.Status(fmt::format("interleaving rows for 8-bit activations: {} %", 100 * done / total));
+  runtime.arranging_progress = [this](int64_t done, int64_t total) {
+    side_.Status(fmt::format("rearranging the weights: {} %", 100 * done / total));
     ThrowIfInterrupted();
   };
   runtime_ = Runtime::Load(runtime);
@@ -65,9 +65,12 @@ Generation::Generation(const GenerateOptions& options) : options_(options), side
                            file.empty() ? "packed" : "out of " + file.string() + ", opened",
                            runtime_->packing_ms()));
   }
-  if (const int64_t bytes = runtime_->interleaved_bytes(); bytes > 0 && options.verbose) {
-    side_.Line(fmt::format("rows interleaved for 8-bit activations: {} in {:.0f} ms",
-                           Amount(static_cast<double>(bytes)), runtime_->interleaving_ms()));
+  if (runtime_->arrangement() != Arrangement::kAsStored && options.verbose) {
+    const bool interleaved = runtime_->arrangement() == Arrangement::kInterleaved;
+    side_.Line(fmt::format("{}: {} in {:.0f} ms",
+                           interleaved ? "rows interleaved for 8-bit activations" : "blocks of MXFP4 grouped",
+                           Amount(static_cast<double>(runtime_->arranged_bytes())),
+                           runtime_->arranging_ms()));
   }
   const ModelConfig& config = runtime_->checkpoint().config;
   CheckRouting(options.routing, config.num_experts, config.experts_per_token);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "tensor/float16.h"
+#include "tensor/grouped_mxfp4.h"
 #include "tensor/interleaved.h"
 #include "tensor/mxfp4.h"
 #include "tensor/stored.h"
@@ -66,6 +67,7 @@ int64_t RowBytes(const ExpertView& e) {
     case ExpertLayout::kGgmlMxfp4:
     case ExpertLayout::kOllamaMxfp4:
     case ExpertLayout::kInterleavedMxfp4:
+    case ExpertLayout::kGroupedMxfp4:
       return groups * (kMxfp4BlockBytes + 1);
     default:
       return StoredBytes(e.dtype, e.cols);
@@ -91,6 +93,13 @@ void ExpertView::DecodeRow(int64_t r, float* out) const {
         InterleavedMxfp4Panel(place.values, scales, place.row / kInterleavedRows, groups),
         place.row % kInterleavedRows, groups, out);
     return;
+  }
+  if (layout == ExpertLayout::kGroupedMxfp4) {
+    const std::byte* of_row =
+        scales != nullptr ? scales + place.row * groups : place.values + place.row * RowBytes(*this);
+    const std::byte* codes =
+        scales != nullptr ? place.values + place.row * groups * kMxfp4BlockBytes : of_row + groups;
+    return DecodeGroupedMxfp4Row(codes, of_row, groups, out);
   }
   const auto* bytes = reinterpret_cast<const uint8_t*>(place.values);
   for (int64_t g = 0; g < groups; ++g) {

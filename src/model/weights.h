@@ -45,6 +45,7 @@ enum class ExpertLayout : uint8_t {
   kGgmlMxfp4,    // [rows, cols/32, 17] bytes: scale, then 16 bytes; low nibbles elements 0..15, high 16..31
   kOllamaMxfp4,  // [rows, cols/32, 17] bytes: scale, then 16 bytes in the nibble order of kMxfp4
   kInterleavedMxfp4,  // panels of 32 rows (tensor/interleaved.h), scales apart if `scales` is not null
+  kGroupedMxfp4,      // rows whose blocks are grouped (tensor/grouped_mxfp4.h), scales likewise
   kRows,              // values [rows, cols] of `dtype` (F32, BF16, F16 or Q8_0)
   kTransposed,        // values [cols, rows] of `dtype` (F32, BF16, F16): the dequantised Hugging Face form
 };

@@ -11,7 +11,6 @@
 #include "executor/reference/reference_executor.h"
 #include "memory/own_weights.h"
 #include "memory/plan.h"
-#include "model/interleave.h"
 #include "runtime/cpu_options.h"
 #include "tokenizer/o200k.h"
 
@@ -116,7 +115,7 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   if (options.executor != ExecutorKind::kReference) runtime->PackDense();
   runtime->executor_ = MakeExecutor(options, runtime->checkpoint_, runtime->experts_.get(), runtime->packed_);
   runtime->OwnWhatIsRead();
-  runtime->InterleaveWhatIsOwn();
+  runtime->ArrangeWhatIsOwn();
   const EngineOptions engine{.chunk_tokens = options.chunk_tokens, .speculation = options.speculation};
   runtime->engine_ = std::make_unique<Engine>(*runtime->executor_, engine);
   if (ExpertMemory* experts = runtime->experts_.get())
@@ -172,19 +171,22 @@ void Runtime::OwnWhatIsRead() {
   OwnWeights(checkpoint_.files, what);
 }
 
-// 8-bit products want rows side by side. Weights that are mapped, or that a store reads, stay as stored.
-void Runtime::InterleaveWhatIsOwn() {
-  if (options_.executor == ExecutorKind::kReference || options_.activations != ActivationType::kInt8) return;
+// Weights that are mapped, or that a store reads, stay as stored.
+void Runtime::ArrangeWhatIsOwn() {
+  if (options_.executor == ExecutorKind::kReference) return;
   const bool store = experts_->store() != nullptr;
   if (options_.use_mmap && !store) return;
+  const Arrangement best = BestArrangement(checkpoint_.weights, CpuOptionsOf(options_, checkpoint_));
+  if (best == Arrangement::kAsStored) return;
   const auto start = std::chrono::steady_clock::now();
   ThreadTeam team(ThreadsOf(options_));
   for (MappedFile& file : checkpoint_.files) file.LetOwnedBeWritten(true);
-  interleaved_bytes_ = InterleaveRows(checkpoint_.weights, {.dense = true, .experts = !store}, team,
-                                      options_.interleaving_progress);
+  arranged_bytes_ = ArrangeWeights(best, checkpoint_.weights, {.dense = true, .experts = !store}, team,
+                                   options_.arranging_progress);
   for (MappedFile& file : checkpoint_.files) file.LetOwnedBeWritten(false);
+  if (arranged_bytes_ > 0) arrangement_ = best;
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
-  interleaving_ms_ = elapsed.count();
+  arranging_ms_ = elapsed.count();
 }
 
 void Runtime::ReadAhead(const std::function<bool(int64_t done, int64_t total)>& progress) const {

@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "harmony/tokens.h"
 #include "hub/pull.h"
+#include "model/arrange.h"
 #include "model/packed_dense.h"
 #include "runtime/expert_memory.h"
 #include "tokenizer/tokenizer.h"
@@ -47,7 +48,7 @@ struct RuntimeOptions {
   std::function<void(int64_t done, int64_t total)> packing_progress = {};    // stored bytes
   std::function<void(int64_t done, int64_t total)> comparing_progress = {};  // of values with packed_weights
   std::function<void(int64_t done, int64_t total)> reading_progress = {};    // bytes read into memory
-  std::function<void(int64_t done, int64_t total)> interleaving_progress = {};  // bytes of weights
+  std::function<void(int64_t done, int64_t total)> arranging_progress = {};  // bytes of weights
   ExpertMemoryOptions experts;
   hub::PullWatch download;  // told when model_path has to be fetched first
 };
@@ -75,9 +76,10 @@ class Runtime {
   const PackedDense* packed() const { return packed_.get(); }     // nullptr: weights are read as stored
   double load_ms() const { return load_ms_; }
   double packing_ms() const { return packing_ms_; }  // of load_ms: packing, or opening the file of it
-  // Weights whose rows were interleaved for 8-bit activations (model/interleave.h), and how long it took.
-  int64_t interleaved_bytes() const { return interleaved_bytes_; }
-  double interleaving_ms() const { return interleaving_ms_; }
+  // How weights in memory of our own were rearranged, how many bytes of them, and how long it took.
+  Arrangement arrangement() const { return arrangement_; }
+  int64_t arranged_bytes() const { return arranged_bytes_; }
+  double arranging_ms() const { return arranging_ms_; }
 
   // Brings a mapped model that is not in memory there, front to back, if it fits: the first step would
   // otherwise fault it in page by page. `progress` (bytes done, bytes in all) returns false to stop.
@@ -96,7 +98,7 @@ class Runtime {
   void PackDense();
   std::vector<std::span<const std::byte>> Unread() const;
   void OwnWhatIsRead();
-  void InterleaveWhatIsOwn();
+  void ArrangeWhatIsOwn();
 
   RuntimeOptions options_;
   Checkpoint checkpoint_;
@@ -107,8 +109,9 @@ class Runtime {
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<HarmonyTokens> harmony_;
   std::shared_ptr<TokenMask> mask_;
-  int64_t interleaved_bytes_ = 0;
-  double load_ms_ = 0.0, packing_ms_ = 0.0, interleaving_ms_ = 0.0;
+  Arrangement arrangement_ = Arrangement::kAsStored;
+  int64_t arranged_bytes_ = 0;
+  double load_ms_ = 0.0, packing_ms_ = 0.0, arranging_ms_ = 0.0;
 };
 
 // The tokenizer alone: with a tokenizer path no model is opened. Throws Error(kBadFile).

@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "tensor/float16.h"
-#include "tensor/mxfp4.h"
 #include "tensor/stored.h"
 
 namespace oxidized {

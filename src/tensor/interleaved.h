@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "tensor/mxfp4.h"
+
 namespace oxidized {
 
 inline constexpr int64_t kInterleavedRows = 32;
@@ -22,8 +24,6 @@ struct InterleavedPanel {
   const std::byte* codes;
   const std::byte* scales;
 };
-
-enum class NibbleOrder : uint8_t { kPublished, kGgml };
 
 // The panels of 32 rows that begin at `rows`, each row `blocks` blocks, rearranged where they lie; `scratch`
 // grows to a panel's size. MXFP4 with its scales apart (`scales` [32, blocks]), always in the published

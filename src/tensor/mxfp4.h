@@ -35,6 +35,8 @@ void DecodeMxfp4Block(const uint8_t* block, uint8_t scale, float* out);
 // high nibble. (ggml reads code 8 as +0 and scale 255 as 2^128; here they mean the same as in safetensors.)
 void DecodeGgmlMxfp4Block(const uint8_t* block, uint8_t scale, float* out);
 
+enum class NibbleOrder : uint8_t { kPublished, kGgml };
+
 // The 16 bytes of a block moved between the two nibble orders; `from` and `to` do not overlap.
 void Mxfp4ToGgmlOrder(const uint8_t* from, uint8_t* to);
 void Mxfp4FromGgmlOrder(const uint8_t* from, uint8_t* to);

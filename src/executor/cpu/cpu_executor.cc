@@ -488,6 +488,11 @@ std::optional<CpuPrecision> ParseCpuPrecision(std::string_view name) {
   return std::nullopt;
 }
 
+Arrangement BestArrangement(const WeightsView& weights, const CpuExecutorOptions& options) {
+  const CpuKernels& kernels = options.kernels != nullptr ? *options.kernels : SelectCpuKernels();
+  return ArrangementFor(FormatsOf(options, kernels, weights), kernels);
+}
+
 CpuMemoryNeed EstimateCpuMemory(const ModelConfig& config, const WeightsView& weights,
                                 const CpuExecutorOptions& options) {
   const auto registered = [] {

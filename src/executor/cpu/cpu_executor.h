@@ -10,6 +10,7 @@
 #include "executor/executor.h"
 #include "executor/limits.h"
 #include "kernels/cpu/cpu_kernels.h"
+#include "model/arrange.h"
 #include "model/packed_dense.h"
 #include "model/weights.h"
 #include "moe/expert_source.h"
@@ -47,7 +48,11 @@ struct CpuMemoryNeed {
 CpuMemoryNeed EstimateCpuMemory(const ModelConfig& config, const WeightsView& weights,
                                 const CpuExecutorOptions& options);
 
-// `weights` must outlive the executor. Throws Error(kUsage, kNoMemory).
+// How weights in memory of our own should lie for an executor with these options. Throws Error(kUsage).
+Arrangement BestArrangement(const WeightsView& weights, const CpuExecutorOptions& options);
+
+// `weights` must outlive the executor; ArrangeWeights may rearrange them before its first step. Throws
+// Error(kUsage, kNoMemory).
 std::unique_ptr<Executor> MakeCpuExecutor(const ModelConfig& config, const WeightsView& weights,
                                           const CpuExecutorOptions& options);
 

@@ -11,7 +11,8 @@ namespace {
 
 bool IsMxfp4(ExpertLayout layout) {
   return layout == ExpertLayout::kMxfp4 || layout == ExpertLayout::kGgmlMxfp4 ||
-         layout == ExpertLayout::kOllamaMxfp4 || layout == ExpertLayout::kInterleavedMxfp4;
+         layout == ExpertLayout::kOllamaMxfp4 || layout == ExpertLayout::kInterleavedMxfp4 ||
+         layout == ExpertLayout::kGroupedMxfp4;
 }
 
 bool MultipliesBf16(const MatrixView& m) { return m.dtype == DType::kBF16 || m.dtype == DType::kQ8_0; }
@@ -34,6 +35,8 @@ Mxfp4Form FormOf(ExpertLayout layout) {
       return Mxfp4Form::kOllama;
     case ExpertLayout::kInterleavedMxfp4:
       return Mxfp4Form::kInterleaved;
+    case ExpertLayout::kGroupedMxfp4:
+      return Mxfp4Form::kGrouped;
     default:
       return Mxfp4Form::kHf;
   }
@@ -77,6 +80,12 @@ ProductFormats ChooseFormats(Rounding rounding, bool int8, const CpuKernels& ker
   return formats;
 }
 
+Arrangement ArrangementFor(const ProductFormats& formats, const CpuKernels& kernels) {
+  if (formats.any_int8()) return Arrangement::kInterleaved;
+  const bool grouped = formats.experts.type == XType::kBf16 && kernels.grouped_mxfp4;
+  return grouped ? Arrangement::kGrouped : Arrangement::kAsStored;
+}
+
 DenseProduct DenseProductFor(const CpuKernels& kernels, const MatrixView& w, XType x, bool packed) {
   if (x == XType::kInt8) {
     OX_CHECK(w.dtype == DType::kQ8_0);
@@ -101,14 +110,15 @@ DenseProduct DenseProductFor(const CpuKernels& kernels, const MatrixView& w, XTy
 
 ExpertProducts ExpertProductsFor(const CpuKernels& kernels, ExpertLayout layout, XType x) {
   if (x == XType::kInt8) {
-    OX_CHECK(IsMxfp4(layout));
+    OX_CHECK(IsMxfp4(layout) && layout != ExpertLayout::kGroupedMxfp4);
     return {kernels.int8_mxfp4w_moe_gate_up, kernels.int8_mxfp4w_moe_down};
   }
   OX_CHECK(layout != ExpertLayout::kInterleavedMxfp4);
   if (x == XType::kBf16) {
-    OX_CHECK(IsMxfp4(layout));
+    OX_CHECK(IsMxfp4(layout) && (layout != ExpertLayout::kGroupedMxfp4 || kernels.grouped_mxfp4));
     return {kernels.bf16_mxfp4w_moe_gate_up, kernels.bf16_mxfp4w_moe_down};
   }
+  OX_CHECK(layout != ExpertLayout::kGroupedMxfp4);
   if (layout == ExpertLayout::kTransposed)
     return {kernels.f32_transposedw_moe_gate_up, kernels.f32_transposedw_moe_down};
   if (layout == ExpertLayout::kRows) return {kernels.f32_rowsw_moe_gate_up, kernels.f32_rowsw_moe_down};

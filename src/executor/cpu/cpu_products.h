@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/cpu_kernels.h"
+#include "model/arrange.h"
 #include "model/weights.h"
 
 namespace oxidized {
@@ -35,6 +36,9 @@ struct ProductFormats {
 // Throws Error(kUsage) if `int8` is asked for and no weight of the model has a product with it.
 ProductFormats ChooseFormats(Rounding rounding, bool int8, const CpuKernels& kernels,
                              const WeightsView& weights);
+
+// How weights in memory of our own are read fastest.
+Arrangement ArrangementFor(const ProductFormats& formats, const CpuKernels& kernels);
 
 // `packed`: for the 12-bit form of bf16 weights.
 DenseProduct DenseProductFor(const CpuKernels& kernels, const MatrixView& w, XType x, bool packed = false);

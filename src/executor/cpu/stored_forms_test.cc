@@ -8,7 +8,7 @@
 #include "executor/cpu/test_model.h"
 #include "executor/reference/reference_executor.h"
 #include "kernels/cpu/tier_test_param.h"
-#include "model/interleave.h"
+#include "model/arrange.h"
 
 namespace oxidized {
 namespace {
@@ -118,7 +118,7 @@ TEST_P(StoredFormsTest, Int8GivesTheSameBitsInEveryFormOfMxfp4) {
   }
 }
 
-// The rows of everything that may be interleaved.
+// The rows of everything that may be rearranged.
 std::vector<std::vector<float>> RowsOf(const WeightsView& weights) {
   std::vector<std::vector<float>> rows;
   const auto add = [&](const auto& matrix) {
@@ -143,7 +143,7 @@ struct StoredModel {
   ExpertLayout layout;
   bool apart;
 };
-constexpr StoredModel kInterleavable[] = {
+constexpr StoredModel kArrangeable[] = {
     {"published", DType::kBF16, ExpertLayout::kMxfp4, false},
     {"ggml", DType::kQ8_0, ExpertLayout::kGgmlMxfp4, false},
     {"ggml apart", DType::kQ8_0, ExpertLayout::kGgmlMxfp4, true},
@@ -159,36 +159,43 @@ TestModel Make(const StoredModel& form, ModelConfig shape = SmallShape()) {
   return model;
 }
 
-TEST_P(StoredFormsTest, InterleavedRowsGiveTheSameBits) {
-  const auto logits = [&](const TestModel& model) {
-    const auto executor = MakeCpuExecutor(model.config, model.weights,
-                                          {.limits = kLimits,
-                                           .activations = CpuActivationType::kInt8,
-                                           .threads = 2,
-                                           .kernels = GetParam().kernels});
-    return Logits(*executor);
-  };
-  for (const StoredModel& form : kInterleavable) {
-    TestModel model = Make(form);
-    const auto expected = logits(model);
-    const auto rows = RowsOf(model.weights);
-    ThreadTeam team(2);
-    int64_t last = 0, total = 0, interleaved = 0;
-    interleaved = InterleaveRows(model.weights, {.dense = true, .experts = true}, team,
-                                 [&](int64_t done, int64_t all) { last = done, total = all; });
-    EXPECT_GT(last, 0) << form.name;
-    EXPECT_EQ(interleaved, total) << form.name;
-    const LayerWeights& layer = model.weights.layers.back();
-    EXPECT_EQ(layer.gate_up.back().layout, ExpertLayout::kInterleavedMxfp4) << form.name;
-    EXPECT_EQ(layer.down.front().layout, ExpertLayout::kInterleavedMxfp4) << form.name;
-    EXPECT_EQ(layer.q.interleaved, form.dense == DType::kQ8_0) << form.name;
-    EXPECT_FALSE(model.weights.unembedding.interleaved) << "61 rows";
-    EXPECT_EQ(RowsOf(model.weights), rows) << form.name;
-    EXPECT_EQ(logits(model), expected) << form.name;
+TEST_P(StoredFormsTest, ArrangedWeightsGiveTheSameBits) {
+  for (const auto activations : {CpuActivationType::kAsPrecision, CpuActivationType::kInt8}) {
+    const CpuExecutorOptions options{
+        .limits = kLimits, .activations = activations, .threads = 2, .kernels = GetParam().kernels};
+    const bool int8 = activations == CpuActivationType::kInt8;
+    for (const StoredModel& form : kArrangeable) {
+      TestModel model = Make(form);
+      const auto logits = [&] { return Logits(*MakeCpuExecutor(model.config, model.weights, options)); };
+      const auto expected = logits();
+      const auto rows = RowsOf(model.weights);
+      const Arrangement best = BestArrangement(model.weights, options);
+      EXPECT_EQ(best, int8                                ? Arrangement::kInterleaved
+                      : GetParam().kernels->grouped_mxfp4 ? Arrangement::kGrouped
+                                                          : Arrangement::kAsStored);
+      ThreadTeam team(2);
+      int64_t last = 0, total = 0;
+      const int64_t arranged = ArrangeWeights(best, model.weights, {.dense = true, .experts = true}, team,
+                                              [&](int64_t done, int64_t all) { last = done, total = all; });
+      if (best == Arrangement::kAsStored) {
+        EXPECT_EQ(arranged, 0);
+        continue;
+      }
+      EXPECT_GT(last, 0) << form.name;
+      EXPECT_EQ(arranged, total) << form.name;
+      const ExpertLayout layout = int8 ? ExpertLayout::kInterleavedMxfp4 : ExpertLayout::kGroupedMxfp4;
+      const LayerWeights& layer = model.weights.layers.back();
+      EXPECT_EQ(layer.gate_up.back().layout, layout) << form.name;
+      EXPECT_EQ(layer.down.front().layout, layout) << form.name;
+      EXPECT_EQ(layer.q.interleaved, int8 && form.dense == DType::kQ8_0) << form.name;
+      EXPECT_FALSE(model.weights.unembedding.interleaved) << "61 rows";
+      EXPECT_EQ(RowsOf(model.weights), rows) << form.name;
+      EXPECT_EQ(logits(), expected) << form.name;
+    }
   }
 }
 
-TEST(StoredForms, WhatCannotBeInterleavedStays) {
+TEST(StoredForms, WhatCannotBeArrangedStays) {
   TestModel model(SmallShape(), DType::kQ8_0, ExpertLayout::kGgmlMxfp4);
   WeightsView& weights = model.weights;
   weights.unembedding = weights.embedding;  // tied
@@ -196,15 +203,18 @@ TEST(StoredForms, WhatCannotBeInterleavedStays) {
   const_cast<std::byte*>(special.up_values)[17 * 5] = std::byte{1};  // a scale whose half is no normal number
   weights.layers[1].k.rows = 31;
   ThreadTeam team(2);
-  InterleaveRows(weights, {.dense = true, .experts = true}, team);
+  ArrangeWeights(Arrangement::kInterleaved, weights, {.dense = true, .experts = true}, team);
   EXPECT_FALSE(weights.unembedding.interleaved);
   EXPECT_EQ(special.layout, ExpertLayout::kGgmlMxfp4);
   EXPECT_EQ(weights.layers[0].gate_up[2].layout, ExpertLayout::kInterleavedMxfp4);
   EXPECT_FALSE(weights.layers[1].k.interleaved);
   EXPECT_TRUE(weights.layers[1].v.interleaved);
-  EXPECT_EQ(InterleaveRows(weights, {.dense = true, .experts = true}, team), 0) << "twice";
+  EXPECT_EQ(ArrangeWeights(Arrangement::kInterleaved, weights, {.dense = true, .experts = true}, team), 0)
+      << "twice";
+  EXPECT_EQ(ArrangeWeights(Arrangement::kGrouped, weights, {.experts = true}, team), 0)
+      << "the special one stays";
   TestModel experts_elsewhere(SmallShape(), DType::kQ8_0, ExpertLayout::kGgmlMxfp4);
-  InterleaveRows(experts_elsewhere.weights, {.dense = true}, team);
+  ArrangeWeights(Arrangement::kInterleaved, experts_elsewhere.weights, {.dense = true}, team);
   EXPECT_TRUE(experts_elsewhere.weights.layers[0].q.interleaved);
   EXPECT_EQ(experts_elsewhere.weights.layers[0].down[0].layout, ExpertLayout::kGgmlMxfp4);
 }

@@ -67,10 +67,11 @@ struct DenseArgs {
 };
 
 // How an MXFP4 matrix lies: blocks [N, K/32, 16] and scales [N, K/32] apart, or [N, K/32, 17] with each
-// block's scale before it, in ggml's nibble order or in that of the published files (tensor/mxfp4.h); or rows
-// interleaved (tensor/interleaved.h), scales apart or within, for the int8_* products alone, whose n0 and n1
-// are multiples of 32 rows of each matrix then.
-enum class Mxfp4Form : uint8_t { kHf, kGgml, kOllama, kInterleaved };
+// block's scale before it, in ggml's nibble order or in that of the published files (tensor/mxfp4.h). Or
+// rearranged, scales apart or within: kInterleaved (tensor/interleaved.h), for the int8_* products alone,
+// whose n0 and n1 are multiples of 32 rows of each matrix then; kGrouped (tensor/grouped_mxfp4.h), for the
+// bf16_* products of tiers that say so.
+enum class Mxfp4Form : uint8_t { kHf, kGgml, kOllama, kInterleaved, kGrouped };
 
 // One expert's product for the rows routed to it, W [N, K]: MXFP4; rows of values [N, K]; or, for the
 // transposed form, values [K, N]. Where gate and up lie apart (gate_up of all but kHf and transposed),
@@ -82,7 +83,7 @@ struct ExpertArgs {
   const int32_t* y_rows = nullptr;  // [T] row of y to write
   const std::byte* values = nullptr;
   const std::byte* up_values = nullptr;
-  const std::byte* scales = nullptr;   // kHf, and kInterleaved with scales apart
+  const std::byte* scales = nullptr;   // kHf, and what was rearranged of it
   const std::byte* next = nullptr;     // kInterleaved: what this thread reads after n1, if known
   Mxfp4Form form = Mxfp4Form::kHf;     // of MXFP4
   DType value_type = DType::kBF16;     // of values: F32, BF16, F16, and of rows also Q8_0
@@ -121,6 +122,7 @@ struct CpuKernels {
   const char* name;
   const char* instructions;  // for people
   bool native_bf16;          // the bf16_* entries exist
+  bool grouped_mxfp4;        // bf16_mxfp4w_*: kGrouped is known, and faster
 
   // y[i] = x[i] * rsqrt(mean(x^2) + eps) * scale[i], i < M. In place is allowed.
   void (*f32_rms_norm)(const float* x, const float* scale, float eps, int64_t m, float* y);

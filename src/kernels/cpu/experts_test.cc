@@ -2,13 +2,22 @@
 #include <tuple>
 
 #include "kernels/cpu/kernel_test_support.h"
+#include "tensor/grouped_mxfp4.h"
 
 namespace oxidized {
 namespace {
 
 using Product = void (*)(const ExpertArgs&, int64_t, int64_t);
 
-enum class Lie : uint8_t { kHf, kGgml, kOllama, kRows, kTransposed };
+enum class Lie : uint8_t {
+  kHf,
+  kGgml,
+  kOllama,
+  kGrouped,
+  kGroupedHf,
+  kRows,
+  kTransposed
+};  // kGroupedHf: scales apart
 
 struct Variant {
   const char* name;
@@ -68,6 +77,9 @@ const Variant kVariants[] = {
     Mx("bf16_mxfp4w ggml apart", kBf16X, Lie::kGgml, true, DType::kF32),
     Mx("bf16_mxfp4w ollama", kBf16X, Lie::kOllama, false, DType::kBF16),
     Mx("bf16_mxfp4w ollama apart", kBf16X, Lie::kOllama, true, DType::kBF16),
+    Mx("bf16_mxfp4w grouped", kBf16X, Lie::kGrouped, false, DType::kBF16),
+    Mx("bf16_mxfp4w grouped apart", kBf16X, Lie::kGrouped, true, DType::kF32),
+    Mx("bf16_mxfp4w grouped, scales apart", kBf16X, Lie::kGroupedHf, false, DType::kBF16),
     Rows("f32_rows f32", kF32X, false, DType::kF32),
     Rows("f32_rows bf16 apart", kF32X, true, DType::kBF16),
     Rows("f32_rows f16", kF16Values, false, DType::kF16),
@@ -78,7 +90,13 @@ const Variant kVariants[] = {
     Transposed("f32_transposed f16", kF32X, DType::kF16),
 };
 
-class ExpertsTest : public TierTest {};
+class ExpertsTest : public TierTest {
+ protected:
+  bool Has(const Variant& v) const {
+    const bool grouped = v.lie == Lie::kGrouped || v.lie == Lie::kGroupedHf;
+    return kernels().*v.gate_up != nullptr && (!grouped || kernels().grouped_mxfp4);
+  }
+};
 INSTANTIATE_TEST_SUITE_P(Tiers, ExpertsTest, ::testing::ValuesIn(CpuTiers()), TierName);
 
 // One expert, and `rows` routed rows out of twice as many. The same values in every form but Q8_0: random
@@ -107,14 +125,29 @@ struct Case {
       case Lie::kHf:
         stored = codes;
         break;
+      case Lie::kGroupedHf: {
+        stored = codes;
+        std::vector<std::byte> scratch;
+        for (int64_t r = 0; r < n; ++r)
+          GroupMxfp4Codes(reinterpret_cast<std::byte*>(stored.data()) + r * k / 2, groups, scratch);
+        break;
+      }
       case Lie::kGgml:
       case Lie::kOllama:
+      case Lie::kGrouped:
         for (size_t i = 0; i < scale_bytes.size(); ++i) {
           uint8_t block[16];
           std::memcpy(block, codes.data() + i * 16, 16);
           if (v.lie == Lie::kGgml) Mxfp4ToGgmlOrder(codes.data() + i * 16, block);
           stored.push_back(scale_bytes[i]);
           stored.insert(stored.end(), block, block + 16);
+        }
+        if (v.lie == Lie::kGrouped) {
+          std::vector<std::byte> scratch;
+          for (int64_t r = 0; r < n; ++r) {
+            GroupMxfp4Row(reinterpret_cast<std::byte*>(stored.data()) + r * groups * 17,
+                          NibbleOrder::kPublished, groups, scratch);
+          }
         }
         break;
       case Lie::kRows:
@@ -158,14 +191,15 @@ struct Case {
   ExpertArgs Args(void* y, int64_t ldy, XFormat out) const {
     const Mxfp4Form form = variant.lie == Lie::kGgml     ? Mxfp4Form::kGgml
                            : variant.lie == Lie::kOllama ? Mxfp4Form::kOllama
-                                                         : Mxfp4Form::kHf;
+                           : variant.lie == Lie::kHf     ? Mxfp4Form::kHf
+                                                         : Mxfp4Form::kGrouped;
     return {.x = x.memory.data(),
             .ldx = x.ld,
             .x_rows = x_rows.data(),
             .y_rows = y_rows.data(),
             .values = values.data(),
             .up_values = variant.apart ? up_values.data() : nullptr,
-            .scales = variant.lie == Lie::kHf ? scales.data() : nullptr,
+            .scales = variant.lie == Lie::kHf || variant.lie == Lie::kGroupedHf ? scales.data() : nullptr,
             .form = form,
             .value_type = variant.type,
             .bias = bias.data(),
@@ -198,13 +232,16 @@ struct Case {
   std::vector<int32_t> x_rows, y_rows;
 };
 
-// bf16 has no normal numbers for some scales, and f16 and Q8_0 know none of them.
-bool HoldsOddScales(const Variant& v) { return v.lie != Lie::kRows && v.lie != Lie::kTransposed; }
+// bf16 has no normal numbers for some scales, and f16 and Q8_0 know none of them. Blocks are grouped only
+// where it has.
+bool HoldsOddScales(const Variant& v) {
+  return v.lie == Lie::kHf || v.lie == Lie::kGgml || v.lie == Lie::kOllama;
+}
 
 TEST_P(ExpertsTest, DownAgreesWithDoublePrecision) {
   for (const Variant& variant : kVariants) {
     const Product down = kernels().*variant.down;
-    if (down == nullptr || variant.apart) continue;
+    if (!Has(variant) || variant.apart) continue;
     for (const int64_t k : {32, 96, 320}) {
       for (const int64_t n : {2, 34, 66}) {
         for (const int64_t rows : {1, 3, 17}) {
@@ -236,7 +273,7 @@ double Swiglu(double gate, double up, double alpha, double limit) {
 TEST_P(ExpertsTest, GateUpAgreesWithDoublePrecision) {
   for (const Variant& variant : kVariants) {
     const Product gate_up = kernels().*variant.gate_up;
-    if (gate_up == nullptr) continue;
+    if (!Has(variant)) continue;
     for (const int64_t n : {2, 38, 64, 100}) {
       for (const int64_t rows : {1, 5, 19}) {
         const int64_t k = 96, f = n / 2, ldy = (f + 31) / 32 * 32;
@@ -272,7 +309,7 @@ TEST_P(ExpertsTest, BitsDependOnTheRowAlone) {
   for (const Variant& variant : kVariants) {
     const Product down = kernels().*variant.down;
     const Product gate_up = kernels().*variant.gate_up;
-    if (down == nullptr) continue;
+    if (!Has(variant)) continue;
     for (const auto& [rows, k] : {std::pair<int64_t, int64_t>{140, 160}, {23, 3200}}) {
       const int64_t n = 70, ldy = 64;
       const Case c(variant, rows, n, k, HoldsOddScales(variant), 3);
@@ -322,7 +359,7 @@ TEST_P(ExpertsTest, StoredFormDoesNotShow) {
         const Variant published = Mx("published", x, Lie::kHf, false, DType::kF32);
         const std::vector<float> whole = run(Case(published, rows, n, k, odd_scales, 1));
         for (Variant variant : kVariants) {
-          if (variant.lie == Lie::kTransposed || variant.type == DType::kQ8_0) continue;
+          if (!Has(variant) || variant.lie == Lie::kTransposed || variant.type == DType::kQ8_0) continue;
           if ((variant.x.type != x.type) || (odd_scales && !HoldsOddScales(variant))) continue;
           variant.x = x;
           variant.biases = DType::kF32;

@@ -1,0 +1,172 @@
+#include "model/arrange.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <vector>
+
+#include "tensor/grouped_mxfp4.h"
+#include "tensor/interleaved.h"
+#include "tensor/mxfp4.h"
+
+namespace oxidized {
+namespace {
+
+constexpr int64_t kRows = kInterleavedRows;
+constexpr int64_t kPanelsOfJob = 64;
+
+// An expert's matrix, or some panels of a dense one.
+struct Job {
+  ExpertView* expert = nullptr;
+  MatrixView* dense = nullptr;
+  int64_t first = 0, panels = 0;  // of `dense`
+  int64_t bytes = 0;
+};
+
+bool IsMxfp4AsStored(ExpertLayout layout) {
+  return layout == ExpertLayout::kMxfp4 || layout == ExpertLayout::kGgmlMxfp4 ||
+         layout == ExpertLayout::kOllamaMxfp4;
+}
+
+bool ScalesWithin(int low, int high, const std::byte* scales, int64_t count, int64_t stride) {
+  bool all = true;
+  for (int64_t i = 0; i < count; ++i) {
+    const auto scale = static_cast<uint8_t>(scales[i * stride]);
+    all = all && scale >= low && scale <= high;
+  }
+  return all;
+}
+
+// The views promise not to change the bytes; what they lie in is ours (Arrangeable).
+std::byte* Ours(const std::byte* bytes) { return const_cast<std::byte*>(bytes); }
+
+// How an expert's matrix, or its gate or up, lies as stored.
+struct StoredMxfp4 {
+  int64_t rows, blocks;
+  NibbleOrder order;
+  const std::byte* scales;  // apart; nullptr: each before its block
+};
+
+void Interleave(const std::byte* values, const StoredMxfp4& m, std::vector<std::byte>& scratch) {
+  for (int64_t r = 0; r < m.rows; r += kRows) {
+    if (m.scales != nullptr) {
+      InterleaveMxfp4(Ours(values + r * m.blocks * kMxfp4BlockBytes), Ours(m.scales + r * m.blocks), m.blocks,
+                      scratch);
+    } else {
+      InterleaveMxfp4(Ours(values + r * m.blocks * (kMxfp4BlockBytes + 1)), m.order, m.blocks, scratch);
+    }
+  }
+}
+
+void Group(const std::byte* values, const StoredMxfp4& m, std::vector<std::byte>& scratch) {
+  for (int64_t r = 0; r < m.rows; ++r) {
+    if (m.scales != nullptr) {
+      GroupMxfp4Codes(Ours(values + r * m.blocks * kMxfp4BlockBytes), m.blocks, scratch);
+    } else {
+      GroupMxfp4Row(Ours(values + r * m.blocks * (kMxfp4BlockBytes + 1)), m.order, m.blocks, scratch);
+    }
+  }
+}
+
+// What there is to know of an arrangement of MXFP4.
+struct Arranging {
+  ExpertLayout layout;
+  int low, high;  // of scales
+  int64_t rows;   // a multiple of
+  void (*arrange)(const std::byte* values, const StoredMxfp4& m, std::vector<std::byte>& scratch);
+};
+Arranging ArrangingOf(Arrangement arrangement) {
+  if (arrangement == Arrangement::kInterleaved)
+    return {ExpertLayout::kInterleavedMxfp4, 2, 254, kRows, Interleave};
+  return {ExpertLayout::kGroupedMxfp4, 2, 252, 1, Group};
+}
+
+bool Arrange(const Arranging& how, ExpertView& e, std::vector<std::byte>& scratch) {
+  const bool apart = e.up_values != nullptr;
+  const StoredMxfp4 m{apart ? e.rows / 2 : e.rows, e.cols / kMxfp4BlockElements,
+                      e.layout == ExpertLayout::kGgmlMxfp4 ? NibbleOrder::kGgml : NibbleOrder::kPublished,
+                      e.layout == ExpertLayout::kMxfp4 ? e.scales : nullptr};
+  for (const std::byte* values : {e.values, e.up_values}) {
+    if (values == nullptr) continue;
+    const bool within = m.scales == nullptr;
+    if (!ScalesWithin(how.low, how.high, within ? values : m.scales, m.rows * m.blocks,
+                      within ? kMxfp4BlockBytes + 1 : 1))
+      return false;
+  }
+  for (const std::byte* values : {e.values, e.up_values}) {
+    if (values != nullptr) how.arrange(values, m, scratch);
+  }
+  e.layout = how.layout;
+  return true;
+}
+
+void AddDense(MatrixView& m, const WeightsView& weights, std::vector<Job>& jobs) {
+  if (m.dtype != DType::kQ8_0 || m.interleaved || m.rows % kRows != 0 || m.data == weights.embedding.data)
+    return;
+  for (int64_t p = 0; p < m.rows / kRows; p += kPanelsOfJob) {
+    const int64_t panels = std::min(kPanelsOfJob, m.rows / kRows - p);
+    jobs.push_back({.dense = &m, .first = p, .panels = panels, .bytes = panels * kRows * m.row_bytes()});
+  }
+}
+
+void AddExpert(const Arranging& how, ExpertView& e, std::vector<Job>& jobs) {
+  const int64_t rows = e.up_values != nullptr ? e.rows / 2 : e.rows;
+  if (IsMxfp4AsStored(e.layout) && rows % how.rows == 0) jobs.push_back({.expert = &e, .bytes = e.bytes()});
+}
+
+}  // namespace
+
+int64_t ArrangeWeights(Arrangement arrangement, WeightsView& weights, Arrangeable what, ThreadTeam& team,
+                       const std::function<void(int64_t done, int64_t total)>& progress) {
+  if (arrangement == Arrangement::kAsStored) return 0;
+  const Arranging how = ArrangingOf(arrangement);
+  std::vector<Job> jobs;
+  std::vector<MatrixView*> dense = {&weights.unembedding};
+  for (LayerWeights& layer : weights.layers) {
+    if (what.experts) {
+      for (auto* experts : {&layer.gate_up, &layer.down}) {
+        for (ExpertView& e : *experts) AddExpert(how, e, jobs);
+      }
+    }
+    dense.insert(dense.end(), {&layer.q, &layer.k, &layer.v, &layer.o});
+  }
+  if (what.dense && arrangement == Arrangement::kInterleaved) {
+    for (MatrixView* m : dense) AddDense(*m, weights, jobs);
+  }
+  int64_t total = 0;
+  for (const Job& job : jobs) total += job.bytes;
+
+  std::atomic<size_t> next{0};
+  std::atomic<int64_t> done{0}, arranged{0};
+  std::exception_ptr stopped;  // by progress
+  team.Run([&](int worker, int) {
+    std::vector<std::byte> scratch;
+    for (size_t i = next++; i < jobs.size(); i = next++) {
+      const Job& job = jobs[i];
+      if (job.expert != nullptr) {
+        if (Arrange(how, *job.expert, scratch)) arranged += job.bytes;
+      } else {
+        const int64_t panel_bytes = kRows * job.dense->row_bytes();
+        for (int64_t p = job.first; p < job.first + job.panels; ++p)
+          InterleaveQ8(Ours(job.dense->data + p * panel_bytes), job.dense->cols / 32, scratch);
+        arranged += job.bytes;
+      }
+      done += job.bytes;
+      if (worker != 0 || !progress) continue;
+      try {
+        progress(done, total);
+      } catch (...) {
+        stopped = std::current_exception();
+        next = jobs.size();
+        break;
+      }
+    }
+  });
+  if (stopped) std::rethrow_exception(stopped);
+  for (const Job& job : jobs) {
+    if (job.dense != nullptr) job.dense->interleaved = true;
+  }
+  return arranged;
+}
+
+}  // namespace oxidized

@@ -1,0 +1,32 @@
+// Weights rearranged where they lie, into forms that products read faster and that no file has. By the
+// runtime, once, before the first step, where weights lie in memory of our own. Products give the same bits.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "model/weights.h"
+#include "parallel/thread_team.h"
+
+namespace oxidized {
+
+enum class Arrangement : uint8_t {
+  kAsStored,
+  kInterleaved,  // for 8-bit activations: rows of MXFP4 experts and of dense Q8_0 (tensor/interleaved.h)
+  kGrouped,      // for bf16 activations: blocks of MXFP4 experts (tensor/grouped_mxfp4.h)
+};
+
+// What lies in memory that may be written.
+struct Arrangeable {
+  bool dense = false, experts = false;
+};
+
+// Arranges every matrix that can be, and says so in its view. Others stay as they are: experts that are not
+// MXFP4, or with a scale for which the products want care (kInterleaved: half of it is no normal number;
+// kGrouped: bf16 does not hold all its values), gate and up alike; for kInterleaved rows that are not a
+// multiple of 32, and a tied unembedding. `progress` gets bytes done and in all; it may throw, which leaves
+// the weights unusable. Returns the bytes of what was arranged.
+int64_t ArrangeWeights(Arrangement arrangement, WeightsView& weights, Arrangeable what, ThreadTeam& team,
+                       const std::function<void(int64_t done, int64_t total)>& progress = {});
+
+}  // namespace oxidized
