@@ -110,8 +110,10 @@ class Bench(unittest.TestCase):
 
     def test_bad_requests(self):
         for arguments, says in [
-            (("pp0",), "pp0"), (("pp",), "'pp'"), (("tg64@4",), "tg64@4"), (("tg64@d",), "tg64@d"),
-            (("b256",), "b256"), (("ttft16@d4",), "ttft16@d4"), (("speed",), "known are"), (("pp16x",), "pp16x"),
+            (("pp0",), "'pp0': tokens must be from 1 to 1048576"), (("pp",), "'pp' is no test"),
+            (("tg99999999999",), "tokens must be from 1 to"), (("tg99999999999999999999999",), "tokens must be"), (("pp-1",), "is no test"),
+            (("tg64@d0",), "the depth must be from 1"), (("tg64@4",), "tg64@4"), (("tg64@d",), "tg64@d"),
+            (("b256",), "sequences must be from 1 to 255"), (("ttft16@d4",), "ttft16@d4"), (("speed",), "known are"), (("pp16x",), "pp16x"),
             (("--tier", "mmx"), "mmx"), (("--threads", "1,"), "''"), (("--threads", "0"), "'0'"),
             (("--runs", "0"), "--runs"), (("--ceiling-seconds", "0"), "--ceiling-seconds"), (("--json", "--csv"), "exclude"), (("--csv", "--stages"), "--json"),
             (("pp16", "--executor", "reference", "--threads", "2"), "one thread"),
@@ -399,8 +401,18 @@ class Bench(unittest.TestCase):
             result, _ = self.compare("--runs", "1", "pp8", mode=mode)
             self.assertEqual(result.returncode, 1, mode)
             self.assertIn(says, result.stderr)
-        result, calls = self.compare("b4", mode="untouched")
-        self.assertEqual((result.returncode, calls), (1, []))
+        for arguments, says in [
+            (("b4",), "'b4' is no test"), (("pp0",), "'pp0': tokens must be from 1 to 1048576"),
+            (("tg99999999999",), "tokens must be from"), (("tg4@d9999999",), "the depth must be from"),
+            (("pp8", "--theirs-arguments", "-x 'y"), "--theirs-arguments: No closing quotation: -x 'y"),
+            (("pp8", "--ours-arguments", '"'), "--ours-arguments: No closing quotation"),
+            (("pp8", "--depth-arguments", "-d '{depth}"), "--depth-arguments: No closing quotation"),
+            (("pp8", "--depth-arguments", "-d {deep}"), "--depth-arguments: -d {deep}"),
+        ]:
+            result, calls = self.compare(*arguments, mode="untouched")
+            self.assertEqual((result.returncode, calls), (1, []), result.stderr)
+            self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+            self.assertIn(says, result.stderr)
 
     def test_compare_bench_pairs_only_equal_classes(self):
         tool = load_tool("compare_bench")
