@@ -383,6 +383,9 @@ TEST(Convert, ValuesThatMakeNoSenseAreWarnedOfAndMoved) {
   EXPECT_GT(in_all, 0);
   EXPECT_EQ(looked_at, in_all);
   EXPECT_EQ(ReadFile(options.out / "model.safetensors"), bytes);
+  looked_at = 0;  // the name is taken now, and told before a look at anything
+  ExpectError(ErrorKind::kBadFile, {"nothing is overwritten"}, [&] { ConvertCheckpoint(options); });
+  EXPECT_EQ(looked_at, 0);
 }
 
 TEST(Convert, NarrowingNeverOverflows) {

@@ -14,6 +14,7 @@
 namespace oxidized {
 
 PackedFileWritten WritePackedFile(const PackedFileOptions& options) {
+  RequireFree(options.out, /*single_file=*/true);
   const Checkpoint checkpoint = OpenCheckpoint(options.in);
   const WeightsView& weights = checkpoint.weights;
   ThreadTeam team(options.threads);
@@ -23,6 +24,7 @@ PackedFileWritten WritePackedFile(const PackedFileOptions& options) {
   PackedFileWritten written;
   written.source_format = checkpoint.format;
   const std::vector<DenseMatrix> candidates = PackedDense::Candidates(weights);
+  std::vector<std::span<const std::byte>> parts;
   for (const auto& [index, m] : candidates) {
     if (const PackedDense::Packed* p = packed.Of(*m)) {
       header.matrices.push_back({.index = index,
@@ -30,6 +32,8 @@ PackedFileWritten WritePackedFile(const PackedFileOptions& options) {
                                  .cols = m->cols,
                                  .num_escapes = p->num_escapes,
                                  .high_bytes = p->view.high_bytes});
+      parts.push_back(p->data.span());
+      parts.push_back(p->escapes.span());
     }
   }
   written.matrices = std::ssize(header.matrices);
@@ -43,6 +47,7 @@ PackedFileWritten WritePackedFile(const PackedFileOptions& options) {
   }
   header.source = {DigestOfModelFiles(checkpoint), DigestOfValues(weights, true, team, {}),
                    DigestOfValues(weights, false, team, options.digest_progress)};
+  header.packed = DigestOfPacked(parts, team, {});
 
   WritePlan plan;
   plan.out = options.out;
