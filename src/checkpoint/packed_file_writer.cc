@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/packed_file.h"
 #include "parallel/thread_team.h"
@@ -41,9 +42,8 @@ PackedFileWritten WritePackedFile(const PackedFileOptions& options) {
   written.stored_bytes = packed.stored_bytes();
   if (written.matrices == 0) {
     Fail(ErrorKind::kUnsupported,
-         "{}: nothing to write: {} dense matrices are in bf16, and none of them would be a tenth smaller in "
-         "12 bits a value",
-         options.in.string(), candidates.size());
+         "{}: nothing to write: of {} in bf16 none would be a tenth smaller in 12 bits a value",
+         options.in.string(), Counted(candidates.size(), "dense matrix"));
   }
   header.source = {DigestOfModelFiles(checkpoint), DigestOfValues(weights, true, team, {}),
                    DigestOfValues(weights, false, team, options.digest_progress)};

@@ -356,7 +356,8 @@ std::string VerifyText(const VerifyReport& report) {
   for (const std::string& note : report.notes) text += fmt::format("\n{}", note);
   if (!report.notes.empty()) text += "\n";
   if (report.sound()) {
-    return text + fmt::format("\nSound: {} tensors, {} values\n", report.tensors, report.values);
+    return text + fmt::format("\nSound: {}, {}\n", Counted(report.tensors, "tensor"),
+                              Counted(report.values, "value"));
   }
   text += "\nProblems\n";
   for (const std::string& problem : report.problems) text += "  " + problem + "\n";

@@ -214,11 +214,11 @@ class Convert(unittest.TestCase):
         weights.write_bytes(data)
         done = run("verify", damaged)
         self.assertEqual(done.returncode, BAD_FILE)
-        self.assertIn("layer 1, expert 0, down: 1 blocks with the scale byte 255", done.stdout)
+        self.assertIn("layer 1, expert 0, down: 1 block with the scale byte 255", done.stdout)
         self.assertIn("unembedding: 1 NaN, the first at row 0, column 1", done.stdout)
         self.assertIn("model.safetensors: its digest is", done.stdout)
         done = self.good("convert", damaged, self.folder / "moved.gguf")
-        for says in ("layer 1, expert 0, down: 1 blocks with the scale byte 255", "unembedding: 1 NaN, the first at row 0"):
+        for says in ("layer 1, expert 0, down: 1 block with the scale byte 255", "unembedding: 1 NaN, the first at row 0"):
             self.assertRegex(done.stderr, rf"warning: {damaged}: {says}")
         report = json.loads(run("verify", damaged, "--json").stdout)
         self.assertEqual((report["sound"], report["problem_count"]), (False, 3))
