@@ -24,7 +24,8 @@ import statistics
 import subprocess
 import sys
 
-TEST = re.compile(r"(pp|tg)([1-9]\d*)(?:@d([1-9]\d*))?$")
+TEST = re.compile(r"(pp|tg)([0-9]+)(?:@d([0-9]+))?")
+MOST_TOKENS = 1 << 20  # of bench
 CLASS_GAP = 1.15  # neighbours in speed of memory that are further apart than this belong to different classes
 
 
@@ -33,10 +34,30 @@ class Failed(Exception):
 
 
 def parse_test(name):
-    match = TEST.match(name)
+    match = TEST.fullmatch(name)
     if not match:
         raise Failed(f"'{name}' is no test that both programs know: ppN or tgN, with @dDEPTH if wanted")
+    for what, digits in (("tokens", match[2]), ("the depth", match[3])):
+        if digits is not None and (len(digits) > 18 or not 1 <= int(digits) <= MOST_TOKENS):
+            raise Failed(f"'{name}': {what} must be from 1 to {MOST_TOKENS}")
     return match[1], int(match[2]), int(match[3] or 0)
+
+
+def words_of(option, text):
+    """The words of an option's value, as a shell would see them."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise Failed(f"{option}: {error}: {text}") from error
+
+
+def depth_words(options, tokens, depth):
+    words = words_of("--depth-arguments", options.depth_arguments)
+    try:
+        return [word.format(depth=depth, tokens=tokens) for word in words]
+    except (LookupError, ValueError) as error:
+        raise Failed(f"--depth-arguments: {options.depth_arguments}: only {{depth}} and {{tokens}} stand for "
+                     f"something") from error
 
 
 def run_json(command):
@@ -59,10 +80,10 @@ def run_json(command):
 def theirs_command(options, kind, tokens, depth):
     command = [options.theirs, "-m", options.model, "-t", str(options.threads), "-r", "1", "-o", "json"]
     if depth:
-        command += [word.format(depth=depth, tokens=tokens) for word in shlex.split(options.depth_arguments)]
+        command += depth_words(options, tokens, depth)
     if not depth or "{tokens}" not in options.depth_arguments:
         command += ["-p", str(tokens), "-n", "0"] if kind == "pp" else ["-p", "0", "-n", str(tokens)]
-    return command + shlex.split(options.theirs_arguments)
+    return command + words_of("--theirs-arguments", options.theirs_arguments)
 
 
 def theirs_speed(rows, kind, tokens):
@@ -79,7 +100,7 @@ def theirs_speed(rows, kind, tokens):
 
 def ours_command(options, name):
     return [options.ours, "bench", name, "-m", options.model, "--threads", str(options.threads), "--runs", "1",
-            "--json"] + shlex.split(options.ours_arguments)
+            "--json"] + words_of("--ours-arguments", options.ours_arguments)
 
 
 def ours_speed(record, name):
@@ -166,8 +187,11 @@ def main():
         if options.runs < 1 or options.threads < 1:
             raise Failed("--runs and --threads begin at 1")
         tests = options.tests or ["pp512", "tg64"]
-        for name in tests:
-            parse_test(name)
+        for name in tests:  # before the first of them runs
+            kind, tokens, depth = parse_test(name)
+            ours_command(options, name)
+            theirs_command(options, kind, tokens, depth)
+        depth_words(options, 1, 1)
         results = []
         for name in tests:
             samples = measure(options, name)

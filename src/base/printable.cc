@@ -105,9 +105,14 @@ std::string WrapColumns(std::string_view text, int columns) {
   return wrapped;
 }
 
-std::string Counted(int64_t count, std::string_view noun) {
-  std::string text = std::to_string(count) + ' ' + std::string(noun);
-  if (count != 1) text += noun.ends_with('s') || noun.ends_with("ch") ? "es" : "s";
+std::string CountedText(std::string_view count, std::string_view noun) {
+  const std::string text = std::string(count) + ' ';
+  if (count == "1") return text + std::string(noun);
+  for (const auto& [ending, plural] :
+       {std::pair{"ry", "ries"}, {"ix", "ices"}, {"s", "ses"}, {"ch", "ches"}, {"", "s"}}) {
+    if (noun.ends_with(ending))
+      return text + std::string(noun.substr(0, noun.size() - std::string_view(ending).size())) + plural;
+  }
   return text;
 }
 

@@ -2,6 +2,7 @@
 // a model wrote.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -23,7 +24,12 @@ std::string FitColumns(std::string_view text, int columns);
 // The text with lines of at most `columns` cells, broken at spaces; a longer word stays whole.
 std::string WrapColumns(std::string_view text, int columns);
 
-// "1 token", "2 tokens"; "1 miss", "2 misses".
-std::string Counted(int64_t count, std::string_view noun);
+// "1 token", "2 tokens"; "1 miss", "2 misses"; "1 entry", "2 entries"; "1 matrix", "2 matrices". `count`:
+// digits.
+std::string CountedText(std::string_view count, std::string_view noun);
+template <std::integral Count>
+std::string Counted(Count count, std::string_view noun) {
+  return CountedText(std::to_string(count), noun);
+}
 
 }  // namespace oxidized

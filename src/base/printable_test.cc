@@ -53,6 +53,9 @@ TEST(Printable, OneIsNoPlural) {
   EXPECT_EQ(Counted(2, "token"), "2 tokens");
   EXPECT_EQ(Counted(1, "miss"), "1 miss");
   EXPECT_EQ(Counted(3, "miss"), "3 misses");
+  EXPECT_EQ(Counted(uint64_t{1} << 63, "entry"), "9223372036854775808 entries");
+  EXPECT_EQ(Counted(size_t{1}, "matrix"), "1 matrix");
+  EXPECT_EQ(Counted(0, "matrix"), "0 matrices");
   EXPECT_EQ(Counted(-4, "prefetch"), "-4 prefetches");
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/process.h"
 #include "parallel/cpu_topology.h"
 #include "parallel/thread_team.h"
@@ -44,9 +45,9 @@ void Conversion::Run() {
   const int64_t available = AvailableMemoryBytes();
   if (available > 0 && result_.bytes > available) {
     Fail(ErrorKind::kNoMemory,
-         "{} tensors are stored in types that must be converted, which needs {} bytes of memory; {} are "
+         "{} in types that must be converted, which needs {} bytes of memory; {} are "
          "available. A file with MXFP4 experts and Q8_0 or BF16 otherwise needs none",
-         result_.tensors, result_.bytes, available);
+         Counted(result_.tensors, "tensor"), result_.bytes, available);
   }
   const auto start = std::chrono::steady_clock::now();
   ThreadTeam team(DetectCpuTopology().UsableCpus());

@@ -131,6 +131,7 @@ void NoteRounding(const RoundingError& error, const std::string& what, const cha
 }  // namespace
 
 ConvertReport ConvertCheckpoint(const ConvertOptions& options) {
+  RequireFree(options.out, options.format == CheckpointFormat::kGguf);
   OpenOptions open;
   open.convert_to = DType::kF32;  // exact, so that all rounding happens where it is measured
   const Checkpoint checkpoint = OpenCheckpoint(options.in, open);

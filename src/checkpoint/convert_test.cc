@@ -378,11 +378,14 @@ TEST(Convert, ValuesThatMakeNoSenseAreWarnedOfAndMoved) {
   ASSERT_EQ(report.warnings.size(), 2u);
   EXPECT_NE(report.warnings[0].find("layer 1, query weight: 2 NaN, the first at"), std::string::npos)
       << report.warnings[0];
-  EXPECT_NE(report.warnings[1].find("expert 0, down: 1 blocks with the scale byte 255"), std::string::npos)
+  EXPECT_NE(report.warnings[1].find("expert 0, down: 1 block with the scale byte 255"), std::string::npos)
       << report.warnings[1];
   EXPECT_GT(in_all, 0);
   EXPECT_EQ(looked_at, in_all);
   EXPECT_EQ(ReadFile(options.out / "model.safetensors"), bytes);
+  looked_at = 0;  // the name is taken now, and told before a look at anything
+  ExpectError(ErrorKind::kBadFile, {"nothing is overwritten"}, [&] { ConvertCheckpoint(options); });
+  EXPECT_EQ(looked_at, 0);
 }
 
 TEST(Convert, NarrowingNeverOverflows) {

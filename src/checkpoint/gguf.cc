@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "checkpoint/message_text.h"
 #include "tensor/float16.h"
 
@@ -97,7 +98,8 @@ class Parser {
 
   std::span<const std::byte> Take(int64_t bytes, const char* what) {
     if (bytes > Remaining()) {
-      Bad("{} at byte {} needs {} bytes, but the file ends {} bytes later", what, at_, bytes, Remaining());
+      Bad("{} at byte {} needs {}, but the file ends {} later", what, at_, Counted(bytes, "byte"),
+          Counted(Remaining(), "byte"));
     }
     const auto taken = file_.subspan(static_cast<size_t>(at_), static_cast<size_t>(bytes));
     at_ += bytes;
@@ -111,7 +113,8 @@ class Parser {
 
   std::string_view Text(uint64_t bytes, const char* what) {
     if (bytes > static_cast<uint64_t>(Remaining())) {
-      Bad("{} at byte {} is {} bytes long, but the file ends {} bytes later", what, at_, bytes, Remaining());
+      Bad("{} at byte {} is {} long, but the file ends {} later", what, at_, Counted(bytes, "byte"),
+          Counted(Remaining(), "byte"));
     }
     const auto taken = Take(static_cast<int64_t>(bytes), what);
     return {reinterpret_cast<const char*>(taken.data()), taken.size()};
@@ -174,8 +177,8 @@ class Parser {
       const auto count = Fixed<uint64_t>("an array's count");
       const int64_t smallest = value.type == GgufType::kString ? 8 : kTypeBytes[static_cast<int>(value.type)];
       if (count > static_cast<uint64_t>(Remaining() / smallest)) {
-        Bad("{} claims {} elements of {}, but the file ends {} bytes later", Quoted(key), count,
-            oxidized::Name(value.type), Remaining());
+        Bad("{} claims {} of {}, but the file ends {} later", Quoted(key), Counted(count, "element"),
+            oxidized::Name(value.type), Counted(Remaining(), "byte"));
       }
       value.count = static_cast<int64_t>(count);
     }
@@ -257,8 +260,8 @@ class Parser {
     if (!fits) Bad("tensor {}: shape {} overflows", Quoted(tensor.name), ShapeText(tensor.shape));
     const int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
     if (row % block.elements != 0) {
-      Bad("tensor {}: rows of {} elements are no whole number of {} blocks of {}", Quoted(tensor.name), row,
-          oxidized::Name(tensor.dtype), block.elements);
+      Bad("tensor {}: rows of {} are no whole number of {} blocks of {}", Quoted(tensor.name),
+          Counted(row, "element"), oxidized::Name(tensor.dtype), block.elements);
     }
     return bytes;
   }
@@ -287,8 +290,8 @@ class Parser {
       const int64_t bytes = tensor.end;
       tensor.begin += data_begin;
       if (tensor.begin > file_bytes || bytes > file_bytes - tensor.begin) {
-        Bad("tensor {} needs {} bytes from byte {} on, but the file has {} in all", Quoted(tensor.name),
-            bytes, tensor.begin, file_bytes);
+        Bad("tensor {} needs {} from byte {} on, but the file has {} in all", Quoted(tensor.name),
+            Counted(bytes, "byte"), tensor.begin, file_bytes);
       }
       tensor.end = tensor.begin + bytes;
       next += padded(bytes);

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "checkpoint/gguf_config.h"
 #include "checkpoint/gguf_files.h"
 #include "checkpoint/gguf_weights.h"
@@ -45,8 +46,8 @@ Checkpoint OpenGguf(const fs::path& file, const OpenOptions& options) {
   if (!options.metadata_only) weights.conversion.Run();
   checkpoint.converted = weights.conversion.TakeResult();
   if (checkpoint.converted.ms > 0.0) {
-    Log(LogLevel::kInfo, "{}: {} tensors decoded in {:.0f} ms into {} bytes of memory", name,
-        checkpoint.converted.tensors, checkpoint.converted.ms, checkpoint.converted.bytes);
+    Log(LogLevel::kInfo, "{}: {} decoded in {:.0f} ms into {} bytes of memory", name,
+        Counted(checkpoint.converted.tensors, "tensor"), checkpoint.converted.ms, checkpoint.converted.bytes);
   }
   checkpoint.format = FormatName(header, weights);
   checkpoint.weights = std::move(weights.view);

@@ -180,8 +180,9 @@ std::string InspectText(const Checkpoint& checkpoint) {
                         Name(group.dtype), ShapeText(group.shape), Size(group.bytes));
   }
   if (const Converted& converted = checkpoint.converted; converted.tensors > 0) {
-    text += fmt::format("\nConverted at load  {} tensors, {} in the file, {} of memory\n", converted.tensors,
-                        Size(converted.stored_bytes), Size(converted.bytes));
+    text += fmt::format("\nConverted at load  {}, {} in the file, {} of memory\n",
+                        Counted(converted.tensors, "tensor"), Size(converted.stored_bytes),
+                        Size(converted.bytes));
   }
   text += fmt::format("\nFiles       {}\n", checkpoint.files.size());
   for (const MappedFile& file : checkpoint.files) {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/lfs_pointer.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/message_text.h"
 #include "checkpoint/refusals.h"
@@ -76,8 +77,8 @@ void CheckAgainstIndex(const fs::path& folder, const SafetensorsIndex& index, co
   int64_t total = 0;
   for (const auto& [name, tensor] : model.tensors) total += tensor.entry.end - tensor.entry.begin;
   if (total != *index.total_bytes) {
-    Log(LogLevel::kWarning, "{}: total_size is {}, but the tensors have {} bytes",
-        (folder / kIndexFileName).string(), *index.total_bytes, total);
+    Log(LogLevel::kWarning, "{}: total_size is {}, but the tensors have {}",
+        (folder / kIndexFileName).string(), *index.total_bytes, Counted(total, "byte"));
   }
 }
 

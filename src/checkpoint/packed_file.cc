@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <limits>
 
 #include "base/error.h"
@@ -15,16 +16,16 @@ namespace {
 
 // What lies in the file, little-endian: Header, `count` Records, the matrices. All sizes are multiples of 64.
 constexpr char kMagic[8] = {'O', 'X', 'P', 'A', 'C', 'K', 'E', 'D'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 
 struct Header {
   char magic[8];
   uint32_t version, count;
-  char files[64], sample[64], values[64];
+  char files[64], sample[64], values[64], packed[64];
   char zero[48];
   char digest[64];  // SHA-256 of all that stands before it and of the records
 };
-static_assert(sizeof(Header) == 320);
+static_assert(sizeof(Header) == 384);
 
 struct Record {
   int32_t index;
@@ -62,6 +63,40 @@ int64_t HeaderBytes(size_t count) { return static_cast<int64_t>(sizeof(Header) +
 
 constexpr int64_t kPieceBytes = int64_t{4} << 20, kSampleBytes = 4096, kSampledPiece = 16;
 
+std::vector<std::string> DigestsOf(const std::vector<std::span<const std::byte>>& pieces, ThreadTeam& team,
+                                   const PackedDense::Progress& progress) {
+  int64_t done = 0, total = 0;
+  for (const auto& piece : pieces) total += std::ssize(piece);
+  std::vector<std::string> digests(pieces.size());
+  constexpr size_t kAtOnce = 64;
+  for (size_t begin = 0; begin < pieces.size(); begin += kAtOnce) {
+    const size_t count = std::min(kAtOnce, pieces.size() - begin);
+    team.Run([&](int worker, int workers) {
+      const Share share = ShareOf(static_cast<int64_t>(count), 1, worker, workers);
+      for (auto i = begin + static_cast<size_t>(share.begin); i < begin + static_cast<size_t>(share.end);
+           ++i) {
+        Sha256 sha;
+        sha.Update(pieces[i]);
+        digests[i] = sha.FinishHex();
+      }
+    });
+    for (size_t i = begin; i < begin + count; ++i) done += std::ssize(pieces[i]);
+    if (progress) progress(done, total);
+  }
+  return digests;
+}
+
+// Whoever gave the name must hear which option it was.
+MappedFile OpenNamed(const std::filesystem::path& path) {
+  try {
+    return MappedFile::Open(path);
+  } catch (const Error& error) {
+    Fail(error.kind(),
+         "--packed-weights: {}: such a file is made with `oxidized_gpt_oss convert MODEL FILE --format {}`",
+         error.what(), kPackedFileFormat);
+  }
+}
+
 }  // namespace
 
 int64_t PackedFileHeader::file_bytes() const {
@@ -75,7 +110,8 @@ std::string PackedFileHeaderText(PackedFileHeader& header) {
   fixed.count = static_cast<uint32_t>(header.matrices.size());
   for (const auto& [to, text] : {std::pair{fixed.files, &header.source.files},
                                  {fixed.sample, &header.source.sample},
-                                 {fixed.values, &header.source.values}}) {
+                                 {fixed.values, &header.source.values},
+                                 {fixed.packed, &header.packed}}) {
     OX_CHECK(IsSha256Hex(*text));
     std::memcpy(to, text->data(), text->size());
   }
@@ -100,18 +136,20 @@ PackedFileHeader ParsePackedFile(std::span<const std::byte> file, const std::str
   const int64_t size = std::ssize(file);
   RefuseLfsPointer(file, name);
   Header fixed;
-  if (file.size() < sizeof fixed || std::memcmp(file.data(), kMagic, sizeof kMagic) != 0) {
+  constexpr size_t kVersionEnd = offsetof(Header, version) + sizeof fixed.version;
+  if (file.size() < kVersionEnd || std::memcmp(file.data(), kMagic, sizeof kMagic) != 0) {
     Fail(ErrorKind::kBadFile,
          "{}: no file of packed dense weights (begins without OXPACKED): one is made with `oxidized_gpt_oss "
          "convert MODEL FILE --format {}`",
          name, kPackedFileFormat);
   }
-  std::memcpy(&fixed, file.data(), sizeof fixed);
+  std::memcpy(&fixed, file.data(), std::min(file.size(), sizeof fixed));
   if (fixed.version != kVersion)
     Refuse(name, fmt::format("has version {}, this program reads {}", fixed.version, kVersion));
   const auto truncated = [&](int64_t needed) {
     Refuse(name, fmt::format("ends at byte {}, {} were expected at least (was it truncated?)", size, needed));
   };
+  if (HeaderBytes(0) > size) truncated(HeaderBytes(0));
   if (HeaderBytes(fixed.count) > size) truncated(HeaderBytes(fixed.count));
 
   PackedFileHeader header;
@@ -121,6 +159,7 @@ PackedFileHeader ParsePackedFile(std::span<const std::byte> file, const std::str
     return text;
   };
   header.source = {digits(fixed.files), digits(fixed.sample), digits(fixed.values)};
+  header.packed = digits(fixed.packed);
   constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
   int64_t at = HeaderBytes(fixed.count);
   for (uint32_t i = 0; i < fixed.count; ++i) {
@@ -152,6 +191,40 @@ PackedFileHeader ParsePackedFile(std::span<const std::byte> file, const std::str
   return header;
 }
 
+bool IsPackedFile(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return false;
+  char start[sizeof kMagic] = {};
+  std::ifstream in(path, std::ios::binary);
+  in.read(start, sizeof start);
+  return in && std::memcmp(start, kMagic, sizeof kMagic) == 0;
+}
+
+std::string DigestOfPacked(std::span<const std::span<const std::byte>> parts, ThreadTeam& team,
+                           const PackedDense::Progress& progress) {
+  std::vector<std::span<const std::byte>> pieces;
+  for (const auto& part : parts) {
+    for (size_t at = 0; at < part.size(); at += kPieceBytes)
+      pieces.push_back(part.subspan(at, std::min(part.size() - at, size_t{kPieceBytes})));
+  }
+  Sha256 sha;
+  for (const std::string& digest : DigestsOf(pieces, team, progress)) sha.Update(digest);
+  return sha.FinishHex();
+}
+
+void CheckPackedValues(std::span<const std::byte> file, const PackedFileHeader& header,
+                       const std::string& name, ThreadTeam& team, const PackedDense::Progress& progress) {
+  std::vector<std::span<const std::byte>> parts;
+  for (const PackedFileMatrix& m : header.matrices) {
+    const auto matrix = file.subspan(static_cast<size_t>(m.begin), static_cast<size_t>(m.bytes()));
+    const auto layout = static_cast<size_t>(LayoutOfPackedBf16(m.rows, m.cols).bytes);
+    parts.push_back(matrix.first(layout));
+    parts.push_back(matrix.subspan(layout));
+  }
+  if (DigestOfPacked(parts, team, progress) != header.packed)
+    Refuse(name, "its packed values are damaged: their digest is not the one they were written with");
+}
+
 std::string DigestOfModelFiles(const Checkpoint& checkpoint) {
   Sha256 sha;
   for (const MappedFile& file : checkpoint.files)
@@ -170,32 +243,14 @@ std::string DigestOfValues(const WeightsView& weights, bool sample, ThreadTeam& 
       pieces.emplace_back(m->data + at, static_cast<size_t>(most));
     }
   }
-  int64_t done = 0, total = 0;
-  for (const auto& piece : pieces) total += std::ssize(piece);
-  std::vector<std::string> digests(pieces.size());
-  constexpr size_t kAtOnce = 64;
-  for (size_t begin = 0; begin < pieces.size(); begin += kAtOnce) {
-    const size_t count = std::min(kAtOnce, pieces.size() - begin);
-    team.Run([&](int worker, int workers) {
-      const Share share = ShareOf(static_cast<int64_t>(count), 1, worker, workers);
-      for (auto i = begin + static_cast<size_t>(share.begin); i < begin + static_cast<size_t>(share.end);
-           ++i) {
-        Sha256 of_piece;
-        of_piece.Update(pieces[i]);
-        digests[i] = of_piece.FinishHex();
-      }
-    });
-    for (size_t i = begin; i < begin + count; ++i) done += std::ssize(pieces[i]);
-    if (progress) progress(done, total);
-  }
-  for (const std::string& digest : digests) sha.Update(digest);
+  for (const std::string& digest : DigestsOf(pieces, team, progress)) sha.Update(digest);
   return sha.FinishHex();
 }
 
 std::shared_ptr<const PackedDense> OpenPackedFile(const std::filesystem::path& path, Checkpoint& checkpoint,
                                                   PackedFileCheck check, ThreadTeam& team,
                                                   const PackedDense::Progress& progress) {
-  MappedFile file = MappedFile::Open(path);
+  MappedFile file = OpenNamed(path);
   const std::string name = path.string(), model = checkpoint.path.string();
   const PackedFileHeader header = ParsePackedFile(file.bytes(), name);
   const WeightsView& weights = checkpoint.weights;

@@ -2,7 +2,7 @@
 // packed-dense` and mapped instead of packing them each time; docs/weights.md has the format. It stands
 // beside its model, which is opened as well: only the matrices it holds are read from it.
 //
-// Written by packed_file_writer, mapped by Runtime.
+// Written by packed_file_writer, mapped by Runtime; its packed values are summed by verify alone.
 #pragma once
 
 #include <array>
@@ -40,6 +40,7 @@ struct PackedFileSource {
 
 struct PackedFileHeader {
   PackedFileSource source;
+  std::string packed;                      // SHA-256: DigestOfPacked of all that follows
   std::vector<PackedFileMatrix> matrices;  // ascending by index; `begin` follows from the others
 
   int64_t file_bytes() const;
@@ -52,6 +53,16 @@ std::string PackedFileHeaderText(PackedFileHeader& header);  // sets every `begi
 // standing for the file.
 PackedFileHeader ParsePackedFile(std::span<const std::byte> file, const std::string& name);
 
+// Whether the file begins as one of packed dense weights does, of whatever version.
+bool IsPackedFile(const std::filesystem::path& path);
+
+// Of each matrix what its PackedBf16Layout covers, and the blocks kept aside.
+std::string DigestOfPacked(std::span<const std::span<const std::byte>> parts, ThreadTeam& team,
+                           const PackedDense::Progress& progress);
+// Throws Error(kBadFile) where the packed values are not those that were written.
+void CheckPackedValues(std::span<const std::byte> file, const PackedFileHeader& header,
+                       const std::string& name, ThreadTeam& team, const PackedDense::Progress& progress);
+
 std::string DigestOfModelFiles(const Checkpoint& checkpoint);
 // Of the shapes and, of each 4 MiB of a matrix, of all values; or (sample) of the first 4 KiB of every 16th.
 // `progress` may be empty, and stops it by throwing.
@@ -59,7 +70,7 @@ std::string DigestOfValues(const WeightsView& weights, bool sample, ThreadTeam& 
                            const PackedDense::Progress& progress);
 
 enum class PackedFileCheck : uint8_t {
-  kShapes,  // of the model's matrices: for planning
+  kShapes,  // of the model's matrices: where its values are not there
   kValues,  // made from these values. Where the model's files have the sizes and times they had then, some of
             // the values are compared, else all
 };

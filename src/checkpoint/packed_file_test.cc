@@ -9,6 +9,7 @@
 #include "checkpoint/checkpoint_test_util.h"
 #include "checkpoint/convert.h"
 #include "checkpoint/packed_file_writer.h"
+#include "checkpoint/verify.h"
 
 namespace oxidized {
 namespace {
@@ -144,24 +145,56 @@ TEST(PackedFile, ADamagedFileIsRefused) {
       {"", "no file of packed dense weights"},
       {"{}", "no file of packed dense weights"},
       {"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"},
+      {whole.substr(0, 350), "was it truncated?"},
       {whole.substr(0, 400), "was it truncated?"},
       {whole.substr(0, whole.size() / 2), "was it truncated?"},
       {whole.substr(0, whole.size() - 64), "was it truncated?"},
       {whole + std::string(64, '\0'), "its header says"},
-      {with(8, 2), "has version 2, this program reads 1"},
+      {with(8, 1), "has version 1, this program reads 2: delete it and make it again"},
       {with(15, 1), "was it truncated?"},        // matrices
       {with(16, 'X'), "its header is damaged"},  // a digest
       {with(17, whole[17] == '0' ? '1' : '0'), "its header is damaged"},
-      {with(320 + 24 + 3, 0x7F), "was it truncated?"},                 // blocks kept aside
-      {with(320 + 8 + 7, 0x7F), "matrix 0 of its header is damaged"},  // rows
-      {with(320 + 32, 1), "its header is damaged"},                    // a high byte
-      {with(320 + 64, 0), "matrix 1 of its header is damaged"},        // the same matrix again
-      {with(320 + 64 * static_cast<size_t>(made.written.matrices) + 7, char(0x80)), "do not add up"},
+      {with(384 + 24 + 3, 0x7F), "was it truncated?"},                 // blocks kept aside
+      {with(384 + 8 + 7, 0x7F), "matrix 0 of its header is damaged"},  // rows
+      {with(384 + 32, 1), "its header is damaged"},                    // a high byte
+      {with(384 + 64, 0), "matrix 1 of its header is damaged"},        // the same matrix again
+      {with(384 + 64 * static_cast<size_t>(made.written.matrices) + 7, char(0x80)), "do not add up"},
   };
   for (const auto& [bytes, message] : cases) {
     WriteFile(made.file, bytes);
     ExpectRefused(made, {"dense.packed", message});
   }
+}
+
+TEST(PackedFile, ValuesThatChangedAreFoundByVerifying) {
+  const Made made;
+  VerifyOptions options;
+  options.path = made.file;
+  const auto verify = [&] { return VerifyCheckpoint(options); };
+  EXPECT_TRUE(verify().sound());
+  EXPECT_EQ(verify().tensors, made.written.matrices);
+  std::string bytes = ReadFile(made.file);
+  for (const size_t from_end : {size_t{1}, bytes.size() / 2}) {
+    bytes[bytes.size() - from_end] ^= 4;
+    WriteFile(made.file, bytes);
+    const VerifyReport report = verify();
+    ASSERT_EQ(report.problem_count, 1);
+    EXPECT_NE(report.problems[0].find("its packed values are damaged"), std::string::npos)
+        << report.problems[0];
+    bytes[bytes.size() - from_end] ^= 4;
+  }
+  bytes.resize(bytes.size() - 64);
+  WriteFile(made.file, bytes);
+  ASSERT_EQ(verify().problem_count, 1);
+  EXPECT_NE(verify().problems[0].find("was it truncated?"), std::string::npos);
+}
+
+TEST(PackedFile, AFileThatIsNotThereOrIsTakenForAModelIsToldWithTheOption) {
+  const Made made;
+  ExpectError(ErrorKind::kBadFile, {"dense.packed", "packed dense weights", "--packed-weights"},
+              [&] { OpenCheckpoint(made.file); });
+  fs::remove(made.file);
+  ExpectRefused(made, {"--packed-weights: ", "dense.packed: No such file", "convert MODEL FILE"});
 }
 
 TEST(PackedFile, NothingIsWrittenWhereItDoesNotPay) {
@@ -172,8 +205,14 @@ TEST(PackedFile, NothingIsWrittenWhereItDoesNotPay) {
   EXPECT_FALSE(fs::exists(folder.path() / "dense.packed"));
   Synth(folder.path() / "bf16");
   WriteFile(folder.path() / "taken", "mine");
-  ExpectError(ErrorKind::kBadFile, {"taken", "nothing is overwritten"},
-              [&] { WritePackedFile({.in = folder.path() / "bf16", .out = folder.path() / "taken"}); });
+  bool read = false;
+  ExpectError(ErrorKind::kBadFile, {"taken", "nothing is overwritten"}, [&] {
+    WritePackedFile({.in = folder.path() / "bf16",
+                     .out = folder.path() / "taken",
+                     .packing_progress = [&](int64_t, int64_t) { read = true; },
+                     .digest_progress = {}});
+  });
+  EXPECT_FALSE(read) << "seconds of packing for nothing";
   EXPECT_EQ(ReadFile(folder.path() / "taken"), "mine");
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/packed_file.h"
 #include "parallel/thread_team.h"
@@ -14,6 +15,7 @@
 namespace oxidized {
 
 PackedFileWritten WritePackedFile(const PackedFileOptions& options) {
+  RequireFree(options.out, /*single_file=*/true);
   const Checkpoint checkpoint = OpenCheckpoint(options.in);
   const WeightsView& weights = checkpoint.weights;
   ThreadTeam team(options.threads);
@@ -23,6 +25,7 @@ PackedFileWritten WritePackedFile(const PackedFileOptions& options) {
   PackedFileWritten written;
   written.source_format = checkpoint.format;
   const std::vector<DenseMatrix> candidates = PackedDense::Candidates(weights);
+  std::vector<std::span<const std::byte>> parts;
   for (const auto& [index, m] : candidates) {
     if (const PackedDense::Packed* p = packed.Of(*m)) {
       header.matrices.push_back({.index = index,
@@ -30,6 +33,8 @@ PackedFileWritten WritePackedFile(const PackedFileOptions& options) {
                                  .cols = m->cols,
                                  .num_escapes = p->num_escapes,
                                  .high_bytes = p->view.high_bytes});
+      parts.push_back(p->data.span());
+      parts.push_back(p->escapes.span());
     }
   }
   written.matrices = std::ssize(header.matrices);
@@ -37,12 +42,12 @@ PackedFileWritten WritePackedFile(const PackedFileOptions& options) {
   written.stored_bytes = packed.stored_bytes();
   if (written.matrices == 0) {
     Fail(ErrorKind::kUnsupported,
-         "{}: nothing to write: {} dense matrices are in bf16, and none of them would be a tenth smaller in "
-         "12 bits a value",
-         options.in.string(), candidates.size());
+         "{}: nothing to write: of {} in bf16 none would be a tenth smaller in 12 bits a value",
+         options.in.string(), Counted(candidates.size(), "dense matrix"));
   }
   header.source = {DigestOfModelFiles(checkpoint), DigestOfValues(weights, true, team, {}),
                    DigestOfValues(weights, false, team, options.digest_progress)};
+  header.packed = DigestOfPacked(parts, team, {});
 
   WritePlan plan;
   plan.out = options.out;

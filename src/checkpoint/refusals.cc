@@ -10,6 +10,7 @@
 #include "base/lfs_pointer.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/message_text.h"
+#include "checkpoint/packed_file.h"
 
 namespace oxidized {
 namespace {
@@ -171,6 +172,13 @@ constexpr TensorMark kTensors[] = {
 }  // namespace
 
 void RefuseFile(const fs::path& path) {
+  if (IsPackedFile(path)) {
+    Fail(ErrorKind::kBadFile,
+         "{}: a file of packed dense weights, and no model: name it with --packed-weights, beside the model "
+         "that "
+         "it was made from",
+         path.string());
+  }
   const std::string start = StartOf(path);
   RefuseLfsPointer(std::as_bytes(std::span(start)), path);
   for (const FileMark& mark : kFiles) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "checkpoint/message_text.h"
 #include "tensor/float16.h"
 
@@ -104,7 +105,8 @@ class HeaderParser {
           if (count == 2) Bad("tensor {}: data_offsets has more than 2 numbers", Quoted(name));
           offsets[count++] = Integer(name, offset, "data_offsets");
         }
-        if (count != 2) Bad("tensor {}: data_offsets has {} numbers, expected 2", Quoted(name), count);
+        if (count != 2)
+          Bad("tensor {}: data_offsets has {}, expected 2", Quoted(name), Counted(count, "number"));
         entry.begin = offsets[0];
         entry.end = offsets[1];
       } else {
@@ -133,8 +135,8 @@ class HeaderParser {
           Quoted(entry.name), entry.begin, entry.end, data_bytes_);
     }
     if (entry.end - entry.begin != bits / 8) {
-      Bad("tensor {}: data_offsets span {} bytes, but shape {} of {} needs {}", Quoted(entry.name),
-          entry.end - entry.begin, ShapeText(entry.shape), Name(entry.dtype), bits / 8);
+      Bad("tensor {}: data_offsets span {}, but shape {} of {} needs {}", Quoted(entry.name),
+          Counted(entry.end - entry.begin, "byte"), ShapeText(entry.shape), Name(entry.dtype), bits / 8);
     }
   }
 
@@ -162,7 +164,8 @@ class HeaderParser {
       entry.begin += data_begin_;
       entry.end += data_begin_;
     }
-    if (expected != data_bytes_) Bad("{} bytes follow the last tensor", data_bytes_ - expected);
+    if (expected != data_bytes_)
+      Bad("{} after the last tensor, where the file should end", Counted(data_bytes_ - expected, "byte"));
   }
 
   const std::string& file_;
@@ -176,7 +179,8 @@ class HeaderParser {
 std::vector<SafetensorsEntry> ParseSafetensors(std::span<const std::byte> file, const std::string& name) {
   constexpr size_t kLengthBytes = 8;
   if (file.size() < kLengthBytes) {
-    Fail(ErrorKind::kBadFile, "{}: {} bytes long, too short for a safetensors file", name, file.size());
+    Fail(ErrorKind::kBadFile, "{}: {} long, too short for a safetensors file", name,
+         Counted(file.size(), "byte"));
   }
   const auto header_bytes = LoadUnaligned<uint64_t>(file.data());
   if (header_bytes > static_cast<uint64_t>(kMaxSafetensorsHeaderBytes)) {
@@ -185,8 +189,8 @@ std::vector<SafetensorsEntry> ParseSafetensors(std::span<const std::byte> file, 
          header_bytes, kMaxSafetensorsHeaderBytes);
   }
   if (header_bytes > file.size() - kLengthBytes) {
-    Fail(ErrorKind::kBadFile, "{}: truncated: claims a header of {} bytes, but only {} bytes follow", name,
-         header_bytes, file.size() - kLengthBytes);
+    Fail(ErrorKind::kBadFile, "{}: truncated: claims a header of {}, but has {} behind its length", name,
+         Counted(header_bytes, "byte"), Counted(file.size() - kLengthBytes, "byte"));
   }
   const std::string_view text(reinterpret_cast<const char*>(file.data()) + kLengthBytes, header_bytes);
   if (!text.starts_with('{')) Fail(ErrorKind::kBadFile, "{}: the header does not begin with '{{'", name);

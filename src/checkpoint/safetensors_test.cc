@@ -59,6 +59,7 @@ TEST(Safetensors, DamageIsNamed) {
   };
   const Case cases[] = {
       {"", {"0 bytes long"}},
+      {"1", {": 1 byte long"}},
       {"1234567", {"7 bytes long"}},
       {File("", 0), {"does not begin with '{'"}},
       {File(" " + with(good), 4), {"does not begin with '{'"}},
@@ -73,8 +74,8 @@ TEST(Safetensors, DamageIsNamed) {
       {File("{\"a\xff\":1}", 0), {"JSON", "UTF"}},
       {File("{\"a\":[", 0), {"weights.safetensors"}},
       {File(with(good), 3), {"\"a\"", "[0, 4]", "3 data bytes"}},
-      {File(with(good), 5), {"1 bytes follow the last tensor"}},
-      {File("{}", 1), {"1 bytes follow the last tensor"}},
+      {File(with(good), 5), {"1 byte after the last tensor"}},
+      {File("{}", 1), {"1 byte after the last tensor"}},
       {File(with(good + "," + good), 4), {"\"a\" appears twice"}},
       {File(with(R"("__metadata__":{},"__metadata__":{},)" + good), 4), {"__metadata__", "twice"}},
       {File(with(R"("__metadata__":{"k":1},)" + good), 4), {"__metadata__", "\"k\""}},
@@ -100,7 +101,7 @@ TEST(Safetensors, DamageIsNamed) {
       {File(with(R"("b":{"dtype":"U8","dtype":"U8","shape":[4],"data_offsets":[0,4]})"), 4),
        {"\"dtype\"", "twice"}},
       {File(with(R"("b":{"dtype":"U8","shape":[4],"data_offsets":[0,4],"x":1})"), 4), {"unknown key \"x\""}},
-      {File(with(R"("b":{"dtype":"U8","shape":[4],"data_offsets":[0]})"), 4), {"1 numbers, expected 2"}},
+      {File(with(R"("b":{"dtype":"U8","shape":[4],"data_offsets":[0]})"), 4), {"1 number, expected 2"}},
       {File(with(R"("b":{"dtype":"U8","shape":[4],"data_offsets":[0,2,4]})"), 4), {"more than 2"}},
       {File(with(R"("b":7)"), 4), {"\"b\"", "no object"}},
       {File(with(R"("b\n\u0001":7)"), 4), {"\"b\\x0a\\x01\""}},

@@ -1,6 +1,7 @@
 #include "checkpoint/tensor_layout.h"
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "tensor/mxfp4.h"
 #include "tensor/stored.h"
 
@@ -156,8 +157,8 @@ class Layout {
   static void CheckBlocks(const TensorSpec& spec) {
     const int block = BlockOf(spec.dtype).elements;
     if (spec.shape.back() % block == 0) return;
-    Fail(ErrorKind::kUnsupported, "{} has rows of {} values, which {} cannot hold: it takes multiples of {}",
-         spec.name, spec.shape.back(), Name(spec.dtype), block);
+    Fail(ErrorKind::kUnsupported, "{} has rows of {}, which {} cannot hold: it takes multiples of {}",
+         spec.name, Counted(spec.shape.back(), "value"), Name(spec.dtype), block);
   }
 
   const ModelConfig& config_;

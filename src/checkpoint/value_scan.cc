@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/interrupt.h"
+#include "base/printable.h"
 #include "checkpoint/weight_source.h"
 #include "tensor/float16.h"
 #include "tensor/mxfp4.h"
@@ -94,16 +95,17 @@ class TaskMaker {
   std::vector<ScanTask>& tasks_;
 };
 
-const char* NameOf(BadValue kind) {
+// "2 NaN", "1 infinite value".
+std::string Described(int64_t count, BadValue kind) {
   switch (kind) {
     case BadValue::kNan:
-      return "NaN";
+      return fmt::format("{} NaN", count);
     case BadValue::kInfinite:
-      return "infinite values";
+      return Counted(count, "infinite value");
     case BadValue::kScale255:
-      return "blocks with the scale byte 255, which is no number";
+      return Counted(count, "block") + " with the scale byte 255, which is no number";
     case BadValue::kHugeScale:
-      return "blocks whose scale makes weights larger than 65536";
+      return Counted(count, "block") + " whose scale makes weights larger than 65536";
   }
   return "";
 }
@@ -235,7 +237,7 @@ std::vector<std::string> ScanFindings::Lines() const {
                                           finding.first % task.row_values);
     if (task.layout == ExpertLayout::kTransposed) where += " as stored";
     lines.push_back(
-        fmt::format("{}: {} {}, the first at {}", place, finding.count, NameOf(std::get<5>(key)), where));
+        fmt::format("{}: {}, the first at {}", place, Described(finding.count, std::get<5>(key)), where));
   }
   return lines;
 }

@@ -1,6 +1,7 @@
 // Reads every byte of a checkpoint and says what is wrong with it: values that are no numbers, scales that
 // make no sense, a tokenizer that does not fit, files whose SHA-256 is not the one they should have. Opening
-// checks names, shapes and types (checkpoint.h); this checks values. Called by the `verify` command.
+// checks names, shapes and types (checkpoint.h); this checks values. A file of packed dense weights is
+// verified by itself, without its model. Called by the `verify` command.
 #pragma once
 
 #include <cstdint>

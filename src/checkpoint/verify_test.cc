@@ -113,11 +113,11 @@ TEST(Verify, FindsEveryBadValue) {
   const VerifyReport report = Verify(model.path);
   EXPECT_EQ(report.problem_count, 6);
   ExpectProblem(report, "layer 1, query weight: 2 NaN, the first at row 5, column 7");
-  ExpectProblem(report, "final norm: 1 infinite values, the first at index 3");
-  ExpectProblem(report, "unembedding: 1 infinite values, the first at row 3135, column 127");
-  ExpectProblem(report, "layer 1, expert 3, gate_up: 1 blocks with the scale byte 255");
+  ExpectProblem(report, "final norm: 1 infinite value, the first at index 3");
+  ExpectProblem(report, "unembedding: 1 infinite value, the first at row 3135, column 127");
+  ExpectProblem(report, "layer 1, expert 3, gate_up: 1 block with the scale byte 255");
   ExpectProblem(report, "the first at row 11, column 64");
-  ExpectProblem(report, "layer 1, expert 7, down: 1 blocks whose scale makes weights larger than 65536");
+  ExpectProblem(report, "layer 1, expert 7, down: 1 block whose scale makes weights larger than 65536");
   ExpectProblem(report, "layer 1, expert 2, down bias: 1 NaN, the first at index 9");
 }
 
@@ -127,7 +127,7 @@ TEST(Verify, FindsBadValuesOfGguf) {
   model.Damage("blk.0.attn_output.weight", (3 * 8 + 2) * 34,
                std::string("\x00\x7C", 2));  // an infinite scale
   const VerifyReport report = Verify(model.path);
-  ExpectProblem(report, "layer 0, expert 2, gate_up (up): 1 blocks with the scale byte 255");
+  ExpectProblem(report, "layer 0, expert 2, gate_up (up): 1 block with the scale byte 255");
   ExpectProblem(report, "the first at row 5, column 32");
   ExpectProblem(report, "layer 0, attention output weight:");
 }

@@ -97,6 +97,20 @@ void RequireName(const fs::path& out, bool single_file) {
   }
 }
 
+}  // namespace
+
+void RequireFree(const fs::path& out, bool single_file) {
+  RequireName(out, single_file);
+  const bool free = single_file ? !fs::exists(fs::symlink_status(out))
+                                : !fs::exists(out) || (fs::is_directory(out) && fs::is_empty(out));
+  if (!free) {
+    Fail(ErrorKind::kBadFile, "{}: exists{}; nothing is overwritten", out.string(),
+         single_file ? "" : " and is no empty folder");
+  }
+}
+
+namespace {
+
 // The folder or file while it is being written: it disappears unless it was renamed into place.
 class Partial {
  public:
@@ -104,13 +118,7 @@ class Partial {
       : out_(std::move(out)),
         path_(out_.string() + ".partial-" + std::to_string(::getpid())),
         single_file_(single_file) {
-    RequireName(out_, single_file_);
-    const bool free = single_file_ ? !fs::exists(fs::symlink_status(out_))
-                                   : !fs::exists(out_) || (fs::is_directory(out_) && fs::is_empty(out_));
-    if (!free) {
-      Fail(ErrorKind::kBadFile, "{}: exists{}; nothing is overwritten", out_.string(),
-           single_file_ ? "" : " and is no empty folder");
-    }
+    RequireFree(out_, single_file_);
     fs::remove_all(path_);
     if (single_file_) {
       if (out_.has_parent_path()) fs::create_directories(out_.parent_path());

@@ -67,9 +67,12 @@ struct WritePlan {
   std::function<void(const std::filesystem::path& temporary)> before_read_back;  // usually empty
 };
 
-// Throws Error: kUsage when `out` is empty; kBadFile when it is in the way, a write fails or what is read
-// back differs; kNoMemory when the disk has too little room (checked before the first byte); Interrupted.
-// Returns the tensor bytes.
+// What WriteFiles would refuse `out` for: to be asked before values are read for minutes. Throws Error:
+// kUsage when it is empty, kBadFile when it is in the way.
+void RequireFree(const std::filesystem::path& out, bool single_file);
+
+// Throws Error: what RequireFree throws; kBadFile when a write fails or what is read back differs; kNoMemory
+// when the disk has too little room (checked before the first byte); Interrupted. Returns the tensor bytes.
 int64_t WriteFiles(const WritePlan& plan);
 
 }  // namespace oxidized

@@ -1,10 +1,13 @@
 // `bench`: how fast the model runs here, each figure beside what the machine could do at most. Measures the
 // ceilings first, then runs the tests in turn, again and again, with a probe of memory's speed between any
 // two samples.
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/printable.h"
+#include "checkpoint/checkpoint.h"
 #include "cli/bench_engine.h"
 #include "cli/bench_harmony.h"
 #include "cli/bench_kernels.h"
@@ -51,13 +54,24 @@ void ForceTier(const std::string& name) {
   Fail(ErrorKind::kUsage, "--tier: '{}' is none that this machine has: {}", name, names);
 }
 
+template <typename Predicate>
+bool Includes(const std::vector<BenchTest>& tests, Predicate predicate) {
+  return std::any_of(tests.begin(), tests.end(), predicate);
+}
+
+std::vector<BenchTest> TestsOf(const BenchOptions& o) {
+  std::vector<BenchTest> tests;
+  for (const std::string& name : o.tests) tests.push_back(ParseBenchTest(name));
+  return tests.empty() ? DefaultBenchTests() : tests;
+}
+
 class Bench {
  public:
   Bench(const BenchOptions& options, std::vector<BenchTest> tests)
       : options_(options), tests_(std::move(tests)), kernels_(SelectCpuKernels()), side_(true) {
     report_.seed = options.seed;
     report_.runs = options.runs;
-    report_.tier = kernels_.name;
+    if (!reference() || Wants(Kind::kKernels)) report_.tier = kernels_.name;
   }
 
   BenchReport Run() {
@@ -67,12 +81,11 @@ class Bench {
         report_.figures.push_back(std::move(figure));
     }
     std::vector<int32_t> threads = options_.threads;
-    if (threads.empty()) threads = {DetectCpuTopology().DefaultThreads()};
+    if (threads.empty()) threads = {reference() ? 1 : DetectCpuTopology().DefaultThreads()};
     for (const int32_t count : threads) RunWith(count);
     side_.Status("");
     for (const Figure& figure : report_.figures) {
-      WarnIfDisturbed(fmt::format("{} with {} {}", figure.test, figure.threads,
-                                  figure.threads == 1 ? "thread" : "threads"),
+      WarnIfDisturbed(fmt::format("{} with {}", figure.test, Counted(figure.threads, "thread")),
                       figure.samples);
     }
     return std::move(report_);
@@ -80,11 +93,10 @@ class Bench {
 
  private:
   bool Wants(Kind kind) const {
-    for (const BenchTest& test : tests_) {
-      if (test.kind == kind) return true;
-    }
-    return false;
+    return Includes(tests_, [kind](const BenchTest& t) { return t.kind == kind; });
   }
+  // One thread, none of our kernels, and no bytes or operations counted.
+  bool reference() const { return options_.runtime.executor == ExecutorKind::kReference; }
 
   void RunWith(int32_t threads) {
     ThreadTeam team(threads);
@@ -92,26 +104,27 @@ class Bench {
     BandwidthProbe probe(team, kernels_);
     Ceilings ceilings = MeasureArithmetic(team, kernels_, options_.ceiling_seconds);
     ceilings.read_bytes_per_s = probe.Measure(options_.ceiling_seconds);
-    report_.teams.push_back({threads, "", ceilings});
+    report_.teams.push_back({threads, kernels_.name, "", ceilings});
 
     std::vector<BenchTest> engine_tests;
     for (const BenchTest& test : tests_) {
       if (test.needs_engine()) engine_tests.push_back(test);
     }
-    if (engine_tests.empty() && !Wants(Kind::kKernels)) return;
-    const auto runtime = Load(threads);
-    if (!engine_tests.empty()) RunEngine(*runtime, engine_tests, probe, ceilings, threads);
+    if (!engine_tests.empty()) RunEngine(*Load(threads), engine_tests, probe, ceilings, threads);
     if (Wants(Kind::kKernels)) {
-      auto figures =
-          BenchKernels({runtime->checkpoint().config, kernels_, team, probe, ceilings, options_.runs,
-                        [this](const std::string& name) { side_.Status("kernels: " + name); }});
+      const RuntimeOptions& model = options_.runtime;
+      const Checkpoint shapes =  // all that is wanted of the model
+          OpenCheckpoint(ResolveModelPath(model.model_path, model.download), {.metadata_only = true});
+      report_.model = shapes.path.string();
+      auto figures = BenchKernels({shapes.config, kernels_, team, probe, ceilings, options_.runs,
+                                   [this](const std::string& name) { side_.Status("kernels: " + name); }});
       for (Figure& figure : figures) report_.figures.push_back(std::move(figure));
     }
   }
 
   std::unique_ptr<Runtime> Load(int32_t threads) {
     RuntimeOptions options = options_.runtime;
-    if (!options_.threads.empty() || options.executor != ExecutorKind::kReference) options.threads = threads;
+    options.threads = threads;
     for (const BenchTest& test : tests_)
       options.max_sequences = std::max(options.max_sequences, test.sequences);
     side_.Status("opening the model");
@@ -132,8 +145,28 @@ class Bench {
     report_.model = runtime->checkpoint().path.string();
     report_.executor = info.name;
     report_.precision = info.precision;
+    report_.activations = info.activations;
+    report_.weights = WeightsOf(*runtime);
     report_.teams.back().device = info.device;
     return runtime;
+  }
+
+  BenchReport::Weights WeightsOf(const Runtime& runtime) const {
+    BenchReport::Weights weights{.mapped = options_.runtime.use_mmap,
+                                 .converted_bytes = runtime.checkpoint().converted.bytes,
+                                 .interleaved_bytes = runtime.interleaved_bytes()};
+    if (const PackedDense* packed = runtime.packed()) {
+      weights.packed_bytes = packed->packed_bytes();
+      weights.packed_file = !options_.runtime.packed_weights.empty();
+    }
+    const ExpertStore* store = runtime.experts() != nullptr ? runtime.experts()->store() : nullptr;
+    if (store != nullptr) {
+      weights.mapped = false;  // all but the experts is read
+      weights.expert_slots = store->slots();
+      weights.stored_experts = store->map().num_stored();
+      weights.slot_bytes = store->slot_bytes();
+    }
+    return weights;
   }
 
   void RunEngine(Runtime& runtime, std::vector<BenchTest> tests, BandwidthProbe& probe,
@@ -146,18 +179,19 @@ class Bench {
       side_.Line(fmt::format("{} is left out: it {}", test.name, lacks));
       return true;
     });
-    const bool reference = runtime.executor().Info().name == "reference";  // counts no bytes and operations
     std::vector<Figure> figures;
     for (const BenchTest& test : tests) {
       side_.Status(test.name + ": warming up");
       engine.WarmUp(test);
-      figures.push_back({.test = test.name,
-                         .threads = threads,
-                         .unit = test.kind == Kind::kFirstToken ? "ms" : "tokens/s",
-                         .arithmetic_per_s =
-                             reference ? 0.0
-                                       : ArithmeticCeiling(ceilings, report_.precision,
-                                                           !runtime.executor().Info().activations.empty())});
+      figures.push_back(
+          {.test = test.name,
+           .threads = threads,
+           .tier = reference() ? "" : kernels_.name,
+           .unit = test.kind == Kind::kFirstToken ? "ms" : "tokens/s",
+           .arithmetic_per_s = reference()
+                                   ? 0.0
+                                   : ArithmeticCeiling(ceilings, report_.precision,
+                                                       !runtime.executor().Info().activations.empty())});
     }
     double before = probe.Measure(kProbeSeconds);
     for (int32_t run = 1; run <= options_.runs; ++run) {
@@ -189,15 +223,12 @@ class Bench {
 };
 
 int RunBench(const BenchOptions& o) {
-  std::vector<BenchTest> tests;
-  for (const std::string& name : o.tests) tests.push_back(ParseBenchTest(name));
-  if (tests.empty()) tests = DefaultBenchTests();
   if (!o.tier.empty()) ForceTier(o.tier);
   const BenchFormat format = o.json       ? BenchFormat::kJson
                              : o.csv      ? BenchFormat::kCsv
                              : o.markdown ? BenchFormat::kMarkdown
                                           : BenchFormat::kTable;
-  WriteAnswer(Print(Bench(o, std::move(tests)).Run(), format, o.stages));
+  WriteAnswer(Print(Bench(o, TestsOf(o)).Run(), format, o.stages));
   return 0;
 }
 
@@ -215,11 +246,45 @@ Value ThreadCounts(std::vector<int32_t>& counts) {
           }};
 }
 
+// What the named tests have no use for.
+void AddTestRules(Command& command, const std::shared_ptr<const BenchOptions>& o) {
+  using Needs = bool (*)(const BenchTest&);
+  constexpr Needs kEngine = [](const BenchTest& t) { return t.needs_engine(); };
+  constexpr Needs kModel = [](const BenchTest& t) { return t.needs_engine() || t.kind == Kind::kKernels; };
+  constexpr Needs kSeed = [](const BenchTest& t) { return t.needs_engine() || t.kind == Kind::kHarmony; };
+  constexpr Needs kFigures = [](const BenchTest& t) { return t.kind != Kind::kCeilings; };
+  const auto unless = [&](Needs needs, std::vector<std::string> options, std::string because) {
+    command.AddRules(
+        {{std::move(options), OptionRule::Kind::kUselessWith, {"test"}, std::move(because), [o, needs] {
+            return !Includes(TestsOf(*o), needs);
+          }}});
+  };
+  unless(kModel, {"--model-path"}, "no model is opened");
+  unless(kEngine,
+         {"--executor", "--precision", "--activations", "--context", "--chunk-tokens", "--yarn-truncate",
+          "--use-mmap", "--pack-weights", "--packed-weights", "--expert-memory", "--expert-eviction",
+          "--expert-prefetch", "--stages"},
+         "no model is run");
+  unless(kSeed, {"--seed"}, "nothing is random");
+  unless(kFigures, {"--runs", "--csv"}, "ceilings are measured once, and shown by --json");
+  command.AddRules({{{"--tier"},
+                     OptionRule::Kind::kUselessWith,
+                     {"--executor"},
+                     "the reference executor uses no kernels",
+                     [o] {
+                       constexpr Needs kTier = [](const BenchTest& t) {
+                         return t.kind == Kind::kKernels || t.kind == Kind::kCeilings;
+                       };
+                       return o->runtime.executor == ExecutorKind::kReference &&
+                              Includes(TestsOf(*o), kEngine) && !Includes(TestsOf(*o), kTier);
+                     }}});
+}
+
 }  // namespace
 
 Action AddBench(Command& command) {
   auto o = std::make_shared<BenchOptions>();
-  AddModelOptions(command, o->runtime);
+  AddModelPath(command, o->runtime);
   AddExecutorOptions(command, o->runtime, ThreadCounts(o->threads));
   command.Add("--tier", Text(o->tier, "NAME"),
               "Instructions to use instead of the best: scalar, avx2, avx512, ... (OXIDIZED_CPU_TIER)");
@@ -235,6 +300,7 @@ Action AddBench(Command& command) {
   command.AddRules({{{"--json"}, Kind::kContradicts, {"--csv", "--markdown"}},
                     {{"--csv"}, Kind::kContradicts, {"--markdown"}},
                     {{"--stages"}, Kind::kContradicts, {"--csv"}, "use --json"}});
+  AddTestRules(command, o);
   command.AddPositional(
       "test", Words(o->tests, "TEST"),
       "ppN, tgN, bS (S sequences together), each with @dDEPTH if wanted, ttftN, harmony, kernels, "

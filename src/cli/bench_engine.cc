@@ -22,7 +22,7 @@ double SecondsSince(Clock::time_point start) {
 // tokens.
 constexpr uint64_t kKeptStream = uint64_t{1} << 32, kFreshStream = uint64_t{2} << 32,
                    kDecodeStream = uint64_t{3} << 32;
-constexpr int64_t kUntimedSteps = 2, kWarmUpSteps = 4, kWarmUpPrompt = 512;
+constexpr int64_t kUntimedSteps = 2, kWarmUpSteps = 4, kWarmUpPrompt = 512;  // a step
 
 StageTotals Difference(const StageTotals& after, const StageTotals& before) {
   StageTotals d = after;
@@ -99,10 +99,12 @@ BenchEngine::Result BenchEngine::Run(const BenchTest& test) {
 }
 
 void BenchEngine::WarmUp(const BenchTest& test) {
+  BenchTest shorter = test;
+  // What comes before the timed part warms up as well, in the first run.
+  shorter.depth = std::min(test.depth, kWarmUpPrompt);
   if (test.kind == BenchTest::Kind::kDecode) {
-    Decode(test, std::min(test.tokens, kWarmUpSteps));
+    Decode(shorter, std::min(test.tokens, kWarmUpSteps));
   } else {
-    BenchTest shorter = test;
     shorter.tokens = std::min(test.tokens, kWarmUpPrompt);
     Prompt(shorter);
   }

@@ -21,10 +21,11 @@ class BenchEngine {
     Sample sample;
     StageTotals stages;  // of the timed steps
   };
-  // Prompts that a test needs to be there already are computed by its first run and reused by the others;
-  // what is timed is never computed from anything kept. Throws Error, Interrupted.
+  // Prompts that a test needs to be there already are computed by its first run and reused by the others, as
+  // long as the prefix cache keeps them; what is timed is never computed from anything kept. Throws Error,
+  // Interrupted.
   Result Run(const BenchTest& test);
-  // The same in short, so that memory, caches and threads are warm: its time means nothing.
+  // The same in short, the prompts too, so that memory, caches and threads are warm: its time means nothing.
   void WarmUp(const BenchTest& test);
 
  private:

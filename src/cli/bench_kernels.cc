@@ -170,6 +170,7 @@ class KernelBench {
                   .subject = name,
                   .rows = rows,
                   .threads = in_.team.size(),
+                  .tier = in_.kernels.name,
                   .unit = "us",
                   .arithmetic_per_s = arithmetic_per_s};
     for (int32_t run = 0; run < in_.runs; ++run) {

@@ -105,15 +105,34 @@ std::string Markdown(const Columns& columns) {
   return text;
 }
 
+// How the weights are held, for people.
+std::string Held(const BenchReport::Weights& w) {
+  std::string text = w.mapped ? "weights mapped" : "weights read into memory";
+  const auto megabytes = [](int64_t bytes) {
+    return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+  };
+  if (w.converted_bytes > 0) text += fmt::format(", {} converted in memory", megabytes(w.converted_bytes));
+  if (w.packed_bytes > 0)
+    text +=
+        fmt::format(", {} packed {}", megabytes(w.packed_bytes), w.packed_file ? "in a file" : "in memory");
+  if (w.interleaved_bytes > 0) text += fmt::format(", {} interleaved", megabytes(w.interleaved_bytes));
+  if (w.expert_slots > 0) text += fmt::format(", {} of {} experts at once", w.expert_slots, w.stored_experts);
+  return text;
+}
+
 std::string Heading(const BenchReport& report) {
   std::string text;
-  if (!report.model.empty())
-    text += fmt::format("{}, executor {}, precision {}\n", report.model, report.executor, report.precision);
+  if (report.weights) {
+    text += fmt::format("{}, executor {}, precision {}", report.model, report.executor, report.precision);
+    if (!report.activations.empty()) text += fmt::format(", activations {}", report.activations);
+    text += "; " + Held(*report.weights) + "\n";
+  } else if (!report.model.empty()) {
+    text += fmt::format("the shapes of {}\n", report.model);
+  }
   for (const BenchReport::Team& team : report.teams) {
     const Ceilings& c = team.ceilings;
-    text += fmt::format("ceilings, tier {}, {} {}: memory {:.1f} GB/s, f32 {:.0f} GFLOP/s", report.tier,
-                        team.threads, team.threads == 1 ? "thread" : "threads", c.read_bytes_per_s / 1e9,
-                        c.f32_per_s / 1e9);
+    text += fmt::format("ceilings, tier {}, {}: memory {:.1f} GB/s, f32 {:.0f} GFLOP/s", team.tier,
+                        Counted(team.threads, "thread"), c.read_bytes_per_s / 1e9, c.f32_per_s / 1e9);
     if (c.bf16_per_s > 0) text += fmt::format(", bf16 {:.0f} GFLOP/s", c.bf16_per_s / 1e9);
     if (c.int8_per_s > 0) text += fmt::format(", int8 {:.0f} GOP/s", c.int8_per_s / 1e9);
     text += '\n';
@@ -143,7 +162,7 @@ std::string Csv(const BenchReport& report) {
   };
   for (const Figure& f : report.figures) {
     const Summary s = Summarize(f);
-    text += fmt::format("{},{},{},{},{},{},{},{}", f.test, f.subject, f.rows, f.threads, report.tier,
+    text += fmt::format("{},{},{},{},{},{},{},{}", f.test, f.subject, f.rows, f.threads, f.tier,
                         report.precision, f.unit, f.samples.size());
     for (const double value : {s.median, s.min, s.max, s.gb_per_s, s.memory_share, s.gflop_per_s,
                                s.arithmetic_share, s.probe_min_gb_per_s, s.probe_max_gb_per_s})
@@ -153,13 +172,39 @@ std::string Csv(const BenchReport& report) {
   return text;
 }
 
+using Record = nlohmann::ordered_json;  // NaN becomes null
+
+Record WeightsJson(const std::optional<BenchReport::Weights>& weights) {
+  if (!weights) return nullptr;
+  const BenchReport::Weights& w = *weights;
+  Record json = {{"held", w.mapped ? "mapped" : "read"},
+                 {"converted_bytes", w.converted_bytes},
+                 {"packed", w.packed_bytes == 0 ? "none"
+                            : w.packed_file     ? "file"
+                                                : "memory"},
+                 {"packed_bytes", w.packed_bytes},
+                 {"interleaved_bytes", w.interleaved_bytes},
+                 {"expert_memory", nullptr}};
+  if (w.expert_slots > 0)
+    json["expert_memory"] = {
+        {"slots", w.expert_slots}, {"experts", w.stored_experts}, {"slot_bytes", w.slot_bytes}};
+  return json;
+}
+
 std::string Json(const BenchReport& report, bool stages) {
-  using Record = nlohmann::ordered_json;  // NaN becomes null
-  Record json = {{"model", report.model},    {"executor", report.executor}, {"precision", report.precision},
-                 {"tier", report.tier},      {"seed", report.seed},         {"runs", report.runs},
-                 {"teams", Record::array()}, {"figures", Record::array()}};
+  Record json = {{"model", report.model},
+                 {"executor", report.executor},
+                 {"precision", report.precision},
+                 {"activations", report.activations},
+                 {"weights", WeightsJson(report.weights)},
+                 {"tier", report.tier},
+                 {"seed", report.seed},
+                 {"runs", report.runs},
+                 {"teams", Record::array()},
+                 {"figures", Record::array()}};
   for (const BenchReport::Team& team : report.teams) {
     json["teams"].push_back({{"threads", team.threads},
+                             {"tier", team.tier},
                              {"device", team.device},
                              {"read_gb_per_s", team.ceilings.read_bytes_per_s / 1e9},
                              {"f32_gflop_per_s", team.ceilings.f32_per_s / 1e9},
@@ -172,6 +217,7 @@ std::string Json(const BenchReport& report, bool stages) {
                      {"subject", f.subject},
                      {"rows", f.rows},
                      {"threads", f.threads},
+                     {"tier", f.tier},
                      {"unit", f.unit},
                      {"median", s.median},
                      {"min", s.min},

@@ -1,6 +1,7 @@
 // What `bench` prints: one set of figures as a table for people, as markdown, CSV and JSON.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,11 +13,24 @@ namespace oxidized::cli {
 struct BenchReport {
   struct Team {
     int threads = 0;
+    std::string tier;    // of the instructions that the ceilings are those of
     std::string device;  // "" when no model was loaded
     Ceilings ceilings;
   };
-  std::string model;  // "" when none was loaded
-  std::string executor, precision, tier;
+  // How the model's weights were held while the tests ran.
+  struct Weights {
+    bool mapped = true;             // false: read into memory
+    int64_t converted_bytes = 0;    // of what lies in no file: made when the model was opened
+    int64_t packed_bytes = 0;       // of dense weights in 12 bits; 0: none
+    bool packed_file = false;       // these out of a file
+    int64_t interleaved_bytes = 0;  // rows side by side for 8-bit activations
+    int64_t expert_slots = 0;       // with --expert-memory: so many experts are in memory at once; 0: all
+    int64_t stored_experts = 0, slot_bytes = 0;
+  };
+  std::string model;                             // "" when none was opened
+  std::string executor, precision, activations;  // "" when no test ran the model
+  std::optional<Weights> weights;                // likewise
+  std::string tier;                              // of the kernels that the tests use; "": they use none
   uint64_t seed = 0;
   int32_t runs = 0;
   std::vector<Team> teams;

@@ -11,7 +11,7 @@ namespace {
 
 using Kind = BenchTest::Kind;
 
-constexpr int64_t kMostTokens = 1 << 20;
+constexpr int64_t kMostTokens = 1 << 20, kMostSequences = 255;
 constexpr int64_t kBatchPrompt = 128, kBatchSteps = 32;
 
 struct Form {
@@ -29,13 +29,20 @@ constexpr Form kForms[] = {
     {"ceilings", Kind::kCeilings, false, false},
 };
 
-// A number from 1 to kMostTokens at the front of `text`, which is taken off.
+// The digits at the front of `text`, which are taken off, as a number; far too many of them: 0. nullopt:
+// none.
 std::optional<int64_t> TakeNumber(std::string_view& text) {
   int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || number < 1 || number > kMostTokens) return std::nullopt;
+  if (error == std::errc::invalid_argument || text.starts_with('-')) return std::nullopt;
   text.remove_prefix(static_cast<size_t>(end - text.data()));
-  return number;
+  return error == std::errc() ? number : 0;
+}
+
+// Throws Error(kUsage) where a name has the form of a test.
+void CheckRange(const std::string& name, const char* what, int64_t number, int64_t most) {
+  if (number < 1 || number > most)
+    Fail(ErrorKind::kUsage, "bench: '{}': {} must be from 1 to {}", name, what, most);
 }
 
 std::optional<BenchTest> Match(const Form& form, std::string_view text) {
@@ -43,20 +50,17 @@ std::optional<BenchTest> Match(const Form& form, std::string_view text) {
   if (!text.starts_with(form.prefix)) return std::nullopt;
   text.remove_prefix(std::string_view(form.prefix).size());
   const bool batch = form.prefix == std::string_view("b");
-  if (form.numbered) {
-    const auto number = TakeNumber(text);
-    if (!number || (batch && *number > 255)) return std::nullopt;
-    test.tokens = batch ? kBatchSteps : *number;
-    test.sequences = batch ? static_cast<int32_t>(*number) : 1;
-  }
-  if (batch) test.depth = kBatchPrompt;
-  if (form.deep && text.starts_with("@d")) {
-    text.remove_prefix(2);
-    const auto depth = TakeNumber(text);
-    if (!depth) return std::nullopt;
-    test.depth = *depth;
-  }
-  return text.empty() ? std::optional(test) : std::nullopt;
+  const auto number = form.numbered ? TakeNumber(text) : 1;
+  const bool deep = form.deep && text.starts_with("@d");
+  if (deep) text.remove_prefix(2);
+  const auto depth = deep ? TakeNumber(text) : batch ? kBatchPrompt : 0;
+  if (!number || !depth || !text.empty()) return std::nullopt;
+  CheckRange(test.name, batch ? "sequences" : "tokens", *number, batch ? kMostSequences : kMostTokens);
+  if (deep) CheckRange(test.name, "the depth", *depth, kMostTokens);
+  if (form.numbered) test.tokens = batch ? kBatchSteps : *number;
+  if (batch) test.sequences = static_cast<int32_t>(*number);
+  test.depth = *depth;
+  return test;
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ struct BenchTest {
   int64_t positions() const { return depth + tokens; }
 };
 
-// Throws Error(kUsage) saying what is known.
+// Throws Error(kUsage) saying what is known, or the range of a number.
 BenchTest ParseBenchTest(const std::string& name);
 // Those that run when none is named.
 std::vector<BenchTest> DefaultBenchTests();

@@ -215,13 +215,17 @@ const std::map<std::string, ActivationType> kActivations = {{"auto", ActivationT
 
 }  // namespace
 
-void AddModelOptions(Command& command, RuntimeOptions& o) {
+void AddModelPath(Command& command, RuntimeOptions& o) {
   o.download = ReportDownloads();
   command.Add(
       "-m,--model-path", Path(o.model_path),
       "Model folder or file, or hf:org/name[@revision][:QUANT], fetched when it is not there. Default: "
       "$OXIDIZED_MODEL_PATH, $OXIDIZED_MODEL, else the small model "
       "that comes with the program");
+}
+
+void AddModelOptions(Command& command, RuntimeOptions& o) {
+  AddModelPath(command, o);
   command.Add("-t,--tokenizer-path", Path(o.tokenizer_path),
               "tokenizer.json, tiktoken rank file, or o200k_harmony: the built-in one. Default: the model's "
               "own, else "

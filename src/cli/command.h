@@ -103,7 +103,8 @@ class Command {
 };
 
 // Options that several commands have in common.
-void AddModelOptions(Command& command, RuntimeOptions& options);
+void AddModelPath(Command& command, RuntimeOptions& options);
+void AddModelOptions(Command& command, RuntimeOptions& options);      // the same and a tokenizer
 void AddTokenizerOptions(Command& command, RuntimeOptions& options);  // of a command that runs no model
 // `threads`: what --threads sets instead, for a command that takes several counts.
 void AddExecutorOptions(Command& command, RuntimeOptions& options, std::optional<Value> threads = {});

@@ -94,24 +94,22 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const 
   for (CLI::ConfigItem& item : found) {
     const auto at = lines.find(item.fullname());
     const Line line = at == lines.end() ? Line{} : at->second;
-    const auto place = [&](int number) {
-      return number == 0 ? path + ": " : fmt::format("{}:{}: ", path, number);
-    };
+    const auto place = [&](int number) { return number == 0 ? path : fmt::format("{}:{}", path, number); };
     const CLI::App* command = CommandOf(app_, item);
     if (command != nullptr && (item.name == kSectionBegins || item.name == kSectionEnds)) continue;
     const CLI::Option* option = command == nullptr ? nullptr : OptionOf(*command, item.name);
     if (option == nullptr) {
       const bool section = item.name == kSectionBegins;
-      Fail(ErrorKind::kUsage, "{}'{}' is no {} (one `name = value` a line, names as in --help)",
+      Fail(ErrorKind::kUsage, "{}: '{}' is no {} (one `name = value` a line, names as in --help)",
            place(line.number),
            EscapeUnprintable(section ? fmt::format("[{}]", fmt::join(item.parents, ".")) : item.fullname()),
            section ? "command" : "option");
     }
     if (!option->get_configurable())
-      Fail(ErrorKind::kUsage, "{}'{}' has no place in a file of options", place(line.number), item.name);
+      Fail(ErrorKind::kUsage, "{}: '{}' has no place in a file of options", place(line.number), item.name);
     if (option->get_expected_max() <= 1) {
       if (line.again > 0)
-        Fail(ErrorKind::kUsage, "{}'{}' is set in line {} already", place(line.again), item.name,
+        Fail(ErrorKind::kUsage, "{}: '{}' is set in line {} already", place(line.again), item.name,
              line.number);
       // CLI11 takes a text of several words for a list.
       if (item.inputs.size() > 1 && !line.value.starts_with('[')) item.inputs = {line.value};

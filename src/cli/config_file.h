@@ -15,7 +15,7 @@ class ConfigFile final : public CLI::ConfigTOML {
 
   // Throws Error(kUsage) for a name that no option has.
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override;
-  // "FILE:3: " if a complaint of CLI11 is about an option that the file sets, else "". An option of the
+  // "FILE:3" if a complaint of CLI11 is about an option that the file sets, else "". An option of the
   // command line is asked for by `written`: the file has no say in it.
   template <typename Written>
   std::string PlaceOf(const std::string& complaint, Written written) const {
@@ -23,6 +23,10 @@ class ConfigFile final : public CLI::ConfigTOML {
       if (!written(entry.option) && Names(complaint, entry.option)) return entry.place;
     }
     return "";
+  }
+  // Likewise where the file sets the option of this name.
+  std::string PlaceOf(const std::string& option) const {
+    return PlaceOf(option, [](const std::string&) { return false; });
   }
 
   // Whether a complaint is about this option.

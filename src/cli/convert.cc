@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "checkpoint/packed_file.h"
 #include "checkpoint/packed_file_writer.h"
 #include "cli/command.h"
@@ -70,10 +71,10 @@ int ConvertPacked(const ConvertOptions& options) {
   side.Status("");
   side.Line(fmt::format("{}: {}, read", options.in.string(), written.source_format));
   if (written.left > 0)
-    side.Line(fmt::format("{} matrices would not shrink by a tenth: left out, and read from the model",
-                          written.left));
-  side.Line(fmt::format("{}: {} dense matrices, {} bytes for {}, written and read back", out,
-                        written.matrices, written.file_bytes, written.stored_bytes));
+    side.Line(fmt::format("{} that would not shrink by a tenth: left out, and read from the model",
+                          Counted(written.left, "matrix")));
+  side.Line(fmt::format("{}: {}, {} bytes for {}, written and read back", out,
+                        Counted(written.matrices, "dense matrix"), written.file_bytes, written.stored_bytes));
   return 0;
 }
 

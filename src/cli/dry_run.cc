@@ -74,7 +74,8 @@ std::string Text(const RuntimePlan& r) {
   line("dense weights", unpacked, Where(r, unpacked, in.own_dense_bytes - (packed_own ? r.packed_bytes : 0)));
   if (r.packed_bytes > 0)
     line("packed dense weights", r.packed_bytes,
-         r.packed_mapped ? Where(r, r.packed_bytes, 0)
+         r.packed_mapped ? Where(r, r.packed_bytes, 0) +
+                               (r.packed_compared ? "" : "; not compared with values converted when opened")
                          : "at least; packed when opened, in memory of their own");
   if (in.slots > 0) {
     const int64_t stored = in.experts - in.own_experts;
@@ -127,6 +128,7 @@ std::string Json(const RuntimePlan& r) {
                    {"own_dense_weights", in.own_dense_bytes},
                    {"own_experts", in.own_expert_bytes}};
   json["limit_bytes"] = r.limit ? nlohmann::ordered_json(r.limit->limit_bytes) : nlohmann::ordered_json();
+  json["packed_compared"] = r.packed_mapped ? nlohmann::ordered_json(r.packed_compared) : nullptr;
   json["context"] = r.context;
   json["experts"] = {{"all", in.experts},
                      {"resident", in.slots > 0 ? in.slots + in.own_experts : in.experts},

@@ -29,6 +29,7 @@ struct Figure {
   std::string subject = {};  // what of it, "" if it is one figure: "bf16_bf16w_matmul", "layer 3"
   int64_t rows = 0;          // tokens worked on at once, 0 where that says nothing
   int threads = 0;
+  std::string tier = {};          // of the kernels that ran; "": none did
   std::string unit = {};          // "tokens/s", "ms", "us"
   double arithmetic_per_s = 0.0;  // ceiling of the instructions used here; 0: none is known
   std::vector<Sample> samples = {};

@@ -14,7 +14,8 @@ namespace oxidized::cli {
 
 void CheckRouting(const RoutingPolicy& routing, int32_t num_experts, int32_t experts_per_token) {
   if (routing.num_experts > num_experts)
-    Fail(ErrorKind::kUsage, "--num-experts {}: the model has {} experts", routing.num_experts, num_experts);
+    Fail(ErrorKind::kUsage, "--num-experts {}: the model has {}", routing.num_experts,
+         Counted(num_experts, "expert"));
   const int32_t usable = routing.num_experts > 0 ? routing.num_experts : num_experts;
   const int32_t k = ExpertsPerToken(routing, experts_per_token);
   if (k > usable) {

@@ -91,8 +91,8 @@ AccessStream FromSynthetic(const SimulateOptions& o) {
   RoutingShape shape = o.shape;
   shape.usable_experts = shape.num_experts;
   if (shape.experts_per_token > shape.num_experts)
-    Fail(ErrorKind::kUsage, "--experts-per-token {}: there are {} experts", shape.experts_per_token,
-         shape.num_experts);
+    Fail(ErrorKind::kUsage, "--experts-per-token {}: more than {}", shape.experts_per_token,
+         Counted(shape.num_experts, "expert"));
   const TraceHeader header{shape, !o.save.empty(), o.expert_bytes};
   SyntheticTokens source(*routing, header, o.seed);
   std::optional<TraceWriter> writer;

@@ -1,5 +1,7 @@
 #include "cli/option_rules.h"
 
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
@@ -39,6 +41,12 @@ std::string AnyOf(const CLI::App& app, const std::vector<std::string>& names) {
   return text;
 }
 
+// As it was written: a word without a dash is known by what it says.
+std::string Shown(const CLI::App& app, const std::string& name) {
+  const CLI::Option& option = *Find(app, name);
+  return option.get_positional() ? fmt::format("{}", fmt::join(option.results(), " ")) : name;
+}
+
 std::string Behind(const OptionRule& rule) { return rule.because.empty() ? "" : ": " + rule.because; }
 
 }  // namespace
@@ -71,7 +79,7 @@ void CheckRules(const CLI::App& app, std::span<const OptionRule> rules, std::spa
           Fail(ErrorKind::kUsage, "{} needs {}: alone it has no effect{}", name, AnyOf(app, rule.others),
                Behind(rule));
         case Kind::kUselessWith:
-          Fail(ErrorKind::kUsage, "{} has no effect with {}{}", name, *other, Behind(rule));
+          Fail(ErrorKind::kUsage, "{} has no effect with {}{}", name, Shown(app, *other), Behind(rule));
         case Kind::kIdleWith:
           idle += (idle.empty() ? "" : ", ") + name;
           break;

@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/config_file.h"
 #include "cli/environment.h"
+#include "cli/option_sources.h"
 #include "cli/parse_table.h"
 #include "cli/terminal.h"
 
@@ -122,14 +123,14 @@ class HelpFormatter final : public CLI::Formatter {
   }
 };
 
-// "OXIDIZED_MAX_TOKENS: " if a complaint is about an option that this variable sets, else "".
+// "OXIDIZED_MAX_TOKENS" if a complaint is about an option that this variable sets, else "".
 template <typename Written>
 std::string VariableOf(const CLI::App& app, const std::string& complaint, Written written) {
   for (const CLI::Option* option : app.get_options()) {
     const std::string variable = option->get_envname(), name = option->get_name();
     const char* value = variable.empty() ? nullptr : std::getenv(variable.c_str());
     if (value != nullptr && *value != '\0' && !written(name) && ConfigFile::Names(complaint, name))
-      return variable + ": ";
+      return variable;
   }
   for (const CLI::App* command : app.get_subcommands()) {
     if (const std::string place = VariableOf(*command, complaint, written); !place.empty()) return place;
@@ -156,8 +157,17 @@ bool Parse(CLI::App& app, const ConfigFile& config, int argc, const char* const*
     };
     std::string place = config.PlaceOf(message, written);
     if (place.empty()) place = VariableOf(app, message, written);
-    Fail(ErrorKind::kUsage, "{}{} (--help lists the options)", place, message);
+    Fail(ErrorKind::kUsage, "{}{}{} (--help lists the options)", place, place.empty() ? "" : ": ", message);
   }
+}
+
+void CheckFiles(const Command& command, const CLI::App& program) {
+  const std::vector<OutputFile> outputs = command.Outputs();
+  if (outputs.empty()) return;
+  std::vector<InputFile> inputs = command.Inputs();
+  if (const CLI::Option* file = program.get_config_ptr(); file->count() > 0)
+    inputs.push_back({file->get_name(), file->results().back()});
+  CheckOutputs(outputs, inputs);
 }
 
 }  // namespace
@@ -215,14 +225,13 @@ std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
   commands.push_back({std::move(program), generate});
   for (const auto& [command, action] : commands) {
     if (!command.app().parsed()) continue;
-    CheckRules(command.app(), command.rules(), std::span(argv, static_cast<size_t>(argc)));
-    if (const std::vector<OutputFile> outputs = command.Outputs(); !outputs.empty()) {
-      std::vector<InputFile> inputs = command.Inputs();
-      if (const CLI::Option* file = app.get_config_ptr(); file->count() > 0)
-        inputs.push_back({file->get_name(), file->results().back()});
-      CheckOutputs(outputs, inputs);
-    }
-    return action;
+    const std::span words(argv, static_cast<size_t>(argc));
+    const OptionSources sources(command.app(), *config, words);
+    sources.Told([&] {
+      CheckRules(command.app(), command.rules(), words);
+      CheckFiles(command, app);
+    });
+    return [sources, action] { return sources.Told(action); };
   }
   return generate;  // not reached: the program itself is always parsed
 }

@@ -1,4 +1,4 @@
-// `verify PATH`: whether a checkpoint is sound, every value of it.
+// `verify PATH`: whether a checkpoint, or a file of packed dense weights, is sound, every value of it.
 #include "checkpoint/verify.h"
 
 #include <algorithm>
@@ -38,8 +38,9 @@ int Verify(VerifyCommandOptions o) {
 
 Action AddVerify(Command& command) {
   auto o = std::make_shared<VerifyCommandOptions>();
-  command.AddPositional("path", Path(o->verify.path),
-                        "Model folder or file, or hf:org/name [the small model]");
+  command.AddPositional(
+      "path", Path(o->verify.path),
+      "Model folder or file, hf:org/name, or a file of packed dense weights [the small model]");
   command.AddFlag("--json", o->json, "The report as JSON");
   return [o] { return Verify(*o); };
 }

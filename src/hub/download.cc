@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/printable.h"
 #include "hub/partial_file.h"
 #include "hub/patience.h"
 #include "hub/prefix_hasher.h"
@@ -134,7 +135,7 @@ class FileDownload {
     piece.checked = true;
     const auto count = static_cast<int64_t>(bytes.size());
     if (count > piece.range.end - piece.at) {
-      piece.refusal = fmt::format("sent more than the {} bytes asked for", piece.range.size());
+      piece.refusal = fmt::format("sent more than the {} asked for", Counted(piece.range.size(), "byte"));
       return false;
     }
     const int64_t before = partial_.done().total_bytes();
@@ -159,8 +160,8 @@ class FileDownload {
       return false;
     } else if (const std::string length = head.Header("content-length");
                !length.empty() && length != std::to_string(file_.size_bytes)) {
-      piece.refusal =
-          fmt::format("sends {} bytes, the file list says {}", NeutralizedLine(length), file_.size_bytes);
+      piece.refusal = fmt::format("sends {}, the file list says {}",
+                                  CountedText(NeutralizedLine(length), "byte"), file_.size_bytes);
     }
     return piece.refusal.empty();
   }

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/printable.h"
 #include "base/sha256.h"
 #include "hub/text.h"
 
@@ -146,8 +147,8 @@ std::string HubClient::Resolve(const std::string& commit, const RepoFile& file) 
   }
   const std::string size = answer.head.Header("x-linked-size");
   if (!size.empty() && size != std::to_string(file.size_bytes)) {
-    Fail(ErrorKind::kNetwork, "{}: {} is served with {} bytes, the file list says {}", HostOf(url),
-         Quoted(file.path), NeutralizedLine(size), file.size_bytes);
+    Fail(ErrorKind::kNetwork, "{}: {} is served with {}, the file list says {}", HostOf(url),
+         Quoted(file.path), CountedText(NeutralizedLine(size), "byte"), file.size_bytes);
   }
   return answer.head.status >= 300 ? RedirectTarget(answer.url, answer.head.Header("location")) : answer.url;
 }

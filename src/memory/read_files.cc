@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file_advice.h"
+#include "base/printable.h"
 
 namespace oxidized::internal {
 namespace {
@@ -47,8 +48,8 @@ ReadFiles::ReadFiles(const std::vector<std::filesystem::path>& paths, const std:
     const bool opened = file.fd >= 0 && ::fstat(file.fd, &status) == 0;
     const bool same = opened && status.st_size == sizes[i];
     if (same) continue;
-    const std::string why = opened ? fmt::format("has {} bytes, had {} when it was opened first",
-                                                 static_cast<int64_t>(status.st_size), sizes[i])
+    const std::string why = opened ? fmt::format("has {}, had {} when it was opened first",
+                                                 Counted(status.st_size, "byte"), sizes[i])
                                    : std::strerror(errno);
     for (File& open : files_) {  // the destructor does not run when a constructor throws
       if (open.fd >= 0) ::close(open.fd);

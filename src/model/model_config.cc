@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/printable.h"
 
 namespace oxidized {
 
@@ -36,7 +37,8 @@ void ValidateConfig(const ModelConfig& c, const std::string& source) {
   require(c.expert_width % 32 == 0,
           fmt::format("intermediate_size is {}, expected a multiple of 32", c.expert_width));
   require(static_cast<int32_t>(c.layers.size()) == c.num_layers,
-          fmt::format("layer_types has {} entries for {} layers", c.layers.size(), c.num_layers));
+          fmt::format("layer_types has {} for {}", Counted(c.layers.size(), "entry"),
+                      Counted(c.num_layers, "layer")));
   require(std::isfinite(c.rms_norm_eps) && c.rms_norm_eps > 0.0f, "rms_norm_eps must be positive");
   require(std::isfinite(c.swiglu_limit) && c.swiglu_limit > 0.0f, "swiglu_limit must be positive");
   require(std::isfinite(c.swiglu_alpha) && c.swiglu_alpha > 0.0f, "swiglu_alpha must be positive");

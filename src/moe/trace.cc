@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "moe/routing_stats.h"
 #include "tensor/float16.h"
 
@@ -189,8 +190,8 @@ TraceReader::TraceReader(std::span<const std::byte> bytes, std::string name)
   header_.logits = (flags & kLogitsFlag) != 0;
   header_.expert_bytes = static_cast<int64_t>(expert_bytes);
   if (header_bytes_ < kHeaderBytes || header_bytes_ > bytes.size() || record_bytes_ != RecordBytes(header_)) {
-    Fail(ErrorKind::kBadFile, "{}: the trace's header gives records of {} bytes, its shape needs {}", name_,
-         record_bytes_, RecordBytes(header_));
+    Fail(ErrorKind::kBadFile, "{}: the trace's header gives records of {}, its shape needs {}", name_,
+         Counted(record_bytes_, "byte"), RecordBytes(header_));
   }
   const size_t body = bytes.size() - header_bytes_;
   size_ = static_cast<int64_t>(body / record_bytes_);

@@ -100,7 +100,7 @@ TEST_F(TraceTest, DamageIsNamed) {
   };
   ExpectRefused(damaged(0, 'x'), "no routing trace");
   ExpectRefused(damaged(8, 2), "trace version 2");
-  ExpectRefused(damaged(16, 1), "records of 1 bytes");
+  ExpectRefused(damaged(16, 1), "records of 1 byte,");
   ExpectRefused(damaged(20, 0), "0 layers");
   ExpectRefused(damaged(23, 255), "layers");
   ExpectRefused(damaged(28, 4), "4 a token");

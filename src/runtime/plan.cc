@@ -92,8 +92,15 @@ RuntimePlan PlanRuntime(const RuntimeOptions& options) {
       costs.decode_bytes - costs.expert_bytes / config.num_experts * config.experts_per_token;
   ThreadTeam team(ThreadsOf(options));
   std::shared_ptr<const PackedDense> packed;
-  if (!options.packed_weights.empty())
-    packed = OpenPackedFile(options.packed_weights, checkpoint, PackedFileCheck::kShapes, team);
+  if (!options.packed_weights.empty()) {
+    const std::vector<DenseMatrix> candidates = PackedDense::Candidates(checkpoint.weights);
+    result.packed_compared = std::none_of(candidates.begin(), candidates.end(), [&](const DenseMatrix& m) {
+      return IsConverted(checkpoint, m.matrix->data);
+    });
+    packed = OpenPackedFile(options.packed_weights, checkpoint,
+                            result.packed_compared ? PackedFileCheck::kValues : PackedFileCheck::kShapes,
+                            team, options.comparing_progress);
+  }
   result.packed_mapped = packed != nullptr;
   if (packed == nullptr && options.pack_dense) PackedDense::RequireCandidates(checkpoint.weights);
   if (packed != nullptr || options.pack_dense) CountPacked(checkpoint, packed.get(), result);

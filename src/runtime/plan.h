@@ -16,8 +16,9 @@ struct RuntimePlan {
   int32_t num_layers = 0, num_experts = 0;
   int32_t experts_per_token = 0, model_experts_per_token = 0;  // as asked for, and the model's own
   int64_t context = 0;
-  int64_t packed_bytes = 0;    // of the dense weights, those in 12 bits
-  bool packed_mapped = false;  // out of a file of their own
+  int64_t packed_bytes = 0;     // of the dense weights, those in 12 bits
+  bool packed_mapped = false;   // out of a file of their own
+  bool packed_compared = true;  // with the values of the model
   bool mapped = true;
   PlanInput input;
   MemoryPlan plan;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "tokenizer/o200k.h"
 #include "tokenizer/splitter.h"
 #include "tokenizer/vocabulary.h"
@@ -85,8 +86,8 @@ Vocabulary ReadRankFile(std::string_view text, const std::string& name) {
   std::string bytes;
   for (const Line& line : lines) {
     if (line.rank >= count) {
-      Fail(ErrorKind::kBadFile, "{}: rank {} among {} entries, expected ranks without gaps from 0", name,
-           line.rank, lines.size());
+      Fail(ErrorKind::kBadFile, "{}: rank {} among {}, expected ranks without gaps from 0", name, line.rank,
+           Counted(lines.size(), "entry"));
     }
     if (!DecodeBase64(line.base64, bytes)) {
       Fail(ErrorKind::kBadFile, "{}: the token of rank {} is no base64", name, line.rank);

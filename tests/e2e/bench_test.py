@@ -20,6 +20,7 @@ import xml.etree.ElementTree
 
 PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+TOKENIZER = ROOT / "tests/golden/tokenizer/tokenizer.json"
 FAKE = ROOT / "tests/e2e/fake_llama_bench.py"
 USAGE, CONTEXT_FULL = 2, 5
 
@@ -109,8 +110,10 @@ class Bench(unittest.TestCase):
 
     def test_bad_requests(self):
         for arguments, says in [
-            (("pp0",), "pp0"), (("pp",), "'pp'"), (("tg64@4",), "tg64@4"), (("tg64@d",), "tg64@d"),
-            (("b256",), "b256"), (("ttft16@d4",), "ttft16@d4"), (("speed",), "known are"), (("pp16x",), "pp16x"),
+            (("pp0",), "'pp0': tokens must be from 1 to 1048576"), (("pp",), "'pp' is no test"),
+            (("tg99999999999",), "tokens must be from 1 to"), (("tg99999999999999999999999",), "tokens must be"), (("pp-1",), "is no test"),
+            (("tg64@d0",), "the depth must be from 1"), (("tg64@4",), "tg64@4"), (("tg64@d",), "tg64@d"),
+            (("b256",), "sequences must be from 1 to 255"), (("ttft16@d4",), "ttft16@d4"), (("speed",), "known are"), (("pp16x",), "pp16x"),
             (("--tier", "mmx"), "mmx"), (("--threads", "1,"), "''"), (("--threads", "0"), "'0'"),
             (("--runs", "0"), "--runs"), (("--ceiling-seconds", "0"), "--ceiling-seconds"), (("--json", "--csv"), "exclude"), (("--csv", "--stages"), "--json"),
             (("pp16", "--executor", "reference", "--threads", "2"), "one thread"),
@@ -212,9 +215,52 @@ class Bench(unittest.TestCase):
     def test_reference_executor(self):
         record = self.record("--executor", "reference", "pp4", "tg1")
         self.assertEqual(record["executor"], "reference")
+        self.assertEqual((record["tier"], [team["threads"] for team in record["teams"]]), ("", [1]))
         for figure in record["figures"]:
             self.assertGreater(figure["median"], 0)
             self.assertIsNone(figure["memory_share"])  # it counts nothing
+            self.assertEqual((figure["threads"], figure["tier"]), (1, ""))
+        [row] = csv.DictReader(io.StringIO(self.bench("--executor", "reference", "--csv", "pp4")))
+        self.assertEqual((row["threads"], row["tier"]), ("1", ""))
+        self.assertNotEqual(self.record("pp4")["figures"][0]["tier"], "")
+
+    def test_how_weights_were_held(self):
+        packed = self.folder / "dense.packed"
+        self.assertEqual(run("convert", self.model, packed, "--format", "packed-dense").returncode, 0)
+        for arguments, held, form, experts, says in [
+            ((), "mapped", "none", None, "weights mapped"),
+            (("--use-mmap=false",), "read", "none", None, "weights read into memory"),
+            (("--pack-weights",), "mapped", "memory", None, "packed in memory"),
+            (("--packed-weights", packed), "mapped", "file", None, "packed in a file"),
+            (("--expert-memory", "50%"), "read", "none", 0.5, "experts at once"),
+        ]:
+            weights = self.record("pp4", "--runs", 1, *arguments)["weights"]
+            self.assertEqual((weights["held"], weights["packed"], weights["packed_bytes"] > 0),
+                             (held, form, form != "none"), arguments)
+            store = weights["expert_memory"]
+            self.assertEqual(store and store["slots"] / store["experts"], experts, arguments)
+            self.assertIn(says, self.bench("pp4", "--runs", 1, *arguments))
+        record = self.record("pp4", "--activations", "int8", "--use-mmap=false")
+        self.assertEqual(record["activations"], "int8")
+        self.assertGreater(record["weights"]["interleaved_bytes"], 0)
+        result = run("bench", "ceilings", "--json", "--ceiling-seconds", 0.005)
+        self.assertIsNone(json.loads(result.stdout)["weights"])
+
+    def test_options_that_the_named_tests_have_no_use_for(self):
+        for arguments, says in [
+            (("ceilings", "-m", self.model), "--model-path has no effect with ceilings: no model"),
+            (("ceilings", "harmony", "--precision", "f32"), "--precision has no effect with ceilings harmony"),
+            (("kernels", "-m", self.model, "--pack-weights"), "--pack-weights"),
+            (("kernels", "-m", self.model, "--expert-memory", "50%"), "--expert-memory"),
+            (("kernels", "--stages"), "--stages"), (("kernels", "--seed", "1"), "--seed"),
+            (("ceilings", "--runs", "2"), "--runs"), (("ceilings", "--csv"), "--csv"),
+            (("pp4", "-m", self.model, "-t", TOKENIZER), "-t"),
+            (("pp4", "-m", self.model, "--executor", "reference", "--tier", "scalar"), "--tier"),
+        ]:
+            self.refused(USAGE, says, "bench", *arguments)
+        # A default for whatever can use it.
+        result = run("bench", "ceilings", "--ceiling-seconds", 0.005, OXIDIZED_PRECISION="f32")
+        self.assertEqual(result.returncode, 0, result.stderr)
 
     # --- --benchmark-moe -------------------------------------------------------------------------------------------
 
@@ -357,8 +403,18 @@ class Bench(unittest.TestCase):
             result, _ = self.compare("--runs", "1", "pp8", mode=mode)
             self.assertEqual(result.returncode, 1, mode)
             self.assertIn(says, result.stderr)
-        result, calls = self.compare("b4", mode="untouched")
-        self.assertEqual((result.returncode, calls), (1, []))
+        for arguments, says in [
+            (("b4",), "'b4' is no test"), (("pp0",), "'pp0': tokens must be from 1 to 1048576"),
+            (("tg99999999999",), "tokens must be from"), (("tg4@d9999999",), "the depth must be from"),
+            (("pp8", "--theirs-arguments", "-x 'y"), "--theirs-arguments: No closing quotation: -x 'y"),
+            (("pp8", "--ours-arguments", '"'), "--ours-arguments: No closing quotation"),
+            (("pp8", "--depth-arguments", "-d '{depth}"), "--depth-arguments: No closing quotation"),
+            (("pp8", "--depth-arguments", "-d {deep}"), "--depth-arguments: -d {deep}"),
+        ]:
+            result, calls = self.compare(*arguments, mode="untouched")
+            self.assertEqual((result.returncode, calls), (1, []), result.stderr)
+            self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+            self.assertIn(says, result.stderr)
 
     def test_compare_bench_pairs_only_equal_classes(self):
         tool = load_tool("compare_bench")

@@ -129,6 +129,24 @@ class Options(CommandLine):
             self.refused(USAGE, f"error: OXIDIZED_{variable}: {says}", "-p", "x", environment={f"OXIDIZED_{variable}": value})
         self.refused(USAGE, "error: --max-tokens: 'x'", "-p", "x", "--max-tokens", "x", environment={"OXIDIZED_MAX_TOKENS": "y"})
 
+    def test_an_error_after_parsing_says_who_set_the_options_it_names(self):
+        reference = ("-m", self.model, "-p", "x", "--executor", "reference")
+        config = self.folder / "pack.conf"
+        config.write_text("# a default\npack-weights = true\n")
+        packs = "--pack-weights: the reference executor takes weights as stored; use --executor cpu"
+        for environment, more, says in [
+            ({"OXIDIZED_PACK_WEIGHTS": "1"}, (), f"{packs} (OXIDIZED_PACK_WEIGHTS sets --pack-weights)"),
+            ({"OXIDIZED_PACK_WEIGHTS": "1"}, ("--config", config), f"{packs} ({config}:2 sets --pack-weights)"),
+            ({"OXIDIZED_PACK_WEIGHTS": "1"}, ("--pack-weights",), packs),
+            ({"OXIDIZED_ACTIVATIONS": "int8"}, (), "(OXIDIZED_ACTIVATIONS sets --activations)"),
+        ]:
+            self.refused(USAGE, says, *reference, *more, environment=environment)
+            if "--pack-weights" in more:
+                self.assertNotIn(b" sets ", run(*reference, *more, environment=environment).stderr)
+        if os.cpu_count() > 1:
+            self.refused(USAGE, "(OXIDIZED_THREADS sets --threads)", *reference, environment={"OXIDIZED_THREADS": "2"})
+        self.refused(USAGE, "exclude each other (OXIDIZED_JSON sets --json)", "-i", environment={"OXIDIZED_JSON": "1"})
+
     def test_what_chooses_among_tokens_is_idle_when_the_most_likely_is_taken(self):
         arguments = ("-m", self.model, "--raw", "-p", "x", "--max-tokens", "1", "--seed", "1", "--top-p", "0.5")
         idle = run(*arguments, "--temperature", "0")

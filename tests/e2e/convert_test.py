@@ -140,7 +140,7 @@ class Convert(unittest.TestCase):
         self.assertEqual(owned["own_dense_weights"], owned["dense_weights"])
         self.assertLess(mapped["dense_weights"], plain["dense_weights"])
         self.assertEqual(packed["own_dense_weights"], packed["packed_dense_weights"])
-        self.assertLessEqual(file.stat().st_size - mapped["packed_dense_weights"], 320 + 64 * (4 * 2 + 1))
+        self.assertLessEqual(file.stat().st_size - mapped["packed_dense_weights"], 384 + 64 * (4 * 2 + 1))
         self.assertLessEqual(packed["packed_dense_weights"], mapped["packed_dense_weights"])
         self.assertLess(mapped["packed_dense_weights"], 1.02 * packed["packed_dense_weights"])
         self.assertIn("named as a file of a model", self.bad(USAGE, "convert", model, f"{file}.gguf", "--format",
@@ -153,10 +153,18 @@ class Convert(unittest.TestCase):
         self.assertIn("takes weights as stored", self.bad(USAGE, *opened, file, "--executor", "reference"))
         self.assertIn("--packed-weights", self.bad(USAGE, "logits", "-m", model, "--tokens", self.tokens, "--out", file,
                                                    "--packed-weights", file))
+        self.assertIn("Sound: 9 tensors", self.good("verify", file).stdout)
+        self.assertIn("--packed-weights", self.bad(BAD_FILE, "-m", file, "--prompt", "a"))
+        damaged = self.folder / "damaged.packed"
+        damaged.write_bytes(file.read_bytes()[:-1] + b"?")
+        done = run("verify", damaged)
+        self.assertEqual(done.returncode, BAD_FILE)
+        self.assertIn("its packed values are damaged", done.stdout)
         shutil.rmtree(model)
         self.good("synth", "--preset", "tiny", "--layers", 2, "--seed", 8, "--out", model, "--tokenizer", TOKENIZER)
         self.assertIn("made from a model with other values", self.bad(BAD_FILE, *opened, file))
         self.assertNotIn("delete", self.bad(BAD_FILE, *opened, file))  # another model's good file
+        self.assertIn("other values", self.bad(BAD_FILE, "-m", model, "--dry-run", "--packed-weights", file))
         none = self.folder / "no-bf16.gguf"
         self.good("convert", model, none, "--dense-type", "f32")
         for extra in ((), ("--dry-run",)):
@@ -206,11 +214,11 @@ class Convert(unittest.TestCase):
         weights.write_bytes(data)
         done = run("verify", damaged)
         self.assertEqual(done.returncode, BAD_FILE)
-        self.assertIn("layer 1, expert 0, down: 1 blocks with the scale byte 255", done.stdout)
+        self.assertIn("layer 1, expert 0, down: 1 block with the scale byte 255", done.stdout)
         self.assertIn("unembedding: 1 NaN, the first at row 0, column 1", done.stdout)
         self.assertIn("model.safetensors: its digest is", done.stdout)
         done = self.good("convert", damaged, self.folder / "moved.gguf")
-        for says in ("layer 1, expert 0, down: 1 blocks with the scale byte 255", "unembedding: 1 NaN, the first at row 0"):
+        for says in ("layer 1, expert 0, down: 1 block with the scale byte 255", "unembedding: 1 NaN, the first at row 0"):
             self.assertRegex(done.stderr, rf"warning: {damaged}: {says}")
         report = json.loads(run("verify", damaged, "--json").stdout)
         self.assertEqual((report["sound"], report["problem_count"]), (False, 3))

@@ -1,0 +1,47 @@
+// What a warm-up costs: tokens are counted by an engine on a fake executor.
+#include "cli/bench_engine.h"
+
+#include <gtest/gtest.h>
+
+#include "executor/testing/fake_executor.h"
+
+namespace oxidized::cli {
+namespace {
+
+class BenchEngineTest : public ::testing::Test {
+ protected:
+  // Prompt tokens computed since the last call.
+  int64_t Computed() {
+    const int64_t all = engine_.prefill_totals().rows, before = std::exchange(before_, all);
+    return all - before;
+  }
+  int64_t WarmUp(const std::string& test) {
+    bench_.WarmUp(ParseBenchTest(test));
+    return Computed();
+  }
+  int64_t Run(const std::string& test) {
+    bench_.Run(ParseBenchTest(test));
+    return Computed();
+  }
+
+ private:
+  FakeExecutor executor_{{.max_context = 1 << 15, .kv_blocks = {1 << 11, 1 << 11}}};
+  Engine engine_{executor_};
+  BenchEngine bench_{engine_, 0};
+  int64_t before_ = 0;
+};
+
+TEST_F(BenchEngineTest, NoPromptIsComputedTwiceToWarmUp) {
+  constexpr int64_t kShort = 1024;
+  EXPECT_LE(WarmUp("pp8192"), kShort);
+  EXPECT_EQ(Run("pp8192"), 8192);
+  EXPECT_LE(WarmUp("tg8@d6000"), kShort);
+  EXPECT_GT(Run("tg8@d6000"), 6000 - kShort);
+  EXPECT_EQ(Run("tg8@d6000"), 0) << "kept since the first run";
+  EXPECT_LE(WarmUp("pp64@d9000"), kShort);
+  EXPECT_GT(Run("pp64@d9000"), 64);
+  EXPECT_EQ(Run("pp64@d9000"), 64);
+}
+
+}  // namespace
+}  // namespace oxidized::cli

@@ -1,0 +1,45 @@
+// Which options the environment or a config file set, kept for errors that come after parsing: whoever reads
+// "--threads" and did not write it must be told where it stands. Made by parse.cc.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace CLI {
+class App;
+}
+
+namespace oxidized::cli {
+
+class ConfigFile;
+
+class OptionSources {
+ public:
+  // Of a parsed command; `words`: the command line's.
+  OptionSources(const CLI::App& command, const ConfigFile& config, std::span<const char* const> words);
+
+  // Calls `work`; an Error that names such options leaves with their sources at the end of its line.
+  template <typename Work>
+  auto Told(Work work) const {
+    try {
+      return work();
+    } catch (const Error& error) {
+      throw Error(error.kind(), error.what() + Behind(error.what()));
+    }
+  }
+
+ private:
+  // " (OXIDIZED_THREADS sets --threads)", "" if the message names no option that was set elsewhere.
+  std::string Behind(const std::string& message) const;
+
+  struct Source {
+    std::string option;  // "--threads"
+    std::string place;   // "OXIDIZED_THREADS", "FILE:3"
+  };
+  std::vector<Source> sources_;
+};
+
+}  // namespace oxidized::cli
