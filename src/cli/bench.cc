@@ -154,7 +154,8 @@ class Bench {
   BenchReport::Weights WeightsOf(const Runtime& runtime) const {
     BenchReport::Weights weights{.mapped = options_.runtime.use_mmap,
                                  .converted_bytes = runtime.checkpoint().converted.bytes,
-                                 .interleaved_bytes = runtime.interleaved_bytes()};
+                                 .arrangement = runtime.arrangement(),
+                                 .arranged_bytes = runtime.arranged_bytes()};
     if (const PackedDense* packed = runtime.packed()) {
       weights.packed_bytes = packed->packed_bytes();
       weights.packed_file = !options_.runtime.packed_weights.empty();

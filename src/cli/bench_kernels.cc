@@ -71,6 +71,10 @@ constexpr ExpertRow kExperts[] = {
      Mxfp4Form::kGgml},
     {"int8_mxfp4w_moe_down, ggml", &CpuKernels::int8_mxfp4w_moe_down, false, true, XType::kInt8,
      Mxfp4Form::kGgml},
+    {"bf16_mxfp4w_moe_gate_up, grouped", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, true, XType::kBf16,
+     Mxfp4Form::kGrouped},
+    {"bf16_mxfp4w_moe_down, grouped", &CpuKernels::bf16_mxfp4w_moe_down, false, true, XType::kBf16,
+     Mxfp4Form::kGrouped},
     {"int8_mxfp4w_moe_gate_up, interleaved", &CpuKernels::int8_mxfp4w_moe_gate_up, true, true, XType::kInt8,
      Mxfp4Form::kInterleaved},
     {"int8_mxfp4w_moe_down, interleaved", &CpuKernels::int8_mxfp4w_moe_down, false, true, XType::kInt8,
@@ -128,6 +132,7 @@ class KernelBench {
     }
     for (const ExpertRow& row : kExperts) {
       if (in_.kernels.*row.kernel == nullptr) continue;
+      if (row.form == Mxfp4Form::kGrouped && !in_.kernels.grouped_mxfp4) continue;
       for (const int64_t rows : kRowCounts) Expert(row, rows);
     }
     for (const AttentionRow& row : kAttention) {

@@ -115,7 +115,7 @@ std::string Held(const BenchReport::Weights& w) {
   if (w.packed_bytes > 0)
     text +=
         fmt::format(", {} packed {}", megabytes(w.packed_bytes), w.packed_file ? "in a file" : "in memory");
-  if (w.interleaved_bytes > 0) text += fmt::format(", {} interleaved", megabytes(w.interleaved_bytes));
+  if (w.arranged_bytes > 0) text += fmt::format(", {} {}", megabytes(w.arranged_bytes), Name(w.arrangement));
   if (w.expert_slots > 0) text += fmt::format(", {} of {} experts at once", w.expert_slots, w.stored_experts);
   return text;
 }
@@ -183,7 +183,8 @@ Record WeightsJson(const std::optional<BenchReport::Weights>& weights) {
                             : w.packed_file     ? "file"
                                                 : "memory"},
                  {"packed_bytes", w.packed_bytes},
-                 {"interleaved_bytes", w.interleaved_bytes},
+                 {"arrangement", Name(w.arrangement)},
+                 {"arranged_bytes", w.arranged_bytes},
                  {"expert_memory", nullptr}};
   if (w.expert_slots > 0)
     json["expert_memory"] = {

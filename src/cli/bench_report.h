@@ -7,6 +7,7 @@
 
 #include "cli/figure.h"
 #include "kernels/cpu/ceilings.h"
+#include "model/arrange.h"
 
 namespace oxidized::cli {
 
@@ -19,12 +20,13 @@ struct BenchReport {
   };
   // How the model's weights were held while the tests ran.
   struct Weights {
-    bool mapped = true;             // false: read into memory
-    int64_t converted_bytes = 0;    // of what lies in no file: made when the model was opened
-    int64_t packed_bytes = 0;       // of dense weights in 12 bits; 0: none
-    bool packed_file = false;       // these out of a file
-    int64_t interleaved_bytes = 0;  // rows side by side for 8-bit activations
-    int64_t expert_slots = 0;       // with --expert-memory: so many experts are in memory at once; 0: all
+    bool mapped = true;           // false: read into memory
+    int64_t converted_bytes = 0;  // of what lies in no file: made when the model was opened
+    int64_t packed_bytes = 0;     // of dense weights in 12 bits; 0: none
+    bool packed_file = false;     // these out of a file
+    Arrangement arrangement = Arrangement::kAsStored;
+    int64_t arranged_bytes = 0;
+    int64_t expert_slots = 0;  // with --expert-memory: so many experts are in memory at once; 0: all
     int64_t stored_experts = 0, slot_bytes = 0;
   };
   std::string model;                             // "" when none was opened

@@ -261,8 +261,8 @@ void AddExecutorOptions(Command& command, RuntimeOptions& o, std::optional<Value
       "--yarn-truncate", o.yarn_truncate,
       "Round the ends of the rotation's ramp as llama.cpp does, to compare with it; gpt-oss does not");
   command.AddFlag("--use-mmap", o.use_mmap,
-                  "Map the weights (default); =false reads them into memory, where --activations int8 "
-                  "interleaves their rows: the same results, faster",
+                  "Map the weights (default); =false reads them into memory and rearranges them there: "
+                  "the same results, faster",
                   "BOOL");
   command.AddFlag(
       "--pack-weights", o.pack_dense,

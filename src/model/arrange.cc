@@ -116,6 +116,18 @@ void AddExpert(const Arranging& how, ExpertView& e, std::vector<Job>& jobs) {
 
 }  // namespace
 
+const char* Name(Arrangement arrangement) {
+  switch (arrangement) {
+    case Arrangement::kInterleaved:
+      return "interleaved";
+    case Arrangement::kGrouped:
+      return "grouped";
+    case Arrangement::kAsStored:
+      break;
+  }
+  return "stored";
+}
+
 int64_t ArrangeWeights(Arrangement arrangement, WeightsView& weights, Arrangeable what, ThreadTeam& team,
                        const std::function<void(int64_t done, int64_t total)>& progress) {
   if (arrangement == Arrangement::kAsStored) return 0;

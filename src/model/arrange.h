@@ -16,6 +16,8 @@ enum class Arrangement : uint8_t {
   kGrouped,      // for bf16 activations: blocks of MXFP4 experts (tensor/grouped_mxfp4.h)
 };
 
+const char* Name(Arrangement arrangement);  // "stored", "interleaved", "grouped"
+
 // What lies in memory that may be written.
 struct Arrangeable {
   bool dense = false, experts = false;

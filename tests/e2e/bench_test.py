@@ -242,7 +242,10 @@ class Bench(unittest.TestCase):
             self.assertIn(says, self.bench("pp4", "--runs", 1, *arguments))
         record = self.record("pp4", "--activations", "int8", "--use-mmap=false")
         self.assertEqual(record["activations"], "int8")
-        self.assertGreater(record["weights"]["interleaved_bytes"], 0)
+        self.assertEqual(record["weights"]["arrangement"], "interleaved")
+        self.assertGreater(record["weights"]["arranged_bytes"], 0)
+        mapped = self.record("pp4", "--activations", "int8")["weights"]
+        self.assertEqual((mapped["arrangement"], mapped["arranged_bytes"]), ("stored", 0))
         result = run("bench", "ceilings", "--json", "--ceiling-seconds", 0.005)
         self.assertIsNone(json.loads(result.stdout)["weights"])
 
