@@ -12,6 +12,8 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+# Headers that differ by architecture (openssl/opensslconf.h): the compiler looks for them in the system's own folder.
+set(CMAKE_CXX_STANDARD_INCLUDE_DIRECTORIES ${OXIDIZED_ARM_ROOT}/usr/include/aarch64-linux-gnu)
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${OXIDIZED_ARM_ROOT})
 set(ENV{PKG_CONFIG_LIBDIR}
     ${OXIDIZED_ARM_ROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${OXIDIZED_ARM_ROOT}/usr/share/pkgconfig)

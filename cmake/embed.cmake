@@ -8,27 +8,38 @@ function(oxidized_embed target name file)
   set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}.embed.cc)
   file(CONFIGURE OUTPUT ${source} CONTENT [=[
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
-asm(R"(
-  .section .rodata
+#ifdef __APPLE__
+#define OX_READ_ONLY "__TEXT,__const"
+#else
+#define OX_READ_ONLY ".rodata"
+#endif
+
+asm(".pushsection " OX_READ_ONLY R"(
   .balign 16
   .global oxidized_embedded_@name@
 oxidized_embedded_@name@:
+1:
   .incbin "@path@"
-  .global oxidized_embedded_@name@_end
-oxidized_embedded_@name@_end:
-  .byte 0
-  .previous
+2:
+  .balign 8
+  .global oxidized_embedded_@name@_size
+oxidized_embedded_@name@_size:
+  .quad 2b - 1b
+  .popsection
 )");
 
-extern "C" const std::byte oxidized_embedded_@name@[], oxidized_embedded_@name@_end[];
-
 namespace oxidized::embedded {
+
+// By the assembler's names: those of the compiler have an underscore before them on some systems.
+extern const std::byte @name@_bytes[] asm("oxidized_embedded_@name@");
+extern const uint64_t @name@_size asm("oxidized_embedded_@name@_size");
+
 std::span<const std::byte> @name@();  // declared where it is used
-std::span<const std::byte> @name@() {
-  return {oxidized_embedded_@name@, oxidized_embedded_@name@_end};
-}
+std::span<const std::byte> @name@() { return {@name@_bytes, static_cast<size_t>(@name@_size)}; }
+
 }  // namespace oxidized::embedded
 ]=] @ONLY)
   set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS ${path})

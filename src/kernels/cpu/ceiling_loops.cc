@@ -9,8 +9,6 @@
 #define OX_VECTOR(x) "+v"(x)
 #elif defined(__aarch64__)
 #include <arm_neon.h>
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
 #define OX_VECTOR(x) "+w"(x)
 #else
 #define OX_VECTOR(x) "+m"(x)
@@ -205,6 +203,23 @@ __attribute__((target("arch=armv8.2-a+bf16"))) double Bf16Neon(int64_t rounds) {
   return static_cast<double>(vgetq_lane_f32(sums[0], 0));
 }
 
+// Without a dot instruction: products of bytes, summed in pairs to halfwords, those in pairs to words.
+double Int8Neon(int64_t rounds) {
+  int32x4_t sums[kSums];
+  int8x16_t x = vdupq_n_s8(3);
+  const int8x16_t w = vdupq_n_s8(2);
+  for (int32x4_t& s : sums) s = vdupq_n_s32(0);
+  for (int64_t r = 0; r < rounds; ++r) {
+    for (int32x4_t& sum : sums) {
+      asm volatile("" : OX_VECTOR(x));  // each product is one of its own
+      const int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(x)), high = vmull_high_s8(w, x);
+      sum = vpadalq_s16(sum, vpaddq_s16(low, high));
+    }
+  }
+  for (int i = 1; i < kSums; ++i) sums[0] = vaddq_s32(sums[0], sums[i]);
+  return static_cast<double>(vgetq_lane_s32(sums[0], 0));
+}
+
 __attribute__((target("arch=armv8.2-a+dotprod"))) double Int8Dot(int64_t rounds) {
   int32x4_t sums[kSums];
   int8x16_t x = vdupq_n_s8(3);
@@ -225,12 +240,14 @@ __attribute__((target("arch=armv8.2-a+i8mm"))) double Int8Matrix(int64_t rounds)
   return static_cast<double>(vgetq_lane_s32(sums[0], 0));
 }
 
-// Tiers do not say whether the processor has these; it is asked.
-ArithmeticLoop Int8Neon() {
-  if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) return {Int8Matrix, 2 * 32 * kSums};
-  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) return {Int8Dot, 2 * 16 * kSums};
-  return {};
-}
+constexpr ArithmeticLoop kF32Neon{F32Neon, 2 * 4 * kSums}, kBf16Neon{Bf16Neon, 2 * 8 * kSums};
+constexpr ArithmeticLoop kInt8Dot{Int8Dot, 2 * 16 * kSums};
+constexpr CeilingLoops kArmLoops[] = {
+    {"neon", ReadNeon, kF32Neon, {}, {Int8Neon, 2 * 16 * kSums}},
+    {"neondot", ReadNeon, kF32Neon, {}, kInt8Dot},
+    {"neonbf16", ReadNeon, kF32Neon, kBf16Neon, kInt8Dot},
+    {"neoni8mm", ReadNeon, kF32Neon, kBf16Neon, {Int8Matrix, 2 * 32 * kSums}},
+};
 
 #endif
 
@@ -245,10 +262,7 @@ const CeilingLoops* FindCeilingLoops(const char* tier) {
     if (name == row.tier) return &row;
   }
 #elif defined(__aarch64__)
-  static const ArithmeticLoop f32{F32Neon, 2 * 4 * kSums};
-  static const CeilingLoops rows[] = {{"neon", ReadNeon, f32, {}, Int8Neon()},
-                                      {"neonbf16", ReadNeon, f32, {Bf16Neon, 2 * 8 * kSums}, Int8Neon()}};
-  for (const CeilingLoops& row : rows) {
+  for (const CeilingLoops& row : kArmLoops) {
     if (name == row.tier) return &row;
   }
 #endif

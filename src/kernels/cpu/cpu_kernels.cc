@@ -4,12 +4,8 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "kernels/cpu/arm_features.h"
 #include "kernels/cpu/tiers.h"
-
-#if defined(__aarch64__)
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
-#endif
 
 namespace oxidized {
 namespace {
@@ -43,11 +39,13 @@ std::vector<CpuTier> CpuTiers() {
           {&kCpuKernelsAvx512, avx512},
           {&kCpuKernelsAvx512Bf16, bf16}};
 #elif defined(__aarch64__)
-  const bool neon = (getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0;
+  const ArmFeatures has = DetectArmFeatures();
+  const bool bf16 = has.bf16 && has.dotprod;
   return {{&kCpuKernelsScalar, true},
-          {&kCpuKernelsNeon, neon},
-          {&kCpuKernelsNeonBf16,
-           neon && (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0 && (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0}};
+          {&kCpuKernelsNeon, true},  // every 64-bit ARM has it
+          {&kCpuKernelsNeonDot, has.dotprod},
+          {&kCpuKernelsNeonBf16, bf16},
+          {&kCpuKernelsNeonI8mm, bf16 && has.i8mm}};
 #else
   return {{&kCpuKernelsScalar, true}};
 #endif

@@ -10,6 +10,8 @@ extern const CpuKernels kCpuKernelsAvx2;
 extern const CpuKernels kCpuKernelsAvx512;
 extern const CpuKernels kCpuKernelsAvx512Bf16;
 extern const CpuKernels kCpuKernelsNeon;
+extern const CpuKernels kCpuKernelsNeonDot;
 extern const CpuKernels kCpuKernelsNeonBf16;
+extern const CpuKernels kCpuKernelsNeonI8mm;
 
 }  // namespace oxidized
