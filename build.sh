@@ -22,8 +22,9 @@ usage: ./build.sh [command]
   (none)                   install what is missing, build a release: $PROGRAM
   demo                     the same, then let the small model in models/demo answer a question
   test                     the same, then every unit, golden and corpus test, the layer check and the format check
-  test --full              also under AddressSanitizer + UBSan, under ThreadSanitizer, on emulated ARM64, repeated in
-                           random order, and a minute of each fuzz target
+  test --full              also repeated in random order, under AddressSanitizer + UBSan, under ThreadSanitizer, on
+                           emulated ARM64, and a minute of each fuzz target
+  test STAGE               one of these by itself: repeat, asan, tsan or aarch64
   fuzz SECONDS [TARGET]    every fuzz target (or one) for so long, starting from its committed corpus
   format                   format the C++ sources in place with clang-format 19
   clean                    delete build/ and build-*/
@@ -129,20 +130,40 @@ unpack_arm_libraries() {
   touch "$root/complete"
 }
 
-test_full() {
-  local cpu
-  test_release
+test_repeat() {
+  need "${BUILD_PACKAGES[@]}"
+  build release
   run_tests release --repeat until-fail:5 --schedule-random
+}
+
+test_asan() {
+  need "${BUILD_PACKAGES[@]}"
   build asan
   run_tests asan
+}
+
+test_tsan() {
+  need "${BUILD_PACKAGES[@]}"
   build tsan
   run_tests tsan
-  need "${ARM_PACKAGES[@]}"
+}
+
+test_aarch64() {
+  local cpu
+  need "${BUILD_PACKAGES[@]}" "${ARM_PACKAGES[@]}"
   unpack_arm_libraries
   build aarch64
   run_tests aarch64
   # No tier may use more than it says: on processors that have dotprod alone, and nothing.
   for cpu in neoverse-n1 cortex-a72; do QEMU_CPU=$cpu run_tests aarch64 -R '^(kernels|tensor)_test\.'; done
+}
+
+test_full() {
+  test_release
+  test_repeat
+  test_asan
+  test_tsan
+  test_aarch64
   fuzz 60
   say "everything passed"
 }
@@ -190,7 +211,8 @@ case ${1:-} in
     case ${2:-} in
       "") test_release ;;
       --full) test_full ;;
-      *) die "test knows only --full, not '$2'" ;;
+      repeat | asan | tsan | aarch64) "test_$2" ;;
+      *) die "test knows --full, repeat, asan, tsan and aarch64, not '$2'" ;;
     esac ;;
   fuzz) shift; fuzz "$@" ;;
   format)

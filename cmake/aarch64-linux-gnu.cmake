@@ -1,5 +1,5 @@
 # Cross-compiles for 64-bit ARM Linux and runs the tests under qemu's user-mode emulation. Libraries come from
-# build-aarch64-sysroot/, which `./build.sh test --full` fills with Debian's arm64 packages.
+# build-aarch64-sysroot/, which `./build.sh test aarch64` fills with Debian's arm64 packages.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
