@@ -260,10 +260,11 @@ void AddExecutorOptions(Command& command, RuntimeOptions& o, std::optional<Value
   command.AddFlag(
       "--yarn-truncate", o.yarn_truncate,
       "Round the ends of the rotation's ramp as llama.cpp does, to compare with it; gpt-oss does not");
-  command.AddFlag("--use-mmap", o.use_mmap,
-                  "Map the weights (default); =false reads them into memory and rearranges them there: "
-                  "the same results, faster",
-                  "BOOL");
+  command.AddFlag(
+      "--use-mmap", o.use_mmap,
+      "Map the weights (default); =false reads them into memory, rearranged where that is faster: "
+      "the same results",
+      "BOOL");
   command.AddFlag(
       "--pack-weights", o.pack_dense,
       "Pack dense bf16 weights to 12 bits when the model is opened: the same answers, fewer bytes "

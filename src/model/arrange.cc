@@ -100,6 +100,18 @@ bool Arrange(const Arranging& how, ExpertView& e, std::vector<std::byte>& scratc
   return true;
 }
 
+// With others among them, experts are multiplied in another type than the arrangement is for.
+bool AllExpertsAreMxfp4(const WeightsView& weights) {
+  bool all = true;
+  for (const LayerWeights& layer : weights.layers) {
+    for (const auto* experts : {&layer.gate_up, &layer.down}) {
+      for (const ExpertView& e : *experts)
+        all = all && e.layout != ExpertLayout::kRows && e.layout != ExpertLayout::kTransposed;
+    }
+  }
+  return all;
+}
+
 void AddDense(MatrixView& m, const WeightsView& weights, std::vector<Job>& jobs) {
   if (m.dtype != DType::kQ8_0 || m.interleaved || m.rows % kRows != 0 || m.data == weights.embedding.data)
     return;
@@ -133,9 +145,10 @@ int64_t ArrangeWeights(Arrangement arrangement, WeightsView& weights, Arrangeabl
   if (arrangement == Arrangement::kAsStored) return 0;
   const Arranging how = ArrangingOf(arrangement);
   std::vector<Job> jobs;
+  const bool arrange_experts = what.experts && AllExpertsAreMxfp4(weights);
   std::vector<MatrixView*> dense = {&weights.unembedding};
   for (LayerWeights& layer : weights.layers) {
-    if (what.experts) {
+    if (arrange_experts) {
       for (auto* experts : {&layer.gate_up, &layer.down}) {
         for (ExpertView& e : *experts) AddExpert(how, e, jobs);
       }

@@ -195,6 +195,26 @@ TEST_P(StoredFormsTest, ArrangedWeightsGiveTheSameBits) {
   }
 }
 
+// Experts that are not all MXFP4 are multiplied in f32, whatever dense matrices take.
+TEST_P(StoredFormsTest, MixedExpertsStayAsStored) {
+  TestModel model(SmallShape(), DType::kQ8_0, ExpertLayout::kGgmlMxfp4);
+  TestModel rows(SmallShape(), DType::kQ8_0, ExpertLayout::kMxfp4);
+  rows.StoreExperts(ExpertLayout::kRows, false, DType::kF32);
+  model.weights.layers[0].down = rows.weights.layers[0].down;
+  const CpuExecutorOptions options{.limits = kLimits,
+                                   .activations = CpuActivationType::kInt8,
+                                   .threads = 2,
+                                   .kernels = GetParam().kernels};
+  const auto expected = Logits(*MakeCpuExecutor(model.config, model.weights, options));
+  ThreadTeam team(2);
+  EXPECT_GT(ArrangeWeights(BestArrangement(model.weights, options), model.weights,
+                           {.dense = true, .experts = true}, team),
+            0);
+  EXPECT_TRUE(model.weights.layers[0].q.interleaved);
+  EXPECT_EQ(model.weights.layers[0].gate_up[0].layout, ExpertLayout::kGgmlMxfp4);
+  EXPECT_EQ(Logits(*MakeCpuExecutor(model.config, model.weights, options)), expected);
+}
+
 TEST(StoredForms, WhatCannotBeArrangedStays) {
   TestModel model(SmallShape(), DType::kQ8_0, ExpertLayout::kGgmlMxfp4);
   WeightsView& weights = model.weights;
