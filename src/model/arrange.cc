@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
 #include <vector>
 
+#include "base/error.h"
 #include "tensor/grouped_mxfp4.h"
 #include "tensor/interleaved.h"
 #include "tensor/mxfp4.h"
@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kRows = kInterleavedRows;
 constexpr int64_t kPanelsOfJob = 64;
+constexpr size_t kJobsAtOnce = 64;  // between two reports of progress
 
 // An expert's matrix, or some panels of a dense one.
 struct Job {
@@ -37,7 +38,7 @@ bool ScalesWithin(int low, int high, const std::byte* scales, int64_t count, int
   return all;
 }
 
-// The views promise not to change the bytes; what they lie in is ours (Arrangeable).
+// The views promise not to change the bytes; what they lie in is ours.
 std::byte* Ours(const std::byte* bytes) { return const_cast<std::byte*>(bytes); }
 
 // How an expert's matrix, or its gate or up, lies as stored.
@@ -100,18 +101,6 @@ bool Arrange(const Arranging& how, ExpertView& e, std::vector<std::byte>& scratc
   return true;
 }
 
-// With others among them, experts are multiplied in another type than the arrangement is for.
-bool AllExpertsAreMxfp4(const WeightsView& weights) {
-  bool all = true;
-  for (const LayerWeights& layer : weights.layers) {
-    for (const auto* experts : {&layer.gate_up, &layer.down}) {
-      for (const ExpertView& e : *experts)
-        all = all && e.layout != ExpertLayout::kRows && e.layout != ExpertLayout::kTransposed;
-    }
-  }
-  return all;
-}
-
 void AddDense(MatrixView& m, const WeightsView& weights, std::vector<Job>& jobs) {
   if (m.dtype != DType::kQ8_0 || m.interleaved || m.rows % kRows != 0 || m.data == weights.embedding.data)
     return;
@@ -140,54 +129,47 @@ const char* Name(Arrangement arrangement) {
   return "stored";
 }
 
-int64_t ArrangeWeights(Arrangement arrangement, WeightsView& weights, Arrangeable what, ThreadTeam& team,
+int64_t ArrangeWeights(const Arrangements& how, WeightsView& weights, ThreadTeam& team,
                        const std::function<void(int64_t done, int64_t total)>& progress) {
-  if (arrangement == Arrangement::kAsStored) return 0;
-  const Arranging how = ArrangingOf(arrangement);
+  OX_CHECK(how.dense != Arrangement::kGrouped);
+  const Arranging experts = ArrangingOf(how.experts);
   std::vector<Job> jobs;
-  const bool arrange_experts = what.experts && AllExpertsAreMxfp4(weights);
   std::vector<MatrixView*> dense = {&weights.unembedding};
   for (LayerWeights& layer : weights.layers) {
-    if (arrange_experts) {
-      for (auto* experts : {&layer.gate_up, &layer.down}) {
-        for (ExpertView& e : *experts) AddExpert(how, e, jobs);
+    if (how.experts != Arrangement::kAsStored) {
+      for (auto* of_layer : {&layer.gate_up, &layer.down}) {
+        for (ExpertView& e : *of_layer) AddExpert(experts, e, jobs);
       }
     }
     dense.insert(dense.end(), {&layer.q, &layer.k, &layer.v, &layer.o});
   }
-  if (what.dense && arrangement == Arrangement::kInterleaved) {
+  if (how.dense != Arrangement::kAsStored) {
     for (MatrixView* m : dense) AddDense(*m, weights, jobs);
   }
-  int64_t total = 0;
+  int64_t done = 0, total = 0;
   for (const Job& job : jobs) total += job.bytes;
 
-  std::atomic<size_t> next{0};
-  std::atomic<int64_t> done{0}, arranged{0};
-  std::exception_ptr stopped;  // by progress
-  team.Run([&](int worker, int) {
-    std::vector<std::byte> scratch;
-    for (size_t i = next++; i < jobs.size(); i = next++) {
-      const Job& job = jobs[i];
-      if (job.expert != nullptr) {
-        if (Arrange(how, *job.expert, scratch)) arranged += job.bytes;
-      } else {
-        const int64_t panel_bytes = kRows * job.dense->row_bytes();
-        for (int64_t p = job.first; p < job.first + job.panels; ++p)
-          InterleaveQ8(Ours(job.dense->data + p * panel_bytes), job.dense->cols / 32, scratch);
+  std::atomic<int64_t> arranged{0};
+  for (size_t begin = 0; begin < jobs.size(); begin += kJobsAtOnce) {
+    const size_t end = std::min(begin + kJobsAtOnce, jobs.size());
+    std::atomic<size_t> next{begin};
+    team.Run([&](int, int) {
+      std::vector<std::byte> scratch;
+      for (size_t i = next++; i < end; i = next++) {
+        const Job& job = jobs[i];
+        if (job.expert == nullptr) {
+          const int64_t panel_bytes = kRows * job.dense->row_bytes();
+          for (int64_t p = job.first; p < job.first + job.panels; ++p)
+            InterleaveQ8(Ours(job.dense->data + p * panel_bytes), job.dense->cols / 32, scratch);
+        } else if (!Arrange(experts, *job.expert, scratch)) {
+          continue;
+        }
         arranged += job.bytes;
       }
-      done += job.bytes;
-      if (worker != 0 || !progress) continue;
-      try {
-        progress(done, total);
-      } catch (...) {
-        stopped = std::current_exception();
-        next = jobs.size();
-        break;
-      }
-    }
-  });
-  if (stopped) std::rethrow_exception(stopped);
+    });
+    for (size_t i = begin; i < end; ++i) done += jobs[i].bytes;
+    if (progress) progress(done, total);
+  }
   for (const Job& job : jobs) {
     if (job.dense != nullptr) job.dense->interleaved = true;
   }

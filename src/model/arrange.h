@@ -18,17 +18,17 @@ enum class Arrangement : uint8_t {
 
 const char* Name(Arrangement arrangement);  // "stored", "interleaved", "grouped"
 
-// What lies in memory that may be written.
-struct Arrangeable {
-  bool dense = false, experts = false;
+struct Arrangements {
+  Arrangement dense = Arrangement::kAsStored;  // or kInterleaved
+  Arrangement experts = Arrangement::kAsStored;
 };
 
-// Arranges every matrix that can be, and says so in its view. Others stay as they are: experts that are not
-// MXFP4, or with a scale for which the products want care (kInterleaved: half of it is no normal number;
-// kGrouped: bf16 does not hold all its values), gate and up alike; for kInterleaved rows that are not a
-// multiple of 32, and a tied unembedding. `progress` gets bytes done and in all; it may throw, which leaves
-// the weights unusable. Returns the bytes of what was arranged.
-int64_t ArrangeWeights(Arrangement arrangement, WeightsView& weights, Arrangeable what, ThreadTeam& team,
+// Arranges every matrix that can be, in memory that may be written, and says so in its view. Others stay as
+// they are: experts that are not MXFP4, or with a scale for which the products want care (kInterleaved: half
+// of it is no normal number; kGrouped: bf16 does not hold all its values), gate and up alike; for
+// kInterleaved rows that are not a multiple of 32, and a tied unembedding. `progress` gets bytes done and in
+// all; it may throw, which leaves the weights unusable. Returns the bytes of what was arranged.
+int64_t ArrangeWeights(const Arrangements& how, WeightsView& weights, ThreadTeam& team,
                        const std::function<void(int64_t done, int64_t total)>& progress = {});
 
 }  // namespace oxidized

@@ -9,39 +9,31 @@ namespace {
 
 constexpr auto kBytes = static_cast<size_t>(kMxfp4BlockBytes);
 
-// The codes of a block's 32 elements, four bits each, 16 elements a word.
-struct Codes {
-  uint64_t of[2];
-};
-Codes CodesOf(const std::byte* block, NibbleOrder order) {
-  uint8_t published[kBytes];
-  std::memcpy(published, block, kBytes);
-  if (order == NibbleOrder::kGgml) Mxfp4FromGgmlOrder(reinterpret_cast<const uint8_t*>(block), published);
-  Codes codes;
-  std::memcpy(codes.of, published, kBytes);
-  return codes;
+// 4 x 4 nibbles transposed: nibble j of word i becomes nibble i of word j.
+uint64_t TransposeNibbles(uint64_t x) {
+  const auto swap = [&](int distance, uint64_t those) {
+    const uint64_t differ = (x ^ x >> distance) & those;
+    x ^= differ ^ differ << distance;
+  };
+  swap(12, 0x0000F0F00000F0F0u);
+  swap(24, 0x00000000FF00FF00u);
+  return x;
 }
-
-// Nibbles 0..3 of x, one to each 16-bit word.
-uint64_t Spread(uint64_t x) { return (x & 0xF) | (x & 0xF0) << 12 | (x & 0xF00) << 24 | (x & 0xF000) << 36; }
 
 // `from(b)`: where the codes of block b lie.
 template <typename From>
 void Group(From from, NibbleOrder order, size_t blocks, std::byte* to) {
   size_t b = 0;
   for (; b + 4 <= blocks; b += 4, to += 4 * kBytes) {
-    Codes codes[4];
-    for (size_t j = 0; j < 4; ++j) codes[j] = CodesOf(from(b + j), order);
-    for (size_t four = 0; four < 8; ++four) {  // elements 4 four … 4 four + 3
-      uint64_t words = 0;
-      for (size_t j = 0; j < 4; ++j) words |= Spread(codes[j].of[four / 4] >> four % 4 * 16) << 4 * j;
-      std::memcpy(to + four * 8, &words, 8);
+    uint16_t codes[4][8];  // of a block, elements 4 i … 4 i + 3
+    for (size_t j = 0; j < 4; ++j) Mxfp4FromOrder(order, from(b + j), reinterpret_cast<std::byte*>(codes[j]));
+    for (size_t i = 0; i < 8; ++i) {
+      const uint64_t words = TransposeNibbles(uint64_t{codes[0][i]} | uint64_t{codes[1][i]} << 16 |
+                                              uint64_t{codes[2][i]} << 32 | uint64_t{codes[3][i]} << 48);
+      std::memcpy(to + i * 8, &words, 8);
     }
   }
-  for (; b < blocks; ++b, to += kBytes) {
-    const Codes codes = CodesOf(from(b), order);
-    std::memcpy(to, codes.of, kBytes);
-  }
+  for (; b < blocks; ++b, to += kBytes) Mxfp4FromOrder(order, from(b), to);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "tensor/float16.h"
-#include "tensor/stored.h"
 
 namespace oxidized {
 namespace {
@@ -18,25 +17,6 @@ uint32_t EvenBytes(uint64_t x) {
   x = (x | x >> 8) & 0x0000FFFF0000FFFFu;
   return static_cast<uint32_t>(x | x >> 16);
 }
-// The low nibbles of eight bytes, side by side.
-uint32_t LowNibbles(uint64_t x) {
-  x &= 0x0F0F0F0F0F0F0F0Fu;
-  return EvenBytes(x | x >> 4);
-}
-
-// The four words of a block in the order of the published files.
-void Words(const std::byte* block, NibbleOrder order, uint32_t (&words)[4]) {
-  if (order == NibbleOrder::kPublished) {
-    std::memcpy(words, block, sizeof(words));
-    return;
-  }
-  const uint64_t first = Load8(block), second = Load8(block + 8);
-  words[0] = LowNibbles(first);
-  words[1] = LowNibbles(second);
-  words[2] = LowNibbles(first >> 4);
-  words[3] = LowNibbles(second >> 4);
-}
-
 void PutWord(uint32_t word, size_t place, std::byte* panel) { std::memcpy(panel + place * 4, &word, 4); }
 
 std::byte* Fit(std::vector<std::byte>& scratch, size_t bytes) {
@@ -50,7 +30,7 @@ void InterleaveCodes(From from, NibbleOrder order, size_t blocks, std::byte* to)
   for (size_t r = 0; r < kRows; ++r) {
     for (size_t b = 0; b < blocks; ++b) {
       uint32_t words[4];
-      Words(from(r, b), order, words);
+      Mxfp4FromOrder(order, from(r, b), reinterpret_cast<std::byte*>(words));
       for (size_t j = 0; j < 4; ++j) PutWord(words[j], (b * 4 + j) * kRows + r, to);
     }
   }

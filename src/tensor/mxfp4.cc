@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace oxidized {
 
@@ -28,10 +29,31 @@ void Mxfp4ToGgmlOrder(const uint8_t* from, uint8_t* to) {
   }
 }
 
+namespace {
+
+// The low nibbles of eight bytes, side by side.
+uint32_t LowNibbles(uint64_t x) {
+  x &= 0x0F0F0F0F0F0F0F0Fu;
+  x = (x | x >> 4) & 0x00FF00FF00FF00FFu;
+  x = (x | x >> 8) & 0x0000FFFF0000FFFFu;
+  return static_cast<uint32_t>(x | x >> 16);
+}
+
+}  // namespace
+
 void Mxfp4FromGgmlOrder(const uint8_t* from, uint8_t* to) {
-  for (int k = 0; k < 8; ++k) {
-    to[k] = static_cast<uint8_t>((from[2 * k] & 15) | (from[2 * k + 1] & 15) << 4);
-    to[k + 8] = static_cast<uint8_t>((from[2 * k] >> 4) | (from[2 * k + 1] >> 4) << 4);
+  uint64_t halves[2];
+  std::memcpy(halves, from, sizeof(halves));
+  const uint32_t words[4] = {LowNibbles(halves[0]), LowNibbles(halves[1]), LowNibbles(halves[0] >> 4),
+                             LowNibbles(halves[1] >> 4)};
+  std::memcpy(to, words, sizeof(words));
+}
+
+void Mxfp4FromOrder(NibbleOrder order, const std::byte* from, std::byte* to) {
+  if (order == NibbleOrder::kPublished) {
+    std::memcpy(to, from, kMxfp4BlockBytes);
+  } else {
+    Mxfp4FromGgmlOrder(reinterpret_cast<const uint8_t*>(from), reinterpret_cast<uint8_t*>(to));
   }
 }
 

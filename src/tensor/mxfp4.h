@@ -40,6 +40,7 @@ enum class NibbleOrder : uint8_t { kPublished, kGgml };
 // The 16 bytes of a block moved between the two nibble orders; `from` and `to` do not overlap.
 void Mxfp4ToGgmlOrder(const uint8_t* from, uint8_t* to);
 void Mxfp4FromGgmlOrder(const uint8_t* from, uint8_t* to);
+void Mxfp4FromOrder(NibbleOrder order, const std::byte* from, std::byte* to);  // to the published one
 
 // Quantises 32 finite values: scale exponent floor(log2(max|x|)) - 2, nearest code by absolute error, ties to
 // the even code (OCP MX v1.0 §6.3). A block whose values already are MXFP4 is reproduced exactly. Returns the

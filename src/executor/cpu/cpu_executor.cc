@@ -488,9 +488,9 @@ std::optional<CpuPrecision> ParseCpuPrecision(std::string_view name) {
   return std::nullopt;
 }
 
-Arrangement BestArrangement(const WeightsView& weights, const CpuExecutorOptions& options) {
+Arrangements BestArrangements(const WeightsView& weights, const CpuExecutorOptions& options) {
   const CpuKernels& kernels = options.kernels != nullptr ? *options.kernels : SelectCpuKernels();
-  return ArrangementFor(FormatsOf(options, kernels, weights), kernels);
+  return ArrangementsFor(FormatsOf(options, kernels, weights), kernels);
 }
 
 CpuMemoryNeed EstimateCpuMemory(const ModelConfig& config, const WeightsView& weights,

@@ -49,7 +49,7 @@ CpuMemoryNeed EstimateCpuMemory(const ModelConfig& config, const WeightsView& we
                                 const CpuExecutorOptions& options);
 
 // How weights in memory of our own should lie for an executor with these options. Throws Error(kUsage).
-Arrangement BestArrangement(const WeightsView& weights, const CpuExecutorOptions& options);
+Arrangements BestArrangements(const WeightsView& weights, const CpuExecutorOptions& options);
 
 // `weights` must outlive the executor; ArrangeWeights may rearrange them before its first step. Throws
 // Error(kUsage, kNoMemory).

@@ -80,10 +80,12 @@ ProductFormats ChooseFormats(Rounding rounding, bool int8, const CpuKernels& ker
   return formats;
 }
 
-Arrangement ArrangementFor(const ProductFormats& formats, const CpuKernels& kernels) {
-  if (formats.any_int8()) return Arrangement::kInterleaved;
-  const bool grouped = formats.experts.type == XType::kBf16 && kernels.grouped_mxfp4;
-  return grouped ? Arrangement::kGrouped : Arrangement::kAsStored;
+Arrangements ArrangementsFor(const ProductFormats& formats, const CpuKernels& kernels) {
+  Arrangements best;
+  if (formats.int8_dense) best.dense = Arrangement::kInterleaved;
+  if (formats.experts.type == XType::kInt8) best.experts = Arrangement::kInterleaved;
+  if (formats.experts.type == XType::kBf16 && kernels.grouped_mxfp4) best.experts = Arrangement::kGrouped;
+  return best;
 }
 
 DenseProduct DenseProductFor(const CpuKernels& kernels, const MatrixView& w, XType x, bool packed) {

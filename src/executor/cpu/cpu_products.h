@@ -38,7 +38,7 @@ ProductFormats ChooseFormats(Rounding rounding, bool int8, const CpuKernels& ker
                              const WeightsView& weights);
 
 // How weights in memory of our own are read fastest.
-Arrangement ArrangementFor(const ProductFormats& formats, const CpuKernels& kernels);
+Arrangements ArrangementsFor(const ProductFormats& formats, const CpuKernels& kernels);
 
 // `packed`: for the 12-bit form of bf16 weights.
 DenseProduct DenseProductFor(const CpuKernels& kernels, const MatrixView& w, XType x, bool packed = false);

@@ -169,15 +169,17 @@ TEST_P(StoredFormsTest, ArrangedWeightsGiveTheSameBits) {
       const auto logits = [&] { return Logits(*MakeCpuExecutor(model.config, model.weights, options)); };
       const auto expected = logits();
       const auto rows = RowsOf(model.weights);
-      const Arrangement best = BestArrangement(model.weights, options);
-      EXPECT_EQ(best, int8                                ? Arrangement::kInterleaved
-                      : GetParam().kernels->grouped_mxfp4 ? Arrangement::kGrouped
-                                                          : Arrangement::kAsStored);
+      const Arrangements best = BestArrangements(model.weights, options);
+      EXPECT_EQ(best.dense,
+                int8 && form.dense == DType::kQ8_0 ? Arrangement::kInterleaved : Arrangement::kAsStored);
+      EXPECT_EQ(best.experts, int8                                ? Arrangement::kInterleaved
+                              : GetParam().kernels->grouped_mxfp4 ? Arrangement::kGrouped
+                                                                  : Arrangement::kAsStored);
       ThreadTeam team(2);
       int64_t last = 0, total = 0;
-      const int64_t arranged = ArrangeWeights(best, model.weights, {.dense = true, .experts = true}, team,
+      const int64_t arranged = ArrangeWeights(best, model.weights, team,
                                               [&](int64_t done, int64_t all) { last = done, total = all; });
-      if (best == Arrangement::kAsStored) {
+      if (best.experts == Arrangement::kAsStored) {
         EXPECT_EQ(arranged, 0);
         continue;
       }
@@ -207,9 +209,7 @@ TEST_P(StoredFormsTest, MixedExpertsStayAsStored) {
                                    .kernels = GetParam().kernels};
   const auto expected = Logits(*MakeCpuExecutor(model.config, model.weights, options));
   ThreadTeam team(2);
-  EXPECT_GT(ArrangeWeights(BestArrangement(model.weights, options), model.weights,
-                           {.dense = true, .experts = true}, team),
-            0);
+  EXPECT_GT(ArrangeWeights(BestArrangements(model.weights, options), model.weights, team), 0);
   EXPECT_TRUE(model.weights.layers[0].q.interleaved);
   EXPECT_EQ(model.weights.layers[0].gate_up[0].layout, ExpertLayout::kGgmlMxfp4);
   EXPECT_EQ(Logits(*MakeCpuExecutor(model.config, model.weights, options)), expected);
@@ -223,18 +223,17 @@ TEST(StoredForms, WhatCannotBeArrangedStays) {
   const_cast<std::byte*>(special.up_values)[17 * 5] = std::byte{1};  // a scale whose half is no normal number
   weights.layers[1].k.rows = 31;
   ThreadTeam team(2);
-  ArrangeWeights(Arrangement::kInterleaved, weights, {.dense = true, .experts = true}, team);
+  constexpr Arrangements kBoth{Arrangement::kInterleaved, Arrangement::kInterleaved};
+  ArrangeWeights(kBoth, weights, team);
   EXPECT_FALSE(weights.unembedding.interleaved);
   EXPECT_EQ(special.layout, ExpertLayout::kGgmlMxfp4);
   EXPECT_EQ(weights.layers[0].gate_up[2].layout, ExpertLayout::kInterleavedMxfp4);
   EXPECT_FALSE(weights.layers[1].k.interleaved);
   EXPECT_TRUE(weights.layers[1].v.interleaved);
-  EXPECT_EQ(ArrangeWeights(Arrangement::kInterleaved, weights, {.dense = true, .experts = true}, team), 0)
-      << "twice";
-  EXPECT_EQ(ArrangeWeights(Arrangement::kGrouped, weights, {.experts = true}, team), 0)
-      << "the special one stays";
+  EXPECT_EQ(ArrangeWeights(kBoth, weights, team), 0) << "twice";
+  EXPECT_EQ(ArrangeWeights({.experts = Arrangement::kGrouped}, weights, team), 0) << "the special one stays";
   TestModel experts_elsewhere(SmallShape(), DType::kQ8_0, ExpertLayout::kGgmlMxfp4);
-  ArrangeWeights(Arrangement::kInterleaved, experts_elsewhere.weights, {.dense = true}, team);
+  ArrangeWeights({.dense = Arrangement::kInterleaved}, experts_elsewhere.weights, team);
   EXPECT_TRUE(experts_elsewhere.weights.layers[0].q.interleaved);
   EXPECT_EQ(experts_elsewhere.weights.layers[0].down[0].layout, ExpertLayout::kGgmlMxfp4);
 }
