@@ -50,6 +50,18 @@ class ThreadTeam {
 
   int size() const { return size_; }
 
+  // Calls body(item, share) once for each item below `count`: whoever is free takes the next, so that a
+  // thread on a slower or busier processor does fewer. For items that may be done in any order, of a size
+  // that makes taking one cheap (tens of microseconds); what a share may and throws as Run says.
+  template <typename Body>
+  void ForEach(int64_t count, Body&& body) {
+    next_item_.store(0, std::memory_order_relaxed);
+    Run([&](int share, int) {
+      for (int64_t item; (item = next_item_.fetch_add(1, std::memory_order_relaxed)) < count;)
+        body(item, share);
+    });
+  }
+
   // Calls body(share, shares) once for each of size() shares and returns when all are done. Shares may run at
   // the same time, or one after the other on one thread: none may wait for another. The first exception
   // thrown is rethrown here, after all shares have ended. One caller at a time; not from inside a region.
@@ -90,8 +102,9 @@ class ThreadTeam {
   HelpersWorth worth_;
 
   alignas(64) std::atomic<uint32_t> region_ = 0;  // counts regions that helpers take part in
-  alignas(64) std::atomic<int> parked_ = 0;       // helpers that may sleep until region_ changes
-  std::atomic<bool> caller_parked_ = false;       // the caller may sleep until a share ends
+  alignas(64) std::atomic<int64_t> next_item_ = 0;
+  alignas(64) std::atomic<int> parked_ = 0;  // helpers that may sleep until region_ changes
+  std::atomic<bool> caller_parked_ = false;  // the caller may sleep until a share ends
   std::vector<Ticket> tickets_;
   std::vector<std::jthread> helpers_;
 };

@@ -62,6 +62,40 @@ TEST_P(ThreadTeamSizes, AnExceptionReachesTheCallerAndTheTeamGoesOn) {
   }
 }
 
+TEST_P(ThreadTeamSizes, EveryItemIsTakenOnceAndAThrowingOneEndsItsShare) {
+  ThreadTeam team(GetParam());
+  for (const int items : {0, 1, 2, 100}) {
+    std::vector<int> taken(static_cast<size_t>(items));
+    team.ForEach(items, [&](int64_t item, int share) {
+      EXPECT_LT(share, GetParam());
+      ++taken[static_cast<size_t>(item)];
+    });
+    EXPECT_EQ(taken, std::vector<int>(static_cast<size_t>(items), 1));
+  }
+  const auto body = [](int64_t item, int) {
+    if (item == 3) throw std::runtime_error("planted");
+  };
+  EXPECT_THROW(team.ForEach(10, body), std::runtime_error);
+  std::atomic<int> calls = 0;
+  team.ForEach(10, [&](int64_t, int) { ++calls; });
+  EXPECT_EQ(calls, 10);
+}
+
+// A thread that is held up does less: the others take what it has not begun.
+TEST(ThreadTeam, WhoIsFreeTakesTheNextItem) {
+  ThreadTeam team(2);
+  std::atomic<bool> others_done = false;
+  std::atomic<int> left = 20;
+  team.ForEach(20, [&](int64_t item, int) {
+    if (item != 0) {
+      if (--left == 1) others_done = true;
+      return;
+    }
+    for (int i = 0; i < 5000 && !others_done; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  });
+  EXPECT_TRUE(others_done);
+}
+
 TEST_P(ThreadTeamSizes, ParkedWorkersWakeUp) {
   ThreadTeam team(GetParam());
   for (int round = 0; round < 3; ++round) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "executor/cpu/cpu_dense.h"
 #include "executor/cpu/cpu_experts.h"
 #include "executor/cpu/cpu_logits.h"
 #include "executor/cpu/cpu_memory.h"
@@ -21,6 +22,8 @@ namespace oxidized {
 namespace {
 
 using AttentionKernel = void (*)(const AttentionArgs&);
+
+constexpr int64_t kAttentionItemsOfAThread = 16;
 
 // Rows of logits made in one pass over the unembedding.
 int64_t LogitRows(const ExecutorLimits& limits) { return std::max(32, limits.max_sequences); }
@@ -44,14 +47,6 @@ ProductFormats FormatsOf(const CpuExecutorOptions& options, const CpuKernels& ke
                        kernels, weights);
 }
 
-// Rows of f32 in the forms that products take.
-struct ProductRows {
-  const void *dense, *int8;
-  const void* As(XType type) const { return type == XType::kInt8 ? int8 : dense; }
-};
-
-int64_t Macs(const MatrixView& m) { return m.rows * m.cols; }
-
 class CpuExecutor final : public Executor {
  public:
   CpuExecutor(const ModelConfig& config, const WeightsView& weights, const CpuExecutorOptions& options)
@@ -69,9 +64,10 @@ class CpuExecutor final : public Executor {
         team_(options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads()),
         all_resident_(weights),
         source_(options.experts != nullptr ? *options.experts : all_resident_),
+        packed_(options.packed != nullptr ? options.packed : std::make_shared<const PackedDense>()),
+        dense_(kernels_, formats_, *packed_, team_),
         experts_(config_, kernels_, formats_.experts, team_),
         guess_(config_, kernels_, team_),
-        packed_(options.packed != nullptr ? options.packed : std::make_shared<const PackedDense>()),
         logits_(weights.unembedding, *packed_, kernels_, formats_.TypeFor(weights.unembedding),
                 LogitRows(options.limits), team_),
         scratch_stride_((AttentionScratchFloats(config.head_dim) + 15) / 16 * 16),
@@ -189,13 +185,11 @@ class CpuExecutor final : public Executor {
   }
 
   void QueryKeyValue(const StepBatch& batch, const LayerWeights& w, const CpuLayerVectors& v) {
-    team_.Run([&](int worker, int workers) {
-      Project(batch, NormedX(), w.q, &w.k, v.q_bias.data(), Query(), worker, workers);
-      Project(batch, NormedX(), w.k, &w.v, v.k_bias.data(), Key(batch), worker, workers);
-      Project(batch, NormedX(), w.v, nullptr, v.v_bias.data(), Value(batch), worker, workers);
-    });
-    clock_.End(CpuStage::kQkv, packed_->ReadBytes(w.q) + packed_->ReadBytes(w.k) + packed_->ReadBytes(w.v),
-               2 * batch.num_tokens() * (Macs(w.q) + Macs(w.k) + Macs(w.v)));
+    const ProductCost cost = dense_.Run({{w.q, v.q_bias.data(), Query()},
+                                         {w.k, v.k_bias.data(), Key(batch)},
+                                         {w.v, v.v_bias.data(), Value(batch)}},
+                                        NormedX(), batch.num_tokens());
+    clock_.End(CpuStage::kQkv, cost.bytes, cost.flops);
   }
 
   void RotateAndStoreKv(const StepBatch& batch, int32_t layer) {
@@ -226,9 +220,10 @@ class CpuExecutor final : public Executor {
     const int64_t rows = batch.num_tokens(), d = config_.head_dim, heads = config_.heads_per_kv();
     int64_t keys = 0;
     for (const int64_t position : batch.positions) keys += position - FirstVisible(position, window) + 1;
-    team_.Run([&](int worker, int workers) {
-      const Share share = ShareOf(rows * config_.num_kv_heads, 1, worker, workers);
-      for (int64_t item = share.begin; item < share.end; ++item) {
+    const int64_t all = rows * config_.num_kv_heads;
+    const int64_t together = std::clamp<int64_t>(all / (kAttentionItemsOfAThread * team_.size()), 1, 8);
+    team_.ForEach((all + together - 1) / together, [&](int64_t part, int worker) {
+      for (int64_t item = part * together; item < std::min(all, (part + 1) * together); ++item) {
         const int64_t g = item / rows, t = item % rows;
         const int64_t last = batch.positions[static_cast<size_t>(t)];
         const int64_t first = FirstVisible(last, window);
@@ -261,11 +256,9 @@ class CpuExecutor final : public Executor {
         ToProductRow(act_.attention.data() + t * width, width, t, act_.attention_x, act_.attention_int8);
       });
     }
-    team_.Run([&](int worker, int workers) {
-      Project(batch, x, w.o, nullptr, v.o_bias.data(), act_.delta.data(), worker, workers);
-    });
+    const ProductCost cost = dense_.Run({{w.o, v.o_bias.data(), act_.delta.data()}}, x, batch.num_tokens());
     ForRows(batch, [&](int64_t t) { AddDelta(t); });
-    clock_.End(CpuStage::kOut, packed_->ReadBytes(w.o), 2 * batch.num_tokens() * Macs(w.o));
+    clock_.End(CpuStage::kOut, cost.bytes, cost.flops);
   }
 
   // The router works in f32 whatever the precision. Routing goes sequence by sequence: batch mates never
@@ -298,7 +291,7 @@ class CpuExecutor final : public Executor {
       std::copy_n(act_.router.data(), kept.size(), kept.begin());
     }
     groups_.Build(result_.routing.Rows(layer, rows, 0, rows), experts);
-    clock_.End(CpuStage::kRouter, w.router.bytes(), 2 * rows * Macs(w.router));
+    clock_.End(CpuStage::kRouter, w.router.bytes(), 2 * rows * w.router.rows * w.router.cols);
   }
 
   // parts = the output of every (token, rank), each expert's weights read once: of the experts that are there
@@ -319,10 +312,10 @@ class CpuExecutor final : public Executor {
         down_[static_cast<size_t>(group.expert)] = *expert.down;
         portion_.push_back(group);
       }
-      const ExpertCost gate_up =
+      const ProductCost gate_up =
           experts_.GateUp(gate_up_, portion_, NormedX().As(formats_.experts.type), act_.gated.data());
       clock_.End(CpuStage::kGateUp, gate_up.bytes, gate_up.flops);
-      const ExpertCost down = experts_.Down(down_, portion_, act_.gated.data(), act_.parts.data());
+      const ProductCost down = experts_.Down(down_, portion_, act_.gated.data(), act_.parts.data());
       clock_.End(CpuStage::kDown, down.bytes, down.flops);
     }
   }
@@ -364,30 +357,6 @@ class CpuExecutor final : public Executor {
   template <typename Body>
   void ForRowsOfSequences(const StepBatch& batch, Body body) {
     ForRows(batch, [&](int64_t t) { body(batch.SequenceOf(t), t); });
-  }
-
-  static const std::byte* FirstOfShare(const MatrixView& w, int worker, int workers) {
-    return w.data + ShareOf(w.rows, RowGranuleOf(w), worker, workers).begin * w.row_bytes();
-  }
-  // A thread's share of y = x W + bias for all rows of the batch; y rows lie W.rows apart. `next`: the matrix
-  // that comes after, if any.
-  void Project(const StepBatch& batch, const ProductRows& x, const MatrixView& w, const MatrixView* next,
-               const float* bias, float* y, int worker, int workers) {
-    const Share share = ShareOf(w.rows, RowGranuleOf(w), worker, workers);
-    const XType type = formats_.TypeFor(w);
-    const DenseArgs args{.x = x.As(type),
-                         .ldx = XStride(type, w.cols),
-                         .w = w.data,
-                         .interleaved = w.interleaved,
-                         .next = next != nullptr ? FirstOfShare(*next, worker, workers) : nullptr,
-                         .packed = packed_->Find(w),
-                         .bias = bias,
-                         .y = y,
-                         .ldy = w.rows,
-                         .tokens = batch.num_tokens(),
-                         .k = w.cols,
-                         .x_rows = nullptr};
-    DenseProductFor(kernels_, w, type, args.packed != nullptr)(args, share.begin, share.end);
   }
 
   void AddDelta(int64_t t) {
@@ -460,9 +429,10 @@ class CpuExecutor final : public Executor {
   ThreadTeam team_;
   ResidentExperts all_resident_;
   ExpertSource& source_;
+  const std::shared_ptr<const PackedDense> packed_;
+  CpuDense dense_;
   CpuExperts experts_;
   ExpertGuess guess_;
-  const std::shared_ptr<const PackedDense> packed_;
   CpuLogits logits_;
   const int64_t scratch_stride_;  // floats of one thread
   AlignedBuffer<float> scratch_;  // of the attention kernel

@@ -1,12 +1,20 @@
 #include "executor/cpu/cpu_experts.h"
 
+#include <algorithm>
+
 namespace oxidized {
+namespace {
+
+constexpr int64_t kManyRows = 12;        // of an expert, on average
+constexpr int64_t kPartsOfAThread = 64;  // of a layer's experts; the last one makes the others wait
+
+}  // namespace
 
 CpuExperts::CpuExperts(const ModelConfig& config, const CpuKernels& kernels, XFormat format, ThreadTeam& team)
     : config_(config), kernels_(kernels), format_(format), team_(team) {}
 
-ExpertCost CpuExperts::GateUp(std::span<const ExpertView> experts, std::span<const Group> groups,
-                              const void* x, std::byte* gated) {
+ProductCost CpuExperts::GateUp(std::span<const ExpertView> experts, std::span<const Group> groups,
+                               const void* x, std::byte* gated) {
   const bool int8 = format_.type == XType::kInt8;
   const ExpertArgs args{.x = x,
                         .ldx = XStride(format_.type, config_.hidden_size),
@@ -15,13 +23,13 @@ ExpertCost CpuExperts::GateUp(std::span<const ExpertView> experts, std::span<con
                         .out = int8 ? XFormat{} : format_,
                         .alpha = config_.swiglu_alpha,
                         .limit = config_.swiglu_limit};
-  const ExpertCost cost = Run(experts, groups, args, &ExpertProducts::gate_up);
+  const ProductCost cost = Run(experts, groups, args, &ExpertProducts::gate_up);
   if (int8) RoundGated(groups, gated);
   return cost;
 }
 
-ExpertCost CpuExperts::Down(std::span<const ExpertView> experts, std::span<const Group> groups,
-                            const std::byte* gated, float* parts) {
+ProductCost CpuExperts::Down(std::span<const ExpertView> experts, std::span<const Group> groups,
+                             const std::byte* gated, float* parts) {
   const bool int8 = format_.type == XType::kInt8;
   const int64_t width = config_.expert_width;
   const ExpertArgs args{.x = gated,
@@ -46,33 +54,48 @@ void CpuExperts::RoundGated(std::span<const Group> groups, std::byte* gated) {
   });
 }
 
-// Every thread does its share of every expert's rows.
-ExpertCost CpuExperts::Run(std::span<const ExpertView> experts, std::span<const Group> groups,
-                           const ExpertArgs& common, ExpertProduct ExpertProducts::* product) {
-  team_.Run([&](int worker, int workers) {
-    for (size_t i = 0; i < groups.size(); ++i) {
-      const Group& group = groups[i];
-      const ExpertView& e = experts[static_cast<size_t>(group.expert)];
-      ExpertArgs args = common;
-      SetWeights(e, args);
-      if (i + 1 < groups.size()) {
-        const ExpertView& next = experts[static_cast<size_t>(groups[i + 1].expert)];
-        const Share share = ShareOf(next.rows, RowGranuleOf(next), worker, workers);
-        args.next = next.values + next.value_bytes() / next.rows * share.begin;
-      }
-      args.x_rows = product == &ExpertProducts::gate_up ? group.tokens.data() : group.places.data();
-      args.y_rows = group.places.data();
-      args.tokens = static_cast<int64_t>(group.places.size());
-      const Share share = ShareOf(e.rows, RowGranuleOf(e), worker, workers);
-      (ExpertProductsFor(kernels_, e.layout, format_.type).*product)(args, share.begin, share.end);
-    }
-  });
-  ExpertCost cost;
+ProductCost CpuExperts::Run(std::span<const ExpertView> experts, std::span<const Group> groups,
+                            const ExpertArgs& common, ExpertProduct ExpertProducts::* product) {
+  ProductCost cost;
+  int64_t rows = 0;
   for (const Group& group : groups) {
     const ExpertView& e = experts[static_cast<size_t>(group.expert)];
+    const auto places = static_cast<int64_t>(group.places.size());
     cost.bytes += e.bytes();
-    cost.flops += 2 * static_cast<int64_t>(group.places.size()) * e.rows * e.cols;
+    cost.flops += 2 * places * e.rows * e.cols;
+    rows += places;
   }
+  const auto count = static_cast<int64_t>(groups.size());
+  const auto multiply = [&](int64_t index, int part, int parts, const std::byte* next) {
+    const Group& group = groups[static_cast<size_t>(index)];
+    const ExpertView& e = experts[static_cast<size_t>(group.expert)];
+    ExpertArgs args = common;
+    SetWeights(e, args);
+    args.next = next;
+    args.x_rows = product == &ExpertProducts::gate_up ? group.tokens.data() : group.places.data();
+    args.y_rows = group.places.data();
+    args.tokens = static_cast<int64_t>(group.places.size());
+    const Share share = ShareOf(e.rows, RowGranuleOf(e), part, parts);
+    (ExpertProductsFor(kernels_, e.layout, format_.type).*product)(args, share.begin, share.end);
+  };
+  if (rows >= kManyRows * count) {  // bound by arithmetic
+    const auto parts = static_cast<int>(std::max<int64_t>(1, kPartsOfAThread * team_.size() / count));
+    team_.ForEach(count * parts, [&](int64_t item, int) {
+      multiply(item / parts, static_cast<int>(item % parts), parts, nullptr);
+    });
+    return cost;
+  }
+  // Bound by memory: every thread reads on through its share of every expert's rows.
+  team_.Run([&](int worker, int workers) {
+    for (int64_t i = 0; i < count; ++i) {
+      const std::byte* next = nullptr;
+      if (i + 1 < count) {
+        const ExpertView& e = experts[static_cast<size_t>(groups[static_cast<size_t>(i) + 1].expert)];
+        next = e.values + e.value_bytes() / e.rows * ShareOf(e.rows, RowGranuleOf(e), worker, workers).begin;
+      }
+      multiply(i, worker, workers, next);
+    }
+  });
   return cost;
 }
 

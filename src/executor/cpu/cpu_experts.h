@@ -16,12 +16,6 @@
 
 namespace oxidized {
 
-// What a set of groups cost: the stored bytes of the experts used, operations of the products.
-struct ExpertCost {
-  int64_t bytes = 0;
-  int64_t flops = 0;
-};
-
 class CpuExperts {
  public:
   using Group = ExpertGroups::Group;
@@ -32,16 +26,16 @@ class CpuExperts {
   // gated[place] = SwiGLU(x[token] W1 + bias) of every choice of `groups`; x [T, M] and gated
   // [T * ranks, F] in the products' format, rows padded and GatedRowBytes() apart. `experts` [E] are the
   // layer's, indexed by Group::expert; only those of `groups` are looked at.
-  ExpertCost GateUp(std::span<const ExpertView> experts, std::span<const Group> groups, const void* x,
-                    std::byte* gated);
+  ProductCost GateUp(std::span<const ExpertView> experts, std::span<const Group> groups, const void* x,
+                     std::byte* gated);
   // parts[place] = gated[place] W2 + bias; parts [T * ranks, M].
-  ExpertCost Down(std::span<const ExpertView> experts, std::span<const Group> groups, const std::byte* gated,
-                  float* parts);
+  ProductCost Down(std::span<const ExpertView> experts, std::span<const Group> groups, const std::byte* gated,
+                   float* parts);
 
  private:
   void RoundGated(std::span<const Group> groups, std::byte* gated);
-  ExpertCost Run(std::span<const ExpertView> experts, std::span<const Group> groups, const ExpertArgs& common,
-                 ExpertProduct ExpertProducts::* product);
+  ProductCost Run(std::span<const ExpertView> experts, std::span<const Group> groups,
+                  const ExpertArgs& common, ExpertProduct ExpertProducts::* product);
 
   const ModelConfig& config_;
   const CpuKernels& kernels_;

@@ -27,7 +27,7 @@ Rounding RoundingOf(CpuPrecision precision) {
 template <typename Work>
 StageCost Timed(const char* stage, Work work) {
   const auto start = std::chrono::steady_clock::now();
-  const ExpertCost cost = work();
+  const ProductCost cost = work();
   const std::chrono::duration<double, std::micro> elapsed = std::chrono::steady_clock::now() - start;
   return {stage, elapsed.count(), cost.bytes, cost.flops};
 }
@@ -88,7 +88,7 @@ class CpuMoeStages final : public MoeStages {
         const Share share = ShareOf(config_.num_experts, kRowGranule, worker, workers);
         DenseProductFor(kernels_, w.router, XType::kF32)(args, share.begin, share.end);
       });
-      return ExpertCost{w.router.bytes(), 2 * tokens_ * w.router.rows * w.router.cols};
+      return ProductCost{w.router.bytes(), 2 * tokens_ * w.router.rows * w.router.cols};
     });
   }
 
@@ -105,7 +105,7 @@ class CpuMoeStages final : public MoeStages {
       Route(policy, config_.experts_per_token,
             logits_.span().first(static_cast<size_t>(tokens_ * config_.num_experts)), config_.num_experts,
             rows);
-      return ExpertCost{};
+      return ProductCost{};
     });
   }
 
@@ -120,7 +120,7 @@ class CpuMoeStages final : public MoeStages {
   StageCost Dispatch() override {
     return Timed("dispatch", [&] {
       groups_.Build(Routed(), config_.num_experts);
-      return ExpertCost{};
+      return ProductCost{};
     });
   }
 
@@ -148,7 +148,7 @@ class CpuMoeStages final : public MoeStages {
                                choices_.data() + t * ranks_, ranks_, m, output_.data() + t * m);
         }
       });
-      return ExpertCost{0, 2 * groups_.choices() * m};
+      return ProductCost{0, 2 * groups_.choices() * m};
     });
   }
 

@@ -1,5 +1,5 @@
 // Which kernel multiplies what: the CPU executor's activations, dense weights and experts by their stored
-// form. No arithmetic and no threads; called by cpu_executor, cpu_experts and cpu_logits.
+// form. No arithmetic and no threads; called by cpu_executor, cpu_dense, cpu_experts and cpu_logits.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +51,12 @@ ExpertProducts ExpertProductsFor(const CpuKernels& kernels, ExpertLayout layout,
 
 // What `args` says of the weights: where and how they lie, their shape and bias.
 void SetWeights(const ExpertView& expert, ExpertArgs& args);
+
+// What products cost: stored bytes of the weights used, operations.
+struct ProductCost {
+  int64_t bytes = 0;
+  int64_t flops = 0;
+};
 
 inline int64_t PaddedX(int64_t n) { return (n + kXPad - 1) / kXPad * kXPad; }
 // Bytes of a padded row.

@@ -50,6 +50,15 @@ struct Int8XBlock {
   int32_t correction;  // -kInt8Offset * sum of q, for weights that are held above their value
 };
 
+// Products take many tokens in passes over the weight rows, so few at once that their activations stay in the
+// second-level cache. Static: a tier's copy must not be linked into code for other processors.
+inline constexpr int64_t kMostPassTokens = 126;
+static inline int64_t PassTokens(int64_t x_row_bytes) {
+  constexpr int64_t kBytes = 640 << 10, kTile = 6;
+  const int64_t fit = kBytes / (x_row_bytes > 0 ? x_row_bytes : 1) / kTile * kTile;
+  return fit < kTile ? kTile : fit > kMostPassTokens ? kMostPassTokens : fit;
+}
+
 // y[t, n] = sum_k x[t, k] W[n, k] + bias[n]
 struct DenseArgs {
   const void* x = nullptr;  // [T] rows of K (padded) elements, ldx elements (int8: bytes) apart
