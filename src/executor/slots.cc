@@ -7,7 +7,7 @@
 namespace oxidized {
 
 Slots::Slots(int32_t max_sequences, int32_t vocab_size)
-    : vocab_size_(vocab_size), slots_(static_cast<size_t>(max_sequences)) {}
+    : vocab_size_(vocab_size), slots_(static_cast<size_t>(max_sequences)), samplers_(1) {}
 
 void Slots::Reset(int32_t slot, std::span<const int32_t> reused) {
   Slot& state = slots_[static_cast<size_t>(slot)];
@@ -30,17 +30,29 @@ void Slots::Feed(const StepBatch& batch, std::span<int32_t> token_ids) {
 }
 
 void Slots::Sample(const StepBatch& batch, const std::function<std::span<const float>(size_t)>& logits_of,
-                   std::vector<SampledToken>& out) {
+                   ThreadTeam* team, std::vector<SampledToken>& out) {
   static const SamplingParams kGreedy{.temperature = 0.0};
-  out.resize(batch.samples.size());
-  for (size_t i = 0; i < batch.samples.size(); ++i) {
+  const size_t count = batch.samples.size();
+  out.resize(count);
+  const auto sample = [&](size_t share, size_t shares) {
+    for (size_t i = share; i < count; i += shares) {
+      const SampleSpec& spec = batch.samples[i];
+      const int64_t position = batch.positions[static_cast<size_t>(spec.row)] + 1;
+      samplers_[share].Sample(logits_of(i), spec.params != nullptr ? *spec.params : kGreedy, spec.mask,
+                              &SlotOf(batch, spec).history, position, spec.top_logprobs, spec.score_token,
+                              out[i]);
+    }
+  };
+  if (team != nullptr && count > 1) {
+    samplers_.resize(std::max(samplers_.size(), static_cast<size_t>(team->size())));
+    team->Run(
+        [&](int share, int shares) { sample(static_cast<size_t>(share), static_cast<size_t>(shares)); });
+  } else {
+    sample(0, 1);
+  }
+  for (size_t i = 0; i < count; ++i) {
     const SampleSpec& spec = batch.samples[i];
-    const int32_t sequence = batch.SequenceOf(spec.row);
-    Slot& slot = slots_[static_cast<size_t>(batch.slot[static_cast<size_t>(sequence)])];
-    const int64_t position = batch.positions[static_cast<size_t>(spec.row)] + 1;
-    sampler_.Sample(logits_of(i), spec.params != nullptr ? *spec.params : kGreedy, spec.mask, &slot.history,
-                    position, spec.top_logprobs, spec.score_token, out[i]);
-    if (spec.params != nullptr && out[i].finite) slot.last_sampled = out[i].token;
+    if (spec.params != nullptr && out[i].finite) SlotOf(batch, spec).last_sampled = out[i].token;
   }
 }
 

@@ -39,7 +39,7 @@ void CpuLogits::Run(const StepBatch& batch, const void* x, Slots& slots, StageCl
     }
   }
   if (batch.taps != nullptr) batch.taps->Tap(tap::kLogits, -1, shown, unembedding_.rows);
-  slots.Sample(batch, [this](size_t i) { return LogitsOfSample(i); }, samples);
+  slots.Sample(batch, [this](size_t i) { return LogitsOfSample(i); }, &team_, samples);
   kept_.clear();
   clock.End(CpuStage::kSample);
 }

@@ -333,7 +333,7 @@ class ReferenceExecutor final : public Executor {
         sink->Row(batch.positions[static_cast<size_t>(t)], logits_of(t));
       }
     }
-    slots_.Sample(batch, [&](size_t i) { return logits_of(batch.samples[i].row); }, result_.samples);
+    slots_.Sample(batch, [&](size_t i) { return logits_of(batch.samples[i].row); }, nullptr, result_.samples);
   }
 
   void Show(const StepBatch& batch, std::string_view name, int32_t layer, const Rows& rows) {
