@@ -10,7 +10,11 @@ void* MapPages(size_t bytes) {
   if (bytes == 0) return nullptr;
   void* data =
       ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == MAP_FAILED) Fail(ErrorKind::kNoMemory, "no address space for {} bytes", bytes);
+  if (data == MAP_FAILED)
+    Fail(ErrorKind::kNoMemory,
+         "no address space for {} bytes: raise the limit on memory (ulimit -v, ulimit -d), or ask for less, "
+         "as with a shorter context",
+         bytes);
   return data;
 }
 

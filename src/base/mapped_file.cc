@@ -112,6 +112,9 @@ MappedFile MappedFile::Open(const std::filesystem::path& path) {
   result.modified_ns_ = int64_t{modified.tv_sec} * 1'000'000'000 + modified.tv_nsec;
   if (size == 0) return result;
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, result.fd_, 0);
+  if (data == MAP_FAILED && errno == ENOMEM)
+    Fail(ErrorKind::kNoMemory, "{}: no address space for its {} bytes: raise the limit on memory (ulimit -v)",
+         path.string(), size);
   if (data == MAP_FAILED)
     Fail(ErrorKind::kBadFile, "{}: cannot be mapped: {}", path.string(), std::strerror(errno));
   // Where the file system has large folios, what is read by way of this mapping comes in pages of 2 MiB.
@@ -174,8 +177,9 @@ void MappedFile::Own(const std::vector<FileRange>& ranges,
     std::byte* to = data_ + range.begin;
     if (::mmap(to, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
         MAP_FAILED) {
-      Fail(ErrorKind::kNoMemory, "{}: no memory for {} bytes of it: {}", path_.string(), bytes,
-           std::strerror(errno));
+      Fail(ErrorKind::kNoMemory,
+           "{}: no memory for {} bytes of it: {}: raise the limit on memory (ulimit -v, ulimit -d)",
+           path_.string(), bytes, std::strerror(errno));
     }
     AdviseHugePages(to, bytes);
     for (int64_t at = range.begin; at < range.end;) {
@@ -198,7 +202,9 @@ void MappedFile::LetOwnedBeWritten(bool writable) {
   for (const FileRange& range : owned_) {
     const auto bytes = static_cast<size_t>(range.end - range.begin);
     if (::mprotect(data_ + range.begin, bytes, PROT_READ | (writable ? PROT_WRITE : 0)) != 0)
-      Fail(ErrorKind::kNoMemory, "{}: cannot change its pages: {}", path_.string(), std::strerror(errno));
+      Fail(ErrorKind::kNoMemory,
+           "{}: its pages cannot be made writable: {}: raise the limit on memory (ulimit -d)", path_.string(),
+           std::strerror(errno));
   }
 }
 

@@ -22,7 +22,7 @@ struct FileRange {
 
 class MappedFile {
  public:
-  // Throws Error(kBadFile) naming the path when it cannot be opened or is no regular file.
+  // Throws Error(kBadFile) naming the path when it cannot be opened or is no regular file, Error(kNoMemory).
   static MappedFile Open(const std::filesystem::path& path);
 
   MappedFile(MappedFile&& other) noexcept;

@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "base/address_space_test_util.h"
+#include "base/error.h"
+
 namespace oxidized {
 namespace {
 
@@ -53,6 +56,19 @@ TEST_F(ReadAhead, WhatTheMappingCannotBringIsReadByFileAsFarAsThereIs) {
   const MappedFile file = MappedFile::Open(path_);
   fs::resize_file(path_, static_cast<uintmax_t>(kPage));
   EXPECT_EQ(Progress(file), std::vector<int64_t>{kPage});
+}
+
+// Nothing is wrong with the file.
+TEST_F(ReadAhead, AFileThatFindsNoAddressSpaceIsNoBadFile) {
+  if (!test::ScarceAddressSpace::Works()) GTEST_SKIP() << "no limit on address space here";
+  fs::resize_file(path_, test::ScarceAddressSpace::kPiece);
+  const test::ScarceAddressSpace none(0);
+  try {
+    MappedFile::Open(path_);
+    ADD_FAILURE() << "it was mapped";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kNoMemory) << error.what();
+  }
 }
 
 }  // namespace

@@ -8,6 +8,10 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
 
 namespace oxidized {
 namespace {
@@ -107,6 +111,17 @@ void NameThisThread(const char* name) {
 #else
   ::pthread_setname_np(::pthread_self(), name);
 #endif
+}
+
+std::jthread StartThread(std::function<void()> body) {
+  try {
+    return std::jthread(std::move(body));
+  } catch (const std::system_error& error) {
+    Fail(ErrorKind::kNoMemory,
+         "a thread could not be started: {}: raise the limit on threads or memory (ulimit -u, ulimit -v, the "
+         "container's), or use fewer threads",
+         error.code().message());
+  }
 }
 
 }  // namespace oxidized

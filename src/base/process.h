@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <thread>
 
 namespace oxidized {
 
@@ -29,5 +31,9 @@ int64_t TotalMemoryBytes();
 // What the thread that calls is called in `top -H` and /proc: 15 letters at most, else as it was. Threads
 // that it starts later inherit the name.
 void NameThisThread(const char* name);
+
+// Throws Error(kNoMemory) where a limit allows no more threads. Threads that run already have to be told to
+// end then, before they are destroyed: a std::jthread waits for its own.
+std::jthread StartThread(std::function<void()> body);
 
 }  // namespace oxidized

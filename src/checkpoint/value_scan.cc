@@ -9,6 +9,7 @@
 
 #include "base/interrupt.h"
 #include "base/printable.h"
+#include "base/process.h"
 #include "checkpoint/weight_source.h"
 #include "tensor/float16.h"
 #include "tensor/mxfp4.h"
@@ -214,7 +215,7 @@ std::vector<std::string> ScanAll(const ModelConfig& config, const WeightsView& w
   };
   {
     std::vector<std::jthread> team;
-    for (int i = 0; i < std::max(1, threads); ++i) team.emplace_back(work);
+    for (int i = 0; i < std::max(1, threads); ++i) team.push_back(StartThread(work));
   }
   if (failure) std::rethrow_exception(failure);
   return findings.Lines();

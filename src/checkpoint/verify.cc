@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/printable.h"
+#include "base/process.h"
 #include "base/sha256.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_tokenizer.h"
@@ -68,7 +69,7 @@ class Reader {
   void Run() {
     {
       std::vector<std::jthread> team;
-      for (int i = 0; i < std::max(1, options_.threads); ++i) team.emplace_back([this] { Work(); });
+      for (int i = 0; i < std::max(1, options_.threads); ++i) team.push_back(StartThread([this] { Work(); }));
     }
     if (failure_) std::rethrow_exception(failure_);
   }

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file_advice.h"
 #include "base/interrupt.h"
+#include "base/process.h"
 #include "tensor/stored.h"
 
 namespace oxidized {
@@ -210,7 +211,7 @@ void ForEachChunk(std::vector<Chunk>& chunks, int threads, const Work& work) {
   {
     std::vector<std::jthread> team;
     for (int i = 0; i < std::max(1, threads); ++i) {
-      team.emplace_back([&] {
+      team.push_back(StartThread([&] {
         try {
           std::vector<std::byte> buffer;
           for (size_t c = next++; c < chunks.size(); c = next++) {
@@ -223,7 +224,7 @@ void ForEachChunk(std::vector<Chunk>& chunks, int threads, const Work& work) {
           std::lock_guard lock(mutex);
           if (!failure) failure = std::current_exception();
         }
-      });
+      }));
     }
   }
   if (failure) std::rethrow_exception(failure);

@@ -76,8 +76,10 @@ std::string ClosingLine(const Outcome& outcome) {
                         static_cast<double>(outcome.decode.bytes) / outcome.decode.microseconds / 1e3);
   if (s.drafted_tokens > 0) line += fmt::format(", guessed {} of {}", s.accepted_tokens, s.drafted_tokens);
   if (s.first_token_us > 0.0) line += fmt::format("; first in {:.2f} s", s.first_token_us / 1e6);
-  return line + fmt::format("; prompt {}, reused {}, {:.0f}/s", s.prompt_tokens, s.reused_tokens,
-                            rate(static_cast<double>(s.prompt_tokens - s.reused_tokens), s.prefill_us));
+  line += s.read_tokens < s.prompt_tokens ? fmt::format("; prompt {} of {}", s.read_tokens, s.prompt_tokens)
+                                          : fmt::format("; prompt {}", s.prompt_tokens);
+  return line + fmt::format(", reused {}, {:.0f}/s", s.reused_tokens,
+                            rate(static_cast<double>(s.read_tokens - s.reused_tokens), s.prefill_us));
 }
 
 std::string CutInReasoning(const Outcome& outcome) {

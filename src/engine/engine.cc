@@ -404,6 +404,7 @@ void Engine::Finish(Sequence& s, StopReason reason, std::optional<RequestError> 
   const auto now = EngineClock::now();
   const bool started = s.started != EngineClock::time_point{};
   const bool prefilled = s.prompt_done != EngineClock::time_point{};
+  s.stats.read_tokens = std::min(s.observed, s.prompt_tokens());
   if (started) s.stats.queue_us = Microseconds(s.started - s.submitted);
   if (started) s.stats.prefill_us = Microseconds((prefilled ? s.prompt_done : now) - s.started);
   if (prefilled) s.stats.decode_us = Microseconds(now - s.prompt_done);

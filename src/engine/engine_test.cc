@@ -56,8 +56,23 @@ TEST(Engine, OneRequestGivesItsTokensAndStops) {
   EXPECT_EQ(outcome.tokens, executor.Expected(Prompt(100), 50));
   EXPECT_EQ(outcome.finished->reason, StopReason::kLength);
   EXPECT_EQ(outcome.finished->stats.generated_tokens, 50);
+  EXPECT_EQ(outcome.finished->stats.read_tokens, 100);
   EXPECT_EQ(outcome.prefill_done, 100);
   EXPECT_EQ(outcome.finished->stats.routing.layers()[0].counts[0], 149);  // the last token is never computed
+}
+
+TEST(Engine, StatisticsOfACancelledPromptCountWhatWasRead) {
+  FakeExecutor executor({});
+  Engine engine(executor, {.chunk_tokens = 16});
+  const auto id = engine.Submit(MakeRequest(Prompt(100), 50));
+  engine.Step();
+  engine.Step();
+  engine.Cancel(*id);
+  Outcome outcome;
+  Collect(engine, *id, outcome);
+  EXPECT_EQ(outcome.finished->reason, StopReason::kCancelled);
+  EXPECT_EQ(outcome.finished->stats.read_tokens, 32);
+  EXPECT_EQ(outcome.finished->stats.prompt_tokens, 100);
 }
 
 TEST(Engine, ChunkSizeDoesNotChangeTheText) {

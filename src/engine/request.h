@@ -60,13 +60,14 @@ const char* Name(StopReason reason);
 
 struct RequestStats {
   int64_t prompt_tokens = 0;
-  int64_t reused_tokens = 0;  // of the prompt, taken from KV already there
+  int64_t read_tokens = 0;    // of the prompt: all, unless the request ended before
+  int64_t reused_tokens = 0;  // of these, taken from KV already there
   int64_t generated_tokens = 0;
   int64_t preemptions = 0;
   int64_t drafted_tokens = 0;   // guessed ahead and computed
   int64_t accepted_tokens = 0;  // of these, those that were what would have been generated anyway
   double queue_us = 0.0;        // submit to first step
-  double prefill_us = 0.0;      // first step to the end of the prompt
+  double prefill_us = 0.0;      // first step to the last of read_tokens
   double decode_us = 0.0;       // end of the prompt to the end
   double first_token_us = 0.0;  // submit to first token; 0 if none came
   RoutingStats routing;

@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "base/sha256.h"
 #include "hub/text.h"
 
 namespace oxidized::hub {
 
-PrefixHasher::PrefixHasher(int fd, const RepoFile& file) : fd_(fd), file_(file), thread_([this] { Run(); }) {}
+PrefixHasher::PrefixHasher(int fd, const RepoFile& file)
+    : fd_(fd), file_(file), thread_(StartThread([this] { Run(); })) {}
 
 PrefixHasher::~PrefixHasher() {
   {

@@ -38,7 +38,7 @@ class PrefixHasher {
   int64_t allowed_ = 0, hashed_ = 0;
   bool stop_ = false;
   std::string hash_, error_;  // one of them is filled when the thread ends
-  std::thread thread_;        // last: the rest is there when it starts
+  std::jthread thread_;       // last: the rest is there when it starts
 };
 
 }  // namespace oxidized::hub

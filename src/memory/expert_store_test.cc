@@ -6,6 +6,7 @@
 #include <cstring>
 #include <random>
 
+#include "base/address_space_test_util.h"
 #include "base/error.h"
 #include "checkpoint/checkpoint_test_util.h"
 #include "checkpoint/synth.h"
@@ -400,6 +401,15 @@ TEST(BlockReader, AFileOfAnotherSizeIsRefused) {
   ExpectError(ErrorKind::kBadFile, {"has 5000 bytes, had 6000"},
               [&] { MakeBlockReader({temp.path() / "a"}, {6000}); });
   ExpectError(ErrorKind::kBadFile, {"No such file"}, [&] { MakeBlockReader({temp.path() / "b"}, {1}); });
+}
+
+TEST(BlockReader, SaysSoWhereNotAllOfItsThreadsCanBeStarted) {
+  if (!test::ScarceAddressSpace::Works()) GTEST_SKIP() << "no limit on address space here";
+  const TempFolder temp;
+  testing::WriteFile(temp.path() / "a", std::string(5000, 'x'));
+  const test::ScarceAddressSpace for_two(2);
+  ExpectError(ErrorKind::kNoMemory, {"a thread could not be started"},
+              [&] { MakeBlockReader({temp.path() / "a"}, {5000}, ReadMethod::kThreads); });
 }
 
 }  // namespace

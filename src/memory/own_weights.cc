@@ -42,8 +42,7 @@ void OwnWeights(std::span<MappedFile> files, const OwnedWeights& what, int64_t a
     Fail(ErrorKind::kNoMemory,
          "{}: needs {:.1f} MiB of memory, {:.1f} of them for weights that are read into it; {:.1f} MiB are "
          "available: {}",
-         files.front().path().parent_path().string(), Mib(total + what.beside_bytes), Mib(total),
-         Mib(available_bytes), what.remedy);
+         what.model, Mib(total + what.beside_bytes), Mib(total), Mib(available_bytes), what.remedy);
   }
   int64_t before = 0;
   for (size_t i = 0; i < files.size(); ++i) {

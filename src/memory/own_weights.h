@@ -15,6 +15,7 @@
 namespace oxidized {
 
 struct OwnedWeights {
+  std::string model = {};  // what is read, for the message
   // Parts of the files that stay mapped: nobody computes with them.
   std::vector<std::span<const std::byte>> unread = {};
   int64_t beside_bytes = 0;                                        // memory that is going to be used as well

@@ -16,12 +16,14 @@ constexpr int kThreads =
 class ThreadReader final : public QueuedReader {
  public:
   explicit ThreadReader(std::unique_ptr<ReadFiles> files) : QueuedReader(std::move(files)) {
-    for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Work(); });
+    try {
+      for (int i = 0; i < kThreads; ++i) threads_.push_back(StartThread([this] { Work(); }));
+    } catch (...) {
+      Stop();
+      throw;
+    }
   }
-  ~ThreadReader() override {
-    Stop();
-    for (std::thread& thread : threads_) thread.join();
-  }
+  ~ThreadReader() override { Stop(); }
 
   const char* name() const override {
     return files_->all_direct() ? "threads, direct I/O" : "threads, through the page cache";
@@ -56,7 +58,7 @@ class ThreadReader final : public QueuedReader {
     return {};
   }
 
-  std::vector<std::thread> threads_;
+  std::vector<std::jthread> threads_;  // last: they use the rest
 };
 
 }  // namespace

@@ -22,7 +22,12 @@ class UringReader final : public QueuedReader {
   UringReader(std::unique_ptr<ReadFiles> files, const io_uring& ring)
       : QueuedReader(std::move(files)), ring_(ring) {
     for (size_t i = 0; i < flights_.size(); ++i) idle_.push_back(&flights_[i]);
-    reaper_ = std::thread([this] { Reap(); });
+    try {
+      reaper_ = StartThread([this] { Reap(); });
+    } catch (...) {
+      ::io_uring_queue_exit(&ring_);
+      throw;
+    }
   }
   ~UringReader() override {
     Stop();
@@ -109,7 +114,7 @@ class UringReader final : public QueuedReader {
   io_uring ring_;
   std::array<Flight, kReadsInFlight> flights_;
   std::vector<Flight*> idle_;
-  std::thread reaper_;
+  std::jthread reaper_;
 };
 
 // Sandboxes differ in what they refuse: setting up a ring, or only reading with it.

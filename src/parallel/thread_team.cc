@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "parallel/cpu_topology.h"
 #include "parallel/parking.h"
 
@@ -65,12 +66,18 @@ ThreadTeam::ThreadTeam(int num_threads)
       tickets_(static_cast<size_t>(num_threads)) {
   OX_CHECK(num_threads >= 1);
   helpers_.reserve(static_cast<size_t>(size_ - 1));
-  for (int worker = 1; worker < size_; ++worker) {
-    helpers_.emplace_back([this, worker] { WorkerLoop(worker); });
+  try {
+    for (int worker = 1; worker < size_; ++worker)
+      helpers_.push_back(StartThread([this, worker] { WorkerLoop(worker); }));
+  } catch (...) {
+    Stop();
+    throw;
   }
 }
 
-ThreadTeam::~ThreadTeam() {
+ThreadTeam::~ThreadTeam() { Stop(); }
+
+void ThreadTeam::Stop() {
   stop_ = true;
   region_.fetch_add(1);
   WakeAll(region_);

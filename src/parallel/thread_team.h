@@ -43,6 +43,7 @@ class HelpersWorth {
 class ThreadTeam {
  public:
   // num_threads >= 1, the caller included. More threads than processors are allowed: then nobody spins.
+  // Throws Error(kNoMemory) where the system does not allow so many.
   explicit ThreadTeam(int num_threads);
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;
@@ -86,6 +87,7 @@ class ThreadTeam {
   };
 
   void RunErased(Function function, void* context);
+  void Stop();  // ends the helpers, who wait for work
   void WorkerLoop(int worker);
   // Runs the share unless somebody else has taken it.
   void Take(int share, uint32_t region);

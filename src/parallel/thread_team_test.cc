@@ -7,8 +7,11 @@
 #include <fstream>
 #include <numeric>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
+#include "base/address_space_test_util.h"
+#include "base/error.h"
 #include "parallel/cpu_topology.h"
 
 namespace oxidized {
@@ -127,6 +130,19 @@ TEST(ThreadTeam, TheCallerRunsWhatNobodyHasBegun) {
     EXPECT_GT(by_caller, kRegions / 2);
   }
   EXPECT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
+// Helpers that wait already must not be waited for.
+TEST(ThreadTeam, SaysSoWhereNotAllOfItsThreadsCanBeStarted) {
+  if (!test::ScarceAddressSpace::Works()) GTEST_SKIP() << "no limit on address space here";
+  const test::ScarceAddressSpace for_two(2);
+  try {
+    ThreadTeam team(16);
+    ADD_FAILURE() << "15 threads were started";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kNoMemory);
+    EXPECT_NE(std::string(error.what()).find("a thread could not be started"), std::string::npos);
+  }
 }
 
 using Milliseconds = std::chrono::milliseconds;

@@ -155,6 +155,7 @@ void Runtime::OwnWhatIsRead() {
   const ExpertStore* store = experts_ != nullptr ? experts_->store() : nullptr;
   if (options_.use_mmap && store == nullptr) return;
   OwnedWeights what{
+      .model = checkpoint_.path.string(),
       .unread = Unread(),
       .beside_bytes = kHeapBytes,
       .remedy = "leave out --use-mmap=false: mapped weights need not all be in memory (--dry-run says more)",

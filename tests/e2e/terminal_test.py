@@ -273,15 +273,15 @@ class Chat(unittest.TestCase):
     def test_history(self):
         terminal = self.start()
         self.ask(terminal, "one")
-        self.ask(terminal, "two")
+        self.ask(terminal, "Two")
         self.ask(terminal, "\x1b[A\x1b[A")  # arrow up, twice
-        self.assertEqual(self.questions(terminal), ["one", "two", "one"])
+        self.assertEqual(self.questions(terminal), ["one", "Two", "one"])
         since = terminal.mark()
-        terminal.type("\x12tw")  # Ctrl-R searches
-        terminal.wait("two", since)
+        terminal.type("\x12Tw")  # Ctrl-R searches; names of temporary folders, in the /save above, have no capitals
+        terminal.wait("Two", since)
         terminal.type("\r")
         terminal.wait(r"; prompt", since)
-        self.assertEqual(self.questions(terminal)[-1], "two")
+        self.assertEqual(self.questions(terminal)[-1], "Two")
 
     def test_a_paste_of_several_lines_is_one_message(self):
         terminal = self.start()
@@ -535,6 +535,15 @@ class Chat(unittest.TestCase):
         self.addCleanup(terminal.close)
         self.assertIn(terminal.leave(), (0, 6))
         self.assertRegex(terminal.screen.text(), r"(?m)^4 tokens, [\d.]+/s, [\d.]+ GB/s; first in [\d.]+ s; prompt \d+, reused 0, \d+/s$")
+
+    def test_an_interrupted_prompt_is_counted_as_far_as_it_was_read(self):
+        terminal = Terminal(["-m", self.model, "-p", "word " * 10000, "--chunk-tokens", "1", "--seed", "1"])
+        self.addCleanup(terminal.close)
+        terminal.wait("reading the prompt")
+        os.kill(terminal.pid, signal.SIGINT)
+        self.assertEqual(terminal.leave(), 130)
+        read, of = map(int, re.search(r"(?m)^0 tokens; prompt (\d+) of (\d+), reused 0, \d+/s$", terminal.screen.text()).groups())
+        self.assertLess(read, of)
 
     def test_remarks_break_between_words(self):
         terminal = Terminal(["-m", self.model, "-p", "Hello", "--max-tokens", "4", "--seed", "1"], columns=30)
