@@ -1,8 +1,8 @@
 // A fixed team of threads for hundreds of microsecond-sized parallel regions a token: the caller is worker 0,
-// the others wait between regions, first spinning, then parked in the kernel. Work is divided statically,
-// into as many shares as there are workers, so that results never depend on timing; who runs a share may: one
-// that its worker has not begun when the caller is free is run by the caller. No tasks, no queues, no
-// allocation in Run.
+// the others wait between regions, first spinning, then parked in the kernel. Work is divided into as many
+// shares as there are workers (Run) or into items that whoever is free takes (ForEach). The division never
+// depends on timing, so results do not; who does what may: a share that its worker has not begun when the
+// caller is free is run by the caller. No queues, no allocation in either.
 //
 // On a busy machine a worker may be off its processor in the middle of a share, and nobody can take that
 // over. The caller measures such waits. Where they eat up what the helpers gain, it works alone for a while:
@@ -98,7 +98,7 @@ class ThreadTeam {
   const int spin_rounds_;
   Function function_ = nullptr;
   void* context_ = nullptr;
-  bool stop_ = false;
+  std::atomic<bool> stop_ = false;  // a helper that starts late may look while it is set
   std::exception_ptr exception_;
   std::atomic<bool> failed_ = false;
   HelpersWorth worth_;

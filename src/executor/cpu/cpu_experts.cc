@@ -7,6 +7,7 @@ namespace {
 
 constexpr int64_t kManyRows = 12;        // of an expert, on average
 constexpr int64_t kPartsOfAThread = 64;  // of a layer's experts; the last one makes the others wait
+constexpr int64_t kPartRows = 64;        // weight rows of a part are a multiple of this: whole panels
 
 }  // namespace
 
@@ -66,7 +67,8 @@ ProductCost CpuExperts::Run(std::span<const ExpertView> experts, std::span<const
     rows += places;
   }
   const auto count = static_cast<int64_t>(groups.size());
-  const auto multiply = [&](int64_t index, int part, int parts, const std::byte* next) {
+  if (count == 0) return cost;
+  const auto multiply = [&](int64_t index, int64_t granule, int part, int parts, const std::byte* next) {
     const Group& group = groups[static_cast<size_t>(index)];
     const ExpertView& e = experts[static_cast<size_t>(group.expert)];
     ExpertArgs args = common;
@@ -75,13 +77,13 @@ ProductCost CpuExperts::Run(std::span<const ExpertView> experts, std::span<const
     args.x_rows = product == &ExpertProducts::gate_up ? group.tokens.data() : group.places.data();
     args.y_rows = group.places.data();
     args.tokens = static_cast<int64_t>(group.places.size());
-    const Share share = ShareOf(e.rows, RowGranuleOf(e), part, parts);
+    const Share share = ShareOf(e.rows, std::max(granule, RowGranuleOf(e)), part, parts);
     (ExpertProductsFor(kernels_, e.layout, format_.type).*product)(args, share.begin, share.end);
   };
   if (rows >= kManyRows * count) {  // bound by arithmetic
     const auto parts = static_cast<int>(std::max<int64_t>(1, kPartsOfAThread * team_.size() / count));
     team_.ForEach(count * parts, [&](int64_t item, int) {
-      multiply(item / parts, static_cast<int>(item % parts), parts, nullptr);
+      multiply(item / parts, kPartRows, static_cast<int>(item % parts), parts, nullptr);
     });
     return cost;
   }
@@ -93,7 +95,7 @@ ProductCost CpuExperts::Run(std::span<const ExpertView> experts, std::span<const
         const ExpertView& e = experts[static_cast<size_t>(groups[static_cast<size_t>(i) + 1].expert)];
         next = e.values + e.value_bytes() / e.rows * ShareOf(e.rows, RowGranuleOf(e), worker, workers).begin;
       }
-      multiply(i, worker, workers, next);
+      multiply(i, kRowGranule, worker, workers, next);
     }
   });
   return cost;
