@@ -211,9 +211,9 @@ class Bench {
   static void Add(const BenchEngine::Result& result, Figure& figure) {
     figure.samples.push_back(result.sample);
     StageTotals sums{figure.steps, 0, std::move(figure.stages)};
-    sums.Add(0, result.stages.stages);
+    sums.Add(result.stages);
     figure.stages = std::move(sums.stages);
-    figure.steps += result.stages.steps;
+    figure.steps = sums.steps;
   }
 
   const BenchOptions& options_;

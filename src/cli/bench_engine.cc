@@ -123,11 +123,9 @@ BenchEngine::Result BenchEngine::Prompt(const BenchTest& test) {
   const auto start = Clock::now();
   const Finished finished = RunToEnd(std::move(request));
   const double seconds = SecondsSince(start);
-  // A prompt of one token is a step like those of decoding.
-  const bool decoded = engine_.decode_totals().steps > decode.steps;
-  Result result{
-      {},
-      decoded ? Difference(engine_.decode_totals(), decode) : Difference(engine_.prefill_totals(), prefill)};
+  // A chunk of one token, which may be the last one or all of the prompt, is a step like those of decoding.
+  Result result{{}, Difference(engine_.prefill_totals(), prefill)};
+  result.stages.Add(Difference(engine_.decode_totals(), decode));
   result.sample = SampleOf(seconds, result.stages, watch);
   const auto computed = static_cast<double>(finished.stats.prompt_tokens - finished.stats.reused_tokens);
   result.sample.value = test.kind == BenchTest::Kind::kFirstToken ? seconds * 1e3 : computed / seconds;

@@ -1,7 +1,9 @@
-// What a warm-up costs: tokens are counted by an engine on a fake executor.
+// What a warm-up costs and what a sample counts: tokens are counted by an engine on a fake executor.
 #include "cli/bench_engine.h"
 
 #include <gtest/gtest.h>
+
+#include <tuple>
 
 #include "executor/testing/fake_executor.h"
 
@@ -20,9 +22,10 @@ class BenchEngineTest : public ::testing::Test {
     return Computed();
   }
   int64_t Run(const std::string& test) {
-    bench_.Run(ParseBenchTest(test));
+    Sampled(test);
     return Computed();
   }
+  StageTotals Sampled(const std::string& test) { return bench_.Run(ParseBenchTest(test)).stages; }
 
  private:
   FakeExecutor executor_{{.max_context = 1 << 15, .kv_blocks = {1 << 11, 1 << 11}}};
@@ -41,6 +44,15 @@ TEST_F(BenchEngineTest, NoPromptIsComputedTwiceToWarmUp) {
   EXPECT_LE(WarmUp("pp64@d9000"), kShort);
   EXPECT_GT(Run("pp64@d9000"), 64);
   EXPECT_EQ(Run("pp64@d9000"), 64);
+}
+
+TEST_F(BenchEngineTest, APromptIsAllOfItsSteps) {
+  // A step holds 64 tokens: the last one of the second prompt has a step to itself, as has the third.
+  for (const auto& [test, rows, steps] : {std::tuple("pp130", 130, 3), {"pp129", 129, 3}, {"pp1", 1, 1}}) {
+    const StageTotals totals = Sampled(test);
+    EXPECT_EQ(totals.rows, rows) << test;
+    EXPECT_EQ(totals.steps, steps) << test;
+  }
 }
 
 }  // namespace

@@ -144,6 +144,11 @@ void StageTotals::Add(int64_t step_rows, const std::vector<StageCost>& costs) {
   }
 }
 
+void StageTotals::Add(const StageTotals& other) {
+  Add(other.rows, other.stages);
+  steps += other.steps - 1;
+}
+
 Engine::Engine(Executor& executor, const EngineOptions& options)
     : executor_(executor),
       scheduler_(executor.Info(), options.chunk_tokens),

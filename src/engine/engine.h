@@ -25,6 +25,7 @@ struct StageTotals {
   std::vector<StageCost> stages;
 
   void Add(int64_t step_rows, const std::vector<StageCost>& costs);
+  void Add(const StageTotals& other);
 };
 
 // Blocks of one KV group's memory.

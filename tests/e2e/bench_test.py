@@ -168,6 +168,12 @@ class Bench(unittest.TestCase):
         self.assertEqual(len(set(flops[:4])), 1, flops)  # prompts of the same length, whether or not seen in this run
         self.assertGreater(min(flops[4:]), flops[0])  # the same rows over more keys
 
+    def test_a_last_chunk_of_one_token_counts_like_the_rest(self):
+        [whole] = self.record("pp15", "--runs", 1)["figures"]
+        [chunks] = self.record("pp15", "--runs", 1, "--chunk-tokens", 7, "--stages")["figures"]
+        self.assertEqual(chunks["steps"], 3)
+        self.assertEqual(chunks["samples"][0]["flops"], whole["samples"][0]["flops"])
+
     def test_formats(self):
         arguments = ["pp16", "tg2"]
         table = self.bench(*arguments)
