@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/printable.h"
 
@@ -153,21 +154,41 @@ std::string ForPeople(const BenchReport& report, bool stages, std::string (*form
   return text;
 }
 
+// A line of CSV as RFC 4180 has it: a field is quoted where it would end early.
+std::string CsvLine(const Cells& cells) {
+  std::string text;
+  const char* separator = "";
+  for (const std::string& cell : cells) {
+    text += std::exchange(separator, ",");
+    if (cell.find_first_of(",\"\r\n") == std::string::npos) {
+      text += cell;
+      continue;
+    }
+    text += '"';
+    for (const char c : cell) text += c == '"' ? "\"\"" : std::string(1, c);
+    text += '"';
+  }
+  return text + '\n';
+}
+
 std::string Csv(const BenchReport& report) {
   std::string text =
-      "test,subject,rows,threads,tier,precision,unit,runs,median,min,max,gb_per_s,memory_share,gflop_per_s,"
-      "arithmetic_share,probe_min_gb_per_s,probe_max_gb_per_s,major_faults\n";
+      CsvLine({"test", "subject", "rows", "threads", "tier", "precision", "unit", "runs", "median", "min",
+               "max", "gb_per_s", "memory_share", "gflop_per_s", "arithmetic_share", "probe_min_gb_per_s",
+               "probe_max_gb_per_s", "major_faults"});
   const auto number = [](double value) {
     return std::isfinite(value) ? fmt::format("{}", value) : std::string();
   };
   for (const Figure& f : report.figures) {
     const Summary s = Summarize(f);
-    text += fmt::format("{},{},{},{},{},{},{},{}", f.test, f.subject, f.rows, f.threads, f.tier,
-                        report.precision, f.unit, f.samples.size());
+    Cells cells = {
+        f.test,           f.subject, std::to_string(f.rows),          std::to_string(f.threads), f.tier,
+        report.precision, f.unit,    std::to_string(f.samples.size())};
     for (const double value : {s.median, s.min, s.max, s.gb_per_s, s.memory_share, s.gflop_per_s,
                                s.arithmetic_share, s.probe_min_gb_per_s, s.probe_max_gb_per_s})
-      text += "," + number(value);
-    text += fmt::format(",{}\n", s.major_faults);
+      cells.push_back(number(value));
+    cells.push_back(std::to_string(s.major_faults));
+    text += CsvLine(cells);
   }
   return text;
 }
