@@ -173,17 +173,23 @@ std::string CsvLine(const Cells& cells) {
 
 std::string Csv(const BenchReport& report) {
   std::string text =
-      CsvLine({"test", "subject", "rows", "threads", "tier", "precision", "unit", "runs", "median", "min",
-               "max", "gb_per_s", "memory_share", "gflop_per_s", "arithmetic_share", "probe_min_gb_per_s",
-               "probe_max_gb_per_s", "major_faults"});
+      CsvLine({"test", "subject", "rows", "threads", "tier", "precision", "activations", "unit", "runs",
+               "median", "min", "max", "gb_per_s", "memory_share", "gflop_per_s", "arithmetic_share",
+               "probe_min_gb_per_s", "probe_max_gb_per_s", "major_faults"});
   const auto number = [](double value) {
     return std::isfinite(value) ? fmt::format("{}", value) : std::string();
   };
   for (const Figure& f : report.figures) {
     const Summary s = Summarize(f);
-    Cells cells = {
-        f.test,           f.subject, std::to_string(f.rows),          std::to_string(f.threads), f.tier,
-        report.precision, f.unit,    std::to_string(f.samples.size())};
+    Cells cells = {f.test,
+                   f.subject,
+                   std::to_string(f.rows),
+                   std::to_string(f.threads),
+                   f.tier,
+                   report.precision,
+                   report.activations,
+                   f.unit,
+                   std::to_string(f.samples.size())};
     for (const double value : {s.median, s.min, s.max, s.gb_per_s, s.memory_share, s.gflop_per_s,
                                s.arithmetic_share, s.probe_min_gb_per_s, s.probe_max_gb_per_s})
       cells.push_back(number(value));

@@ -246,6 +246,9 @@ class Bench(unittest.TestCase):
             store = weights["expert_memory"]
             self.assertEqual(store and store["slots"] / store["experts"], experts, arguments)
             self.assertIn(says, self.bench("pp4", "--runs", 1, *arguments))
+        for arguments, activations in [((), ""), (("--activations", "int8"), "int8")]:
+            [row] = csv.DictReader(io.StringIO(self.bench("pp4", "--runs", 1, "--csv", *arguments)))
+            self.assertEqual(row["activations"], activations)
         record = self.record("pp4", "--activations", "int8", "--use-mmap=false")
         self.assertEqual(record["activations"], "int8")
         self.assertEqual(record["weights"]["arrangement"], "interleaved")
