@@ -11,10 +11,12 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree
 
@@ -200,6 +202,17 @@ class Bench(unittest.TestCase):
             self.assertGreater(figure["rows"], 90_000)
             sample = figure["samples"][0]
             self.assertAlmostEqual(sample["value"], figure["rows"] / sample["seconds"], delta=1)
+
+    def test_ceilings_end_when_interrupted(self):
+        process = subprocess.Popen(PROGRAM + ["bench", "ceilings", "--ceiling-seconds", "60"], env=environment(),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(1)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(timeout=20), 130)
+        finally:
+            process.kill()
+            process.wait()
 
     def test_tiers_and_kernels(self):
         record = self.record("--tier", "scalar", "--threads", 1, "--runs", 1, "kernels")

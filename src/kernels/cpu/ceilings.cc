@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "base/interrupt.h"
 #include "base/process.h"
 #include "kernels/cpu/ceiling_loops.h"
 
@@ -16,6 +17,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double Seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
 
+// Long enough for a pass; between two of them is where an interrupt is seen.
+constexpr double kPassSeconds = 0.1;
 constexpr int64_t kReadGranule = 512;  // what a reading loop takes at a time
 
 // A tier without a row of its own reads and multiplies as every processor can.
@@ -29,12 +32,13 @@ double OperationsPerSecond(ThreadTeam& team, const ArithmeticLoop& loop, double 
   if (loop.run == nullptr) return 0.0;
   std::atomic<double> sink = 0.0;
   const auto pass = [&](int64_t rounds) {
+    ThrowIfInterrupted();
     const auto start = Clock::now();
     team.Run([&](int, int) { sink.store(loop.run(rounds), std::memory_order_relaxed); });
     return Seconds(Clock::now() - start);
   };
   int64_t rounds = 1000;
-  while (pass(rounds) < seconds / 16 && rounds < int64_t{1} << 40) rounds *= 2;
+  while (pass(rounds) < std::min(seconds / 16, kPassSeconds) && rounds < int64_t{1} << 40) rounds *= 2;
   double best = 0.0;
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
   do {
@@ -74,6 +78,7 @@ double BandwidthProbe::Measure(double seconds) {
   double best = 0.0;
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
   do {
+    ThrowIfInterrupted();
     const auto start = Clock::now();
     team_.Run([&](int worker, int workers) {
       const Share share = ShareOf(static_cast<int64_t>(buffer_.size()), kReadGranule, worker, workers);

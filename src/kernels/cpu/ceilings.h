@@ -23,7 +23,7 @@ class BandwidthProbe {
   // Keeps references to `team` and `kernels` (whose widest loads are used). Throws Error(kNoMemory).
   BandwidthProbe(ThreadTeam& team, const CpuKernels& kernels, int64_t buffer_bytes = DefaultBytes());
 
-  // Bytes a second of the fastest pass within about `seconds`; at least one pass is made.
+  // Bytes a second of the fastest pass within about `seconds`; at least one pass is made. Throws Interrupted.
   double Measure(double seconds);
 
  private:
@@ -42,6 +42,7 @@ struct Ceilings {
 };
 
 // The same figures without memory: about `seconds` for each instruction, of which the fastest part counts.
+// Throws Interrupted.
 Ceilings MeasureArithmetic(ThreadTeam& team, const CpuKernels& kernels, double seconds);
 // All of them.
 Ceilings MeasureCeilings(ThreadTeam& team, const CpuKernels& kernels, double seconds = 0.3);

@@ -2,6 +2,7 @@
 // that of the instructions. How fast they are is nobody's to assert.
 #include "kernels/cpu/ceilings.h"
 
+#include "base/interrupt.h"
 #include "kernels/cpu/ceiling_loops.h"
 #include "kernels/cpu/kernel_test_support.h"
 
@@ -66,6 +67,15 @@ TEST(BandwidthProbeTest, ABufferSmallerThanTheTeamStillGivesEachThreadSomething)
   ThreadTeam team(3);
   BandwidthProbe probe(team, SelectCpuKernels(), 1);
   EXPECT_GT(probe.Measure(0.0), 0.0);
+}
+
+TEST(CeilingsInterruptTest, NoMeasurementGoesOnBehindAnInterrupt) {
+  ThreadTeam team(1);
+  BandwidthProbe probe(team, SelectCpuKernels(), 1 << 20);
+  SetInterruptCheck([] { return true; });
+  EXPECT_THROW(probe.Measure(0.01), Interrupted);
+  EXPECT_THROW(MeasureArithmetic(team, SelectCpuKernels(), 0.01), Interrupted);
+  SetInterruptCheck(nullptr);
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiers, CeilingsTest, ::testing::ValuesIn(CpuTiers()), TierName);
