@@ -3,6 +3,7 @@
 // two samples.
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -31,7 +32,7 @@ struct BenchOptions {
   int32_t runs = 3;
   uint64_t seed = 0;
   double ceiling_seconds = 0.3;
-  std::string tier;
+  std::optional<std::string> tier;
   bool json = false, csv = false, markdown = false, stages = false;
 };
 
@@ -224,7 +225,7 @@ class Bench {
 };
 
 int RunBench(const BenchOptions& o) {
-  if (!o.tier.empty()) ForceTier(o.tier);
+  if (o.tier) ForceTier(*o.tier);
   const BenchFormat format = o.json       ? BenchFormat::kJson
                              : o.csv      ? BenchFormat::kCsv
                              : o.markdown ? BenchFormat::kMarkdown

@@ -116,7 +116,7 @@ class Bench(unittest.TestCase):
             (("tg99999999999",), "tokens must be from 1 to"), (("tg99999999999999999999999",), "tokens must be"), (("pp-1",), "is no test"),
             (("tg64@d0",), "the depth must be from 1"), (("tg64@4",), "tg64@4"), (("tg64@d",), "tg64@d"),
             (("b256",), "sequences must be from 1 to 255"), (("ttft16@d4",), "ttft16@d4"), (("speed",), "known are"), (("pp16x",), "pp16x"),
-            (("--tier", "mmx"), "mmx"), (("--threads", "1,"), "''"), (("--threads", "0"), "'0'"),
+            (("--tier", "mmx"), "mmx"), (("--tier", ""), "--tier: '' is none that this machine has"), (("--threads", "1,"), "''"), (("--threads", "0"), "'0'"),
             (("--runs", "0"), "--runs"), (("--ceiling-seconds", "0"), "--ceiling-seconds"), (("--json", "--csv"), "exclude"), (("--csv", "--stages"), "--json"),
             (("pp16", "--executor", "reference", "--threads", "2"), "one thread"),
         ]:
