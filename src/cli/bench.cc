@@ -234,7 +234,7 @@ int RunBench(const BenchOptions& o) {
   return 0;
 }
 
-// "1,2,8": each once, in this order.
+// "1,2,8": each team once, in this order.
 Value ThreadCounts(std::vector<int32_t>& counts) {
   return {"N,...", [&counts](const std::string& text) {
             counts.clear();
@@ -242,7 +242,8 @@ Value ThreadCounts(std::vector<int32_t>& counts) {
               const size_t end = std::min(text.find(',', at), text.size());
               int32_t count = 0;
               ThreadCount(count).set(text.substr(at, end - at));
-              counts.push_back(count);
+              // Another number that comes to the same team, once it is cut to the processors, adds nothing.
+              if (std::find(counts.begin(), counts.end(), count) == counts.end()) counts.push_back(count);
               at = end + 1;
             }
           }};

@@ -335,6 +335,11 @@ class Bench(unittest.TestCase):
         [team] = json.loads(result.stdout)["teams"]
         self.assertLessEqual(team["threads"], os.cpu_count())
 
+    def test_each_team_is_measured_once(self):
+        result = run("bench", "ceilings", "--json", "--threads", "1,1000,1,1001", "--ceiling-seconds", "0.005")
+        teams = [team["threads"] for team in json.loads(result.stdout)["teams"]]
+        self.assertEqual(teams, sorted({1, max(teams)}))
+
     def test_benchmark_moe_record(self):
         record = json.loads(run("-m", self.model, "--benchmark-moe", "--benchmark-runs", "2", "--json").stdout)
         self.assertEqual(len(record["metrics"]), 7)
