@@ -132,9 +132,13 @@ struct Engine::BatchBuffers {
   }
 };
 
-void StageTotals::Add(int64_t step_rows, const std::vector<StageCost>& costs) {
-  ++steps;
-  rows += step_rows;
+void StageTotals::Add(int64_t step_rows, const std::vector<StageCost>& costs) { Add(1, step_rows, costs); }
+
+void StageTotals::Add(const StageTotals& other) { Add(other.steps, other.rows, other.stages); }
+
+void StageTotals::Add(int64_t more_steps, int64_t more_rows, const std::vector<StageCost>& costs) {
+  steps += more_steps;
+  rows += more_rows;
   if (stages.size() < costs.size()) stages.resize(costs.size());
   for (size_t i = 0; i < costs.size(); ++i) {
     stages[i].stage = costs[i].stage;
@@ -142,11 +146,6 @@ void StageTotals::Add(int64_t step_rows, const std::vector<StageCost>& costs) {
     stages[i].bytes += costs[i].bytes;
     stages[i].flops += costs[i].flops;
   }
-}
-
-void StageTotals::Add(const StageTotals& other) {
-  Add(other.rows, other.stages);
-  steps += other.steps - 1;
 }
 
 Engine::Engine(Executor& executor, const EngineOptions& options)

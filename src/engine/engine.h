@@ -24,8 +24,11 @@ struct StageTotals {
   int64_t rows = 0;
   std::vector<StageCost> stages;
 
-  void Add(int64_t step_rows, const std::vector<StageCost>& costs);
+  void Add(int64_t step_rows, const std::vector<StageCost>& costs);  // of one step
   void Add(const StageTotals& other);
+
+ private:
+  void Add(int64_t more_steps, int64_t more_rows, const std::vector<StageCost>& costs);
 };
 
 // Blocks of one KV group's memory.

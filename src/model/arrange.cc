@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -150,24 +151,22 @@ int64_t ArrangeWeights(const Arrangements& how, WeightsView& weights, ThreadTeam
   for (const Job& job : jobs) total += job.bytes;
 
   std::atomic<int64_t> arranged{0};
+  std::vector<std::vector<std::byte>> scratch(static_cast<size_t>(team.size()));
   for (size_t begin = 0; begin < jobs.size(); begin += kJobsAtOnce) {
-    const size_t end = std::min(begin + kJobsAtOnce, jobs.size());
-    std::atomic<size_t> next{begin};
-    team.Run([&](int, int) {
-      std::vector<std::byte> scratch;
-      for (size_t i = next++; i < end; i = next++) {
-        const Job& job = jobs[i];
-        if (job.expert == nullptr) {
-          const int64_t panel_bytes = kRows * job.dense->row_bytes();
-          for (int64_t p = job.first; p < job.first + job.panels; ++p)
-            InterleaveQ8(Ours(job.dense->data + p * panel_bytes), job.dense->cols / 32, scratch);
-        } else if (!Arrange(experts, *job.expert, scratch)) {
-          continue;
-        }
-        arranged += job.bytes;
+    const auto some = std::span(jobs).subspan(begin, std::min(kJobsAtOnce, jobs.size() - begin));
+    team.ForEach(std::ssize(some), [&](int64_t item, int share) {
+      const Job& job = some[static_cast<size_t>(item)];
+      std::vector<std::byte>& room = scratch[static_cast<size_t>(share)];
+      if (job.expert == nullptr) {
+        const int64_t panel_bytes = kRows * job.dense->row_bytes();
+        for (int64_t p = job.first; p < job.first + job.panels; ++p)
+          InterleaveQ8(Ours(job.dense->data + p * panel_bytes), job.dense->cols / 32, room);
+      } else if (!Arrange(experts, *job.expert, room)) {
+        return;
       }
+      arranged += job.bytes;
     });
-    for (size_t i = begin; i < end; ++i) done += jobs[i].bytes;
+    for (const Job& job : some) done += job.bytes;
     if (progress) progress(done, total);
   }
   for (const Job& job : jobs) {

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "tensor/bytes.h"
 #include "tensor/float16.h"
 
 namespace oxidized {
@@ -11,12 +12,6 @@ constexpr auto kRows = static_cast<size_t>(kInterleavedRows);
 
 uint64_t Load8(const std::byte* p) { return LoadUnaligned<uint64_t>(p); }
 
-// The even bytes of eight, side by side.
-uint32_t EvenBytes(uint64_t x) {
-  x &= 0x00FF00FF00FF00FFu;
-  x = (x | x >> 8) & 0x0000FFFF0000FFFFu;
-  return static_cast<uint32_t>(x | x >> 16);
-}
 void PutWord(uint32_t word, size_t place, std::byte* panel) { std::memcpy(panel + place * 4, &word, 4); }
 
 std::byte* Fit(std::vector<std::byte>& scratch, size_t bytes) {

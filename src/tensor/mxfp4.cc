@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "tensor/bytes.h"
+
 namespace oxidized {
 
 void DecodeMxfp4Block(const uint8_t* block, uint8_t scale, float* out) {
@@ -34,9 +36,7 @@ namespace {
 // The low nibbles of eight bytes, side by side.
 uint32_t LowNibbles(uint64_t x) {
   x &= 0x0F0F0F0F0F0F0F0Fu;
-  x = (x | x >> 4) & 0x00FF00FF00FF00FFu;
-  x = (x | x >> 8) & 0x0000FFFF0000FFFFu;
-  return static_cast<uint32_t>(x | x >> 16);
+  return EvenBytes(x | x >> 4);
 }
 
 }  // namespace

@@ -6,7 +6,6 @@ namespace oxidized {
 namespace {
 
 constexpr int64_t kManyTokens = 24;  // from here on bound by arithmetic
-constexpr int64_t kPartRows = 64;    // weight rows of an item are a multiple of this
 constexpr int64_t kPartsOfAThread = 8;
 
 int64_t RoundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
@@ -43,7 +42,7 @@ ProductCost CpuDense::Run(std::initializer_list<Projection> projections, const P
   // Items are some weight rows against the tokens of one pass, those of a pass one after the other: so its
   // activations stay in a thread's second-level cache.
   const int64_t most = PassTokens(x_row_bytes), passes = (tokens + most - 1) / most;
-  const int64_t part = RoundUp(std::max<int64_t>(1, rows / (kPartsOfAThread * team_.size())), kPartRows);
+  const int64_t part = RoundUp(std::max<int64_t>(1, rows / (kPartsOfAThread * team_.size())), kPartGranule);
   int64_t parts = 0;
   for (const Projection& p : projections) parts += (p.w.rows + part - 1) / part;
   team_.ForEach(passes * parts, [&](int64_t item, int) {

@@ -7,7 +7,6 @@ namespace {
 
 constexpr int64_t kManyRows = 12;        // of an expert, on average
 constexpr int64_t kPartsOfAThread = 64;  // of a layer's experts; the last one makes the others wait
-constexpr int64_t kPartRows = 64;        // weight rows of a part are a multiple of this: whole panels
 
 }  // namespace
 
@@ -68,34 +67,41 @@ ProductCost CpuExperts::Run(std::span<const ExpertView> experts, std::span<const
   }
   const auto count = static_cast<int64_t>(groups.size());
   if (count == 0) return cost;
-  const auto multiply = [&](int64_t index, int64_t granule, int part, int parts, const std::byte* next) {
+  const auto expert_of = [&](int64_t index) -> const ExpertView& {
+    return experts[static_cast<size_t>(groups[static_cast<size_t>(index)].expert)];
+  };
+  const auto multiply = [&](int64_t index, const Share& share, const std::byte* next) {
     const Group& group = groups[static_cast<size_t>(index)];
-    const ExpertView& e = experts[static_cast<size_t>(group.expert)];
+    const ExpertView& e = expert_of(index);
     ExpertArgs args = common;
     SetWeights(e, args);
     args.next = next;
     args.x_rows = product == &ExpertProducts::gate_up ? group.tokens.data() : group.places.data();
     args.y_rows = group.places.data();
     args.tokens = static_cast<int64_t>(group.places.size());
-    const Share share = ShareOf(e.rows, std::max(granule, RowGranuleOf(e)), part, parts);
     (ExpertProductsFor(kernels_, e.layout, format_.type).*product)(args, share.begin, share.end);
   };
   if (rows >= kManyRows * count) {  // bound by arithmetic
     const auto parts = static_cast<int>(std::max<int64_t>(1, kPartsOfAThread * team_.size() / count));
     team_.ForEach(count * parts, [&](int64_t item, int) {
-      multiply(item / parts, kPartRows, static_cast<int>(item % parts), parts, nullptr);
+      const int64_t index = item / parts;
+      multiply(index, ShareOf(expert_of(index).rows, kPartGranule, static_cast<int>(item % parts), parts),
+               nullptr);
     });
     return cost;
   }
   // Bound by memory: every thread reads on through its share of every expert's rows.
   team_.Run([&](int worker, int workers) {
+    const auto share_of = [&](const ExpertView& e) {
+      return ShareOf(e.rows, RowGranuleOf(e), worker, workers);
+    };
     for (int64_t i = 0; i < count; ++i) {
       const std::byte* next = nullptr;
       if (i + 1 < count) {
-        const ExpertView& e = experts[static_cast<size_t>(groups[static_cast<size_t>(i) + 1].expert)];
-        next = e.values + e.value_bytes() / e.rows * ShareOf(e.rows, RowGranuleOf(e), worker, workers).begin;
+        const ExpertView& e = expert_of(i + 1);
+        next = e.values + e.value_bytes() / e.rows * share_of(e).begin;
       }
-      multiply(i, kRowGranule, worker, workers, next);
+      multiply(i, share_of(expert_of(i)), next);
     }
   });
   return cost;

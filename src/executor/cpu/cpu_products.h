@@ -15,6 +15,8 @@ using ExpertProduct = void (*)(const ExpertArgs&, int64_t, int64_t);
 
 // Weight rows are cut between threads at multiples of a register tile, interleaved ones of a panel.
 inline constexpr int64_t kRowGranule = 4;
+// Parts that threads take in turn are cut at whole panels of each of two matrices.
+inline constexpr int64_t kPartGranule = 64;
 int64_t RowGranuleOf(const MatrixView& matrix);
 int64_t RowGranuleOf(const ExpertView& expert);
 
