@@ -3,14 +3,14 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "checkpoint/gguf_checkpoint.h"
-#include "checkpoint/hf_config.h"
-#include "checkpoint/hf_weights.h"
+#include "checkpoint/gguf/gguf_checkpoint.h"
+#include "checkpoint/hf/hf_config.h"
+#include "checkpoint/hf/hf_weights.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/locate.h"
 #include "checkpoint/model_files.h"
-#include "checkpoint/original_config.h"
-#include "checkpoint/original_weights.h"
+#include "checkpoint/original/original_config.h"
+#include "checkpoint/original/original_weights.h"
 
 namespace oxidized {
 namespace {

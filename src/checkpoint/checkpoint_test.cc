@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "checkpoint/checkpoint_test_util.h"
-#include "checkpoint/inspect.h"
+#include "audit/inspect.h"
 #include "model/costs.h"
+#include "rewrite/testing/checkpoint_test_util.h"
 #include "tensor/float16.h"
 
 namespace oxidized {

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "checkpoint/gguf_model_test_util.h"
-#include "checkpoint/inspect.h"
+#include "audit/inspect.h"
+#include "checkpoint/gguf/gguf_model_test_util.h"
 
 namespace oxidized {
 namespace {
