@@ -50,7 +50,7 @@ const char* Name(StopReason reason) {
 struct Engine::BatchBuffers {
   std::vector<int32_t> token_ids, query_start, slot;
   std::vector<int64_t> positions, context_len;
-  std::vector<uint8_t> policy;
+  std::vector<int32_t> policy;
   std::vector<RoutingPolicy> policies;
   std::vector<SampleSpec> samples;
   std::vector<LogitsSink*> logits;
@@ -97,7 +97,7 @@ struct Engine::BatchBuffers {
     slot.push_back(s.slot);
     auto known = std::find(policies.begin(), policies.end(), s.request.routing);
     if (known == policies.end()) known = policies.insert(known, s.request.routing);
-    policy.push_back(static_cast<uint8_t>(known - policies.begin()));
+    policy.push_back(static_cast<int32_t>(known - policies.begin()));
     for (size_t g = 0; g < groups.size(); ++g) {
       const BlockTable& table = s.tables[g];
       groups[g].block_ids.insert(groups[g].block_ids.end(), table.blocks.begin(), table.blocks.end());
@@ -127,8 +127,20 @@ struct Engine::BatchBuffers {
   StepBatch Batch() {
     kv.clear();
     for (const Group& group : groups) kv.push_back({group.offsets, group.first_position, group.block_ids});
-    return {token_ids, positions, query_start, context_len, slot, policy,
-            policies,  kv,        samples,     logits,      taps, router_logits};
+    StepBatch batch;
+    batch.token_ids = token_ids;
+    batch.positions = positions;
+    batch.query_start = query_start;
+    batch.context_len = context_len;
+    batch.slot = slot;
+    batch.policy = policy;
+    batch.policies = policies;
+    batch.kv = kv;
+    batch.samples = samples;
+    batch.logits = logits;
+    batch.taps = taps;
+    batch.router_logits = router_logits;
+    return batch;
   }
 };
 

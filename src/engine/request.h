@@ -30,6 +30,8 @@ class TokenController {
   // OnToken, and be the same however often it is asked for before that. While there is one, nothing is
   // guessed ahead.
   virtual const TokenMask* NextMask() { return nullptr; }
+  // False: NextMask never gives one, whatever comes. Then the device need not wait for the host.
+  virtual bool MayMask() const { return true; }
 };
 
 struct Request {
@@ -38,6 +40,7 @@ struct Request {
   SamplingParams sampling;
   std::vector<int32_t> stop_tokens;  // ends the request; the stop token is reported, then Finished
   RoutingPolicy routing;
+  int32_t adapter = -1;                   // of the executor's (ExecutorAbilities::adapters); -1: none
   std::shared_ptr<const TokenMask> mask;  // ids that may be sampled; null: all
   std::shared_ptr<TokenController> controller;
   int32_t top_logprobs = -1;     // 0: only each token's own log-probability; negative: none
