@@ -17,10 +17,6 @@ namespace {
 
 double Microseconds(EngineClock::duration d) { return std::chrono::duration<double, std::micro>(d).count(); }
 
-tl::unexpected<RequestError> Refuse(ErrorKind kind, std::string message) {
-  return tl::unexpected(RequestError{kind, std::move(message)});
-}
-
 bool Sane(const SamplingParams& p) {
   return p.temperature >= 0.0 && p.top_k >= 0 && p.top_p > 0.0 && p.top_p <= 1.0 && p.min_p >= 0.0 &&
          p.min_p <= 1.0 && p.repetition_penalty > 0.0;
@@ -154,33 +150,39 @@ Engine::Engine(Executor& executor, const EngineOptions& options)
       speculation_(options.speculation, executor.Info()),
       buffers_(std::make_shared<BatchBuffers>()) {}
 
-tl::expected<RequestId, RequestError> Engine::Submit(Request request) {
+std::optional<RequestError> Engine::Refusal(const Request& request) const {
   const auto prompt = static_cast<int64_t>(request.prompt.size());
-  if (prompt == 0) return Refuse(ErrorKind::kUsage, "the prompt has no tokens");
+  if (prompt == 0) return RequestError{ErrorKind::kUsage, "the prompt has no tokens"};
   for (const int32_t id : request.prompt) {
     if (id < 0 || id >= info().vocab_size) {
-      return Refuse(ErrorKind::kUsage, fmt::format("token id {} is outside the model's vocabulary of {}", id,
-                                                   info().vocab_size));
+      return RequestError{
+          ErrorKind::kUsage,
+          fmt::format("token id {} is outside the model's vocabulary of {}", id, info().vocab_size)};
     }
   }
   const int64_t least = prompt + (request.max_new_tokens > 0 ? 1 : 0);
   if (least > info().max_context) {
-    return Refuse(ErrorKind::kContextFull,
-                  fmt::format("the prompt has {} tokens, the context holds {}", prompt, info().max_context));
+    return RequestError{ErrorKind::kContextFull, fmt::format("the prompt has {} tokens, the context holds {}",
+                                                             prompt, info().max_context)};
   }
   if (!scheduler_.CanEverHold(least)) {
-    return Refuse(ErrorKind::kNoMemory,
-                  fmt::format("the prompt has {} tokens, more than the KV memory holds", prompt));
+    return RequestError{ErrorKind::kNoMemory,
+                        fmt::format("the prompt has {} tokens, more than the KV memory holds", prompt)};
   }
   if (request.max_new_tokens < 0 || !Sane(request.sampling)) {
-    return Refuse(ErrorKind::kUsage, "a sampling parameter is out of range");
+    return RequestError{ErrorKind::kUsage, "a sampling parameter is out of range"};
   }
+  return std::nullopt;
+}
+
+tl::expected<RequestId, RequestError> Engine::Submit(Request request) {
+  if (auto refusal = Refusal(request)) return tl::unexpected(std::move(*refusal));
   auto sequence = std::make_unique<Sequence>();
   sequence->id = next_id_++;
   sequence->tokens = request.prompt;
   if (request.logits != nullptr) sequence->logits = std::make_unique<OnceSink>(request.logits);
   sequence->request = std::move(request);
-  sequence->stats.prompt_tokens = prompt;
+  sequence->stats.prompt_tokens = sequence->prompt_tokens();
   sequence->stats.routing = RoutingStats(info().num_layers, info().num_experts);
   sequence->variant = VariantOf(sequence->request);
   speculation_.Begin(*sequence);

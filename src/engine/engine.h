@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <tl/expected.hpp>
 #include <vector>
@@ -47,7 +48,10 @@ class Engine {
   // `executor` must outlive the engine.
   explicit Engine(Executor& executor, const EngineOptions& options = {});
 
-  // Refuses (kUsage, kContextFull, kNoMemory) what can never run; other requests are not touched.
+  // Why a request can never run (kUsage, kContextFull, kNoMemory); nullopt: it can. From any thread: it looks
+  // at what never changes.
+  std::optional<RequestError> Refusal(const Request& request) const;
+  // Refuses what Refusal names; other requests are not touched.
   tl::expected<RequestId, RequestError> Submit(Request request);
   // Ends a request at the next step boundary; its Finished event says kCancelled. Unknown ids are ignored.
   void Cancel(RequestId id);

@@ -1,0 +1,101 @@
+#include "engine/mailbox.h"
+
+#include <utility>
+
+namespace oxidized::internal {
+namespace {
+
+int64_t PayloadBytes(const Event& event) {
+  const auto* token = std::get_if<GeneratedToken>(&event);
+  return token == nullptr ? 0 : static_cast<int64_t>(token->top.capacity() * sizeof(TokenLogprob));
+}
+
+}  // namespace
+
+Mailbox::Mailbox(StreamId stream, std::shared_ptr<StreamWaker> woken, std::shared_ptr<MailboxTotals> totals)
+    : id(stream), waker(std::move(woken)), totals_(std::move(totals)) {
+  ++totals_->streams;
+}
+
+Mailbox::~Mailbox() {
+  totals_->bytes -= counted_bytes_;
+  --totals_->streams;
+}
+
+bool Mailbox::Put(std::vector<Event> events) {
+  std::unique_lock lock(mutex_);
+  if (abandoned_) return false;
+  const bool was_empty = empty();
+  for (Event& event : events) {
+    OX_CHECK(!ended_);
+    if (auto* finished = std::get_if<Finished>(&event)) {
+      end_ = std::move(*finished);
+      ended_ = true;
+    } else if (std::holds_alternative<PrefillProgress>(event) && !events_.empty() &&
+               std::holds_alternative<PrefillProgress>(events_.back())) {
+      events_.back() = event;
+    } else {
+      payload_bytes_ += PayloadBytes(event);
+      events_.push_back(std::move(event));
+    }
+  }
+  Count();
+  return Arrived(was_empty);
+}
+
+bool Mailbox::End(Finished finished) {
+  std::unique_lock lock(mutex_);
+  if (ended_) return false;
+  ended_ = true;
+  if (abandoned_) return false;
+  const bool was_empty = empty();
+  end_ = std::move(finished);
+  return Arrived(was_empty);
+}
+
+bool Mailbox::Arrived(bool was_empty) {
+  if (!was_empty || empty()) return false;
+  arrived_.notify_all();
+  return true;
+}
+
+std::vector<Event> Mailbox::Take() {
+  std::unique_lock lock(mutex_);
+  if (end_) {
+    events_.emplace_back(std::move(*end_));
+    end_.reset();
+  }
+  payload_bytes_ = 0;
+  std::vector<Event> taken = std::exchange(events_, {});
+  Count();
+  return taken;
+}
+
+bool Mailbox::Wait(std::chrono::nanoseconds timeout) {
+  std::unique_lock lock(mutex_);
+  return WaitFor(arrived_, lock, timeout, [this] { return !empty() || ended_; }) && !empty();
+}
+
+void Mailbox::Abandon() {
+  std::vector<Event> dropped;
+  std::unique_lock lock(mutex_);
+  abandoned_ = true;
+  dropped.swap(events_);
+  end_.reset();
+  payload_bytes_ = 0;
+  Count();
+  lock.unlock();  // and only then are they freed
+}
+
+bool Mailbox::ended() const {
+  std::unique_lock lock(mutex_);
+  return ended_;
+}
+
+void Mailbox::Count() {
+  const int64_t now = static_cast<int64_t>(events_.capacity() * sizeof(Event)) + payload_bytes_;
+  totals_->bytes += now - counted_bytes_;
+  counted_bytes_ = now;
+}
+
+}  // namespace oxidized::internal
