@@ -41,7 +41,7 @@ bool EngineLoop::Drain(std::chrono::nanoseconds timeout) {
   return inbox_->Drain(timeout);
 }
 
-void EngineLoop::Post(std::function<void(const Engine&)> function) {
+void EngineLoop::Post(std::function<void(const Engine&)> function) const {
   OX_CHECK(std::this_thread::get_id() != thread_.get_id());
   inbox_->Call(std::move(function));
 }
@@ -102,12 +102,15 @@ void EngineLoop::Step() {
 
 void EngineLoop::Deliver() {
   int64_t ended = 0;
-  for (auto live = live_.begin(); live != live_.end();) {
-    std::vector<Event> events = engine_->TakeEvents(live->first);
-    const bool last = !events.empty() && std::holds_alternative<Finished>(events.back());
-    if (!events.empty() && live->second->Put(std::move(events))) woken_.push_back(live->second);
-    ended += last ? 1 : 0;
-    live = last ? live_.erase(live) : std::next(live);
+  for (const RequestId id : engine_->TakeChanged()) {
+    const auto live = live_.find(id);
+    engine_->TakeEvents(id, events_);
+    if (live == live_.end()) continue;  // given up by EndAll
+    const bool last = !events_.empty() && std::holds_alternative<Finished>(events_.back());
+    if (live->second->Put(events_)) woken_.push_back(live->second);
+    if (!last) continue;
+    live_.erase(live);
+    ++ended;
   }
   if (ended > 0) inbox_->Ended(ended);
 }
@@ -116,14 +119,13 @@ void EngineLoop::EndAll(const std::string& why) {
   for (const auto& [id, mailbox] : live_) {
     Finished end{StopReason::kError, RequestError{ErrorKind::kRequestFailed, why}, {}};
     try {
-      std::vector<Event> events = engine_->TakeEvents(id);
-      if (events.empty() || !std::holds_alternative<Finished>(events.back())) {
-        engine_->Cancel(id);
-        for (Event& event : engine_->TakeEvents(id)) {
-          if (auto* cancelled = std::get_if<Finished>(&event)) end.stats = std::move(cancelled->stats);
-        }
+      engine_->TakeEvents(id, events_);
+      if (mailbox->Put(events_)) woken_.push_back(mailbox);
+      engine_->Cancel(id);
+      engine_->TakeEvents(id, events_);
+      for (Event& event : events_) {
+        if (auto* cancelled = std::get_if<Finished>(&event)) end.stats = std::move(cancelled->stats);
       }
-      if (mailbox->Put(std::move(events))) woken_.push_back(mailbox);
     } catch (const std::exception&) {  // nothing more can be said of it than that it ended
     }
     if (mailbox->End(std::move(end))) woken_.push_back(mailbox);

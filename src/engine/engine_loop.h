@@ -4,8 +4,8 @@
 //
 // What runs on the loop's thread, and therefore must not block nor wait for a stream: the requests'
 // controllers, routing observers, logits and tap sinks, all wakers, and the functions given to Call. After
-// the Finished of a request is in its mailbox none of its own are touched any more: who has taken Finished
-// may use them without a lock.
+// the Finished of a request is in its mailbox none of its own are called any more: who has taken Finished may
+// use them without a lock. (A mask that a controller gave may still be read: it dies with the controller.)
 #pragma once
 
 #include <chrono>
@@ -52,7 +52,7 @@ class EngineLoop {
   // Runs `function(const Engine&)` on the loop's thread between two steps, waits for it and returns what it
   // returns or throws: how totals and pools are read while the engine works. Not from the loop's thread.
   template <typename Function>
-  auto Call(Function&& function) {
+  auto Call(Function&& function) const {
     using Result = std::invoke_result_t<Function&, const Engine&>;
     std::packaged_task<Result(const Engine&)> task(std::ref(function));
     std::future<Result> result = task.get_future();
@@ -67,7 +67,7 @@ class EngineLoop {
  private:
   using Mailbox = internal::Mailbox;
 
-  void Post(std::function<void(const Engine&)> function);
+  void Post(std::function<void(const Engine&)> function) const;
   void Run();
   void Begin(std::shared_ptr<Mailbox> mailbox, Request request);
   void Step();
@@ -81,6 +81,7 @@ class EngineLoop {
   const std::unique_ptr<Engine> engine_;
   // The loop's thread alone:
   std::map<RequestId, std::shared_ptr<Mailbox>> live_;  // requests that the engine has
+  std::vector<Event> events_;                           // of one request, between engine and mailbox
   std::vector<std::shared_ptr<Mailbox>> woken_;         // whose readers are to be told
   std::vector<StreamId> woken_ids_;
   bool busy_ = false;  // the engine has work

@@ -141,7 +141,7 @@ TEST(EngineLoopStorm, LosesNothingAndStaysInItsMemory) {
       return drawn == 1;
     };
     auto engine = std::make_unique<Engine>(executor, EngineOptions{.chunk_tokens = 16});
-    engine->AfterEachStep([steps = int64_t{0}]() mutable {
+    engine->AfterSteps(1, [steps = int64_t{0}]() mutable {
       if (++steps % 700 == 0) throw std::runtime_error("planted between steps");
     });
     auto loop =

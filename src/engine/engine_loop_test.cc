@@ -176,7 +176,7 @@ TEST_F(EngineLoopTest, AnExceptionOutOfTheEngineEndsEveryRequestAndNotTheThread)
   executor_ = std::make_unique<FakeExecutor>(FakeOptions{});
   auto engine = std::make_unique<Engine>(*executor_);
   int64_t steps = 0;
-  engine->AfterEachStep([&steps] {
+  engine->AfterSteps(1, [&steps] {
     if (++steps == 3) throw std::runtime_error("no room");
   });
   loop_ = std::make_unique<EngineLoop>(std::move(engine));

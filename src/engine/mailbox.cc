@@ -22,9 +22,9 @@ Mailbox::~Mailbox() {
   --totals_->streams;
 }
 
-bool Mailbox::Put(std::vector<Event> events) {
+bool Mailbox::Put(std::vector<Event>& events) {
   std::unique_lock lock(mutex_);
-  if (abandoned_) return false;
+  if (abandoned_) events.clear();
   const bool was_empty = empty();
   for (Event& event : events) {
     OX_CHECK(!ended_);
@@ -39,6 +39,7 @@ bool Mailbox::Put(std::vector<Event> events) {
       events_.push_back(std::move(event));
     }
   }
+  events.clear();
   Count();
   return Arrived(was_empty);
 }
@@ -59,16 +60,16 @@ bool Mailbox::Arrived(bool was_empty) {
   return true;
 }
 
-std::vector<Event> Mailbox::Take() {
+void Mailbox::Take(std::vector<Event>& events) {
+  events.clear();
   std::unique_lock lock(mutex_);
   if (end_) {
     events_.emplace_back(std::move(*end_));
     end_.reset();
   }
   payload_bytes_ = 0;
-  std::vector<Event> taken = std::exchange(events_, {});
+  events_.swap(events);
   Count();
-  return taken;
 }
 
 bool Mailbox::Wait(std::chrono::nanoseconds timeout) {

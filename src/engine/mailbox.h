@@ -33,12 +33,12 @@ class Mailbox {
   Mailbox& operator=(const Mailbox&) = delete;
 
   // The loop's side. A step's events of the request, together; true: the reader had nothing, now has
-  // something and was not told so yet. A Finished must be the last of all.
-  bool Put(std::vector<Event> events);
+  // something and was not told so yet. A Finished must be the last of all. Leaves `events` empty.
+  bool Put(std::vector<Event>& events);
   bool End(Finished finished);  // the same of Finished alone; allocates nothing
 
   // The reader's side.
-  std::vector<Event> Take();
+  void Take(std::vector<Event>& events);        // in place of what is in there
   bool Wait(std::chrono::nanoseconds timeout);  // false: there is nothing to take
   void Abandon();                               // no reader any more: what is there and what comes is dropped
   bool ended() const;                           // Finished was put

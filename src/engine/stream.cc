@@ -28,23 +28,24 @@ Stream::~Stream() {
 
 StreamId Stream::id() const { return mailbox_->id; }
 
-void Stream::Fetch() {
-  fetched_ = mailbox_->Take();
-  next_ = 0;
-  if (!fetched_.empty() && std::holds_alternative<Finished>(fetched_.back())) finished_ = true;
+void Stream::Fetch(std::vector<Event>& events) {
+  mailbox_->Take(events);
+  if (!events.empty() && std::holds_alternative<Finished>(events.back())) finished_ = true;
 }
 
 std::vector<Event> Stream::Take() {
-  if (next_ == fetched_.size()) {
-    Fetch();
-    return std::exchange(fetched_, {});
-  }
-  std::vector<Event> rest(std::make_move_iterator(fetched_.begin() + static_cast<ptrdiff_t>(next_)),
-                          std::make_move_iterator(fetched_.end()));
-  Fetch();
-  rest.insert(rest.end(), std::make_move_iterator(fetched_.begin()), std::make_move_iterator(fetched_.end()));
-  fetched_.clear();
-  return rest;
+  std::vector<Event> events;
+  Take(events);
+  return events;
+}
+
+void Stream::Take(std::vector<Event>& events) {
+  Fetch(events);
+  if (next_ == fetched_.size()) return;
+  fetched_.erase(fetched_.begin(), fetched_.begin() + static_cast<ptrdiff_t>(std::exchange(next_, 0)));
+  fetched_.insert(fetched_.end(), std::make_move_iterator(events.begin()),
+                  std::make_move_iterator(events.end()));
+  events = std::exchange(fetched_, {});
 }
 
 bool Stream::Wait(std::chrono::nanoseconds timeout) {
@@ -54,7 +55,8 @@ bool Stream::Wait(std::chrono::nanoseconds timeout) {
 std::optional<Event> Stream::Next(std::chrono::nanoseconds timeout) {
   if (next_ == fetched_.size()) {
     if (!mailbox_->Wait(timeout)) return std::nullopt;
-    Fetch();
+    Fetch(fetched_);
+    next_ = 0;
   }
   return std::move(fetched_[next_++]);
 }

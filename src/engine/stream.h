@@ -46,6 +46,7 @@ class Stream {
   StreamId id() const;
   // All events since the last call, possibly none. Never blocks.
   std::vector<Event> Take();
+  void Take(std::vector<Event>& events);  // in place of what is in there, whose memory is used again
   // Blocks until there are events to take. False: the time is over, or Finished was taken.
   bool Wait(std::chrono::nanoseconds timeout = kForever);
   // The next event, one at a time; nullopt: as Wait's false. Events that Next has not given yet, Take gives.
@@ -56,7 +57,7 @@ class Stream {
   bool finished() const { return finished_; }  // Finished was taken
 
  private:
-  void Fetch();
+  void Fetch(std::vector<Event>& events);
 
   std::shared_ptr<internal::Mailbox> mailbox_;  // null: moved from
   std::shared_ptr<internal::Inbox> inbox_;

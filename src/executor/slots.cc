@@ -11,7 +11,7 @@ Slots::Slots(int32_t max_sequences, int32_t vocab_size)
 
 void Slots::Reset(int32_t slot, std::span<const int32_t> reused) {
   Slot& state = slots_[static_cast<size_t>(slot)];
-  state.last_sampled = -1;
+  state.last_sampled = 0;
   state.history.Reset(vocab_size_, reused);
 }
 
@@ -52,7 +52,8 @@ void Slots::Sample(const StepBatch& batch, const std::function<std::span<const f
   }
   for (size_t i = 0; i < count; ++i) {
     const SampleSpec& spec = batch.samples[i];
-    if (spec.params != nullptr && out[i].finite) SlotOf(batch, spec).last_sampled = out[i].token;
+    if (spec.params == nullptr) continue;
+    SlotOf(batch, spec).last_sampled = out[i].finite && !out[i].empty_mask ? out[i].token : 0;
   }
 }
 

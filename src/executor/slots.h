@@ -28,7 +28,7 @@ class Slots {
 
  private:
   struct Slot {
-    int32_t last_sampled = -1;
+    int32_t last_sampled = 0;  // what kLastSampled stands for
     TokenHistory history;
   };
   Slot& SlotOf(const StepBatch& batch, const SampleSpec& spec) {

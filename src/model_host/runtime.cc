@@ -119,7 +119,9 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   const EngineOptions engine{.chunk_tokens = options.chunk_tokens, .speculation = options.speculation};
   auto own = std::make_unique<Engine>(*runtime->executor_, engine);
   if (ExpertMemory* experts = runtime->experts_.get())
-    own->AfterEachStep([experts] { experts->cleaner().AfterStep(); });
+    auto own = std::make_unique<Engine>(*runtime->executor_, engine);
+  if (ExpertMemory* experts = runtime->experts_.get())
+    own->AfterSteps(kCleanupSteps, [experts] { experts->cleaner().Run(); });
   runtime->engine_ = own.get();
   runtime->loop_ = std::make_unique<EngineLoop>(std::move(own));
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;

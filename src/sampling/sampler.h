@@ -21,6 +21,7 @@ struct SampledToken {
   std::vector<TokenLogprob> top;  // the most likely tokens, descending, lowest id first on ties
   float score = 0.0f;             // log-probability of the token that was to be scored, if any
   bool finite = true;             // false: a logit was NaN or infinite, the other fields mean nothing
+  bool empty_mask = false;        // true: the mask allowed nothing, the other fields mean nothing
 };
 
 // How often each token was fed to a sequence: what penalties need. Kept by the executor for each slot.

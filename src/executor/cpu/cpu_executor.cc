@@ -281,7 +281,8 @@ class CpuExecutor final : public Executor {
     for (int32_t s = 0; s < batch.num_sequences(); ++s) {
       const int32_t begin = batch.query_start[static_cast<size_t>(s)],
                     end = batch.query_start[static_cast<size_t>(s) + 1];
-      Route(batch.policies[batch.policy[static_cast<size_t>(s)]], config_.experts_per_token,
+      Route(batch.policies[static_cast<size_t>(batch.policy[static_cast<size_t>(s)])],
+            config_.experts_per_token,
             act_.router.span().subspan(static_cast<size_t>(begin * experts),
                                        static_cast<size_t>((end - begin) * experts)),
             experts, result_.routing.Rows(layer, rows, begin, end));

@@ -235,7 +235,7 @@ class ReferenceExecutor final : public Executor {
   void RouteRows(const StepBatch& batch, int32_t layer, const Rows& logits) {
     for (int32_t s = 0; s < batch.num_sequences(); ++s) {
       const int32_t begin = Begin(batch, s), end = End(batch, s);
-      const RoutingPolicy& policy = batch.policies[batch.policy[static_cast<size_t>(s)]];
+      const RoutingPolicy& policy = batch.policies[static_cast<size_t>(batch.policy[static_cast<size_t>(s)])];
       Route(policy, config_.experts_per_token,
             std::span(logits.row(begin), static_cast<size_t>((end - begin) * logits.cols)),
             config_.num_experts, result_.routing.Rows(layer, batch.num_tokens(), begin, end));
