@@ -50,20 +50,39 @@ void EngineLoop::Run() {
   std::vector<internal::Command> commands;
   for (bool stopping = false; !stopping;) {
     stopping = !inbox_->TakeAll(commands, !busy_);
-    for (internal::Command& command : commands) {
-      if (auto* submit = std::get_if<SubmitCommand>(&command)) {
-        Begin(std::move(submit->mailbox), std::move(submit->request));
-      } else if (auto* cancel = std::get_if<CancelCommand>(&command)) {
-        engine_->Cancel(cancel->mailbox->request);
-      } else {
-        std::get<CallCommand>(command).function(*engine_);
-      }
-    }
+    for (internal::Command& command : commands) Guarded([&] { CarryOut(command); });
     commands.clear();
-    if (stopping) {
-      for (const auto& [id, mailbox] : live_) engine_->Cancel(id);
-    }
-    Step();
+    Guarded([&] {
+      if (stopping) {
+        for (const auto& [id, mailbox] : live_) engine_->Cancel(id);
+      }
+      if (busy_) busy_ = engine_->Step();
+      Deliver();
+    });
+    Wake();
+  }
+}
+
+// The engine ends the requests of a step that failed by itself. What it throws all the same (no memory, a
+// defect) ends every request, since it is not known whose it was; the thread goes on for the next ones.
+template <typename Action>
+void EngineLoop::Guarded(Action&& action) {
+  try {
+    action();
+  } catch (const std::exception& failure) {
+    EndAll(failure.what());
+  } catch (...) {
+    EndAll("an exception of unknown type");
+  }
+}
+
+void EngineLoop::CarryOut(internal::Command& command) {
+  if (auto* submit = std::get_if<SubmitCommand>(&command)) {
+    Begin(std::move(submit->mailbox), std::move(submit->request));
+  } else if (auto* cancel = std::get_if<CancelCommand>(&command)) {
+    engine_->Cancel(cancel->mailbox->request);
+  } else {
+    std::get<CallCommand>(command).function(*engine_);
   }
 }
 
@@ -84,20 +103,6 @@ void EngineLoop::Begin(std::shared_ptr<Mailbox> mailbox, Request request) {
   } catch (const std::exception& failure) {
     refuse({ErrorKind::kRequestFailed, failure.what()});
   }
-}
-
-// The engine ends the requests of a step that failed by itself. What it throws all the same (no memory, a
-// defect) ends every request, since it is not known whose it was; the thread goes on for the next ones.
-void EngineLoop::Step() {
-  try {
-    if (busy_) busy_ = engine_->Step();
-    Deliver();
-  } catch (const std::exception& failure) {
-    EndAll(failure.what());
-  } catch (...) {
-    EndAll("the engine failed");
-  }
-  Wake();
 }
 
 void EngineLoop::Deliver() {
@@ -160,14 +165,12 @@ void EngineLoop::Wake() {
 // A reader that cannot be told of its streams will not read them.
 void EngineLoop::DropStreamsOf(const StreamWaker& waker) {
   for (const auto& [id, mailbox] : live_) mailbox->waker_failed |= mailbox->waker.get() == &waker;
-  try {
+  Guarded([&] {
     for (const auto& [id, mailbox] : live_) {
       if (mailbox->waker_failed) engine_->Cancel(id);
     }
     Deliver();
-  } catch (const std::exception& failure) {
-    EndAll(failure.what());
-  }
+  });
 }
 
 }  // namespace oxidized

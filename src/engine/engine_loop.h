@@ -69,8 +69,10 @@ class EngineLoop {
 
   void Post(std::function<void(const Engine&)> function) const;
   void Run();
+  template <typename Action>
+  void Guarded(Action&& action);
+  void CarryOut(internal::Command& command);
   void Begin(std::shared_ptr<Mailbox> mailbox, Request request);
-  void Step();
   void Deliver();
   void Wake();
   void DropStreamsOf(const StreamWaker& waker);

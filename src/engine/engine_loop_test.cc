@@ -137,6 +137,36 @@ TEST_F(EngineLoopTest, DestroyingAStreamCancelsIt) {
   EXPECT_EQ(loop_->streams(), 0);
 }
 
+// Otherwise an observer on the stack would be called after its function was left by an exception.
+TEST_F(EngineLoopTest, AStreamWithAnObserverIsDestroyedWhenTheEngineHasLetGoOfIt) {
+  struct Observer final : RoutingObserver {
+    void OnRows(const ObservedRows&) override { ++calls; }
+    std::atomic<int64_t> calls = 0;
+  };
+  Gate gate;
+  on_step_ = [&](int64_t) {
+    gate.Pass();
+    return false;
+  };
+  Start({}, {.max_context = 4096, .kv_blocks = {300, 24}});
+  auto observer = std::make_unique<Observer>();
+  Request request = MakeRequest(Prompt(10), 4000);
+  request.routing_observers.push_back(observer.get());
+  std::optional<Stream> stream(Submit(std::move(request)));
+  gate.AwaitReached();
+  std::atomic<bool> destroyed = false;
+  std::thread reader([&] {
+    stream.reset();
+    destroyed = true;
+    observer.reset();
+  });
+  std::this_thread::sleep_for(20ms);
+  EXPECT_FALSE(destroyed) << "the step that will call the observer still runs";
+  gate.Open();
+  reader.join();
+  EXPECT_TRUE(loop_->Drain(60s));
+}
+
 TEST_F(EngineLoopTest, StreamsOutliveTheLoop) {
   Gate gate;
   on_step_ = [&](int64_t) {

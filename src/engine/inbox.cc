@@ -9,7 +9,7 @@ std::shared_ptr<Mailbox> Inbox::Submit(Request& request, std::shared_ptr<StreamW
   std::shared_ptr<Mailbox> mailbox;  // if it is not to be, it ends after the lock
   std::unique_lock lock(mutex_);
   if (draining_ || totals->streams >= most_streams) return nullptr;
-  mailbox = std::make_shared<Mailbox>(next_id_, std::move(waker), totals);
+  mailbox = std::make_shared<Mailbox>(next_id_, request, std::move(waker), totals);
   commands_.emplace_back(SubmitCommand{mailbox, std::move(request)});
   ++next_id_;
   ++open_;

@@ -30,7 +30,9 @@ struct CancelCommand {
 struct CallCommand {
   std::function<void(const Engine&)> function;  // does not throw
 };
-using Command = std::variant<SubmitCommand, CancelCommand, CallCommand>;
+struct Command : std::variant<SubmitCommand, CancelCommand, CallCommand> {
+  using variant::variant;
+};
 
 class Inbox {
  public:

@@ -12,8 +12,12 @@ int64_t PayloadBytes(const Event& event) {
 
 }  // namespace
 
-Mailbox::Mailbox(StreamId stream, std::shared_ptr<StreamWaker> woken, std::shared_ptr<MailboxTotals> totals)
-    : id(stream), waker(std::move(woken)), totals_(std::move(totals)) {
+Mailbox::Mailbox(StreamId stream, const Request& of, std::shared_ptr<StreamWaker> woken,
+                 std::shared_ptr<MailboxTotals> totals)
+    : id(stream),
+      borrows(of.logits != nullptr || of.taps != nullptr || !of.routing_observers.empty()),
+      waker(std::move(woken)),
+      totals_(std::move(totals)) {
   ++totals_->streams;
 }
 
@@ -24,13 +28,13 @@ Mailbox::~Mailbox() {
 
 bool Mailbox::Put(std::vector<Event>& events) {
   std::unique_lock lock(mutex_);
-  if (abandoned_) events.clear();
   const bool was_empty = empty();
   for (Event& event : events) {
     OX_CHECK(!ended_);
     if (auto* finished = std::get_if<Finished>(&event)) {
-      end_ = std::move(*finished);
-      ended_ = true;
+      SetEnd(std::move(*finished));
+    } else if (abandoned_) {
+      continue;
     } else if (std::holds_alternative<PrefillProgress>(event) && !events_.empty() &&
                std::holds_alternative<PrefillProgress>(events_.back())) {
       events_.back() = event;
@@ -47,17 +51,20 @@ bool Mailbox::Put(std::vector<Event>& events) {
 bool Mailbox::End(Finished finished) {
   std::unique_lock lock(mutex_);
   if (ended_) return false;
-  ended_ = true;
-  if (abandoned_) return false;
   const bool was_empty = empty();
-  end_ = std::move(finished);
+  SetEnd(std::move(finished));
   return Arrived(was_empty);
 }
 
+void Mailbox::SetEnd(Finished finished) {
+  ended_ = true;
+  if (!abandoned_) end_ = std::move(finished);
+}
+
 bool Mailbox::Arrived(bool was_empty) {
-  if (!was_empty || empty()) return false;
-  arrived_.notify_all();
-  return true;
+  const bool news = was_empty && !empty();
+  if (news || (abandoned_ && ended_)) arrived_.notify_all();
+  return news;
 }
 
 void Mailbox::Take(std::vector<Event>& events) {
@@ -86,6 +93,11 @@ void Mailbox::Abandon() {
   payload_bytes_ = 0;
   Count();
   lock.unlock();  // and only then are they freed
+}
+
+void Mailbox::AwaitEnd() {
+  std::unique_lock lock(mutex_);
+  arrived_.wait(lock, [this] { return ended_; });
 }
 
 bool Mailbox::ended() const {

@@ -27,7 +27,8 @@ struct MailboxTotals {
 
 class Mailbox {
  public:
-  Mailbox(StreamId id, std::shared_ptr<StreamWaker> waker, std::shared_ptr<MailboxTotals> totals);
+  Mailbox(StreamId id, const Request& request, std::shared_ptr<StreamWaker> waker,
+          std::shared_ptr<MailboxTotals> totals);
   ~Mailbox();
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
@@ -41,9 +42,11 @@ class Mailbox {
   void Take(std::vector<Event>& events);        // in place of what is in there
   bool Wait(std::chrono::nanoseconds timeout);  // false: there is nothing to take
   void Abandon();                               // no reader any more: what is there and what comes is dropped
+  void AwaitEnd();                              // until Finished was put
   bool ended() const;                           // Finished was put
 
   const StreamId id;
+  const bool borrows;                        // the request points at sinks or observers of somebody
   const std::shared_ptr<StreamWaker> waker;  // may be null
   bool cancel_asked = false;                 // under the inbox's lock
   // The loop's thread alone:
@@ -52,6 +55,7 @@ class Mailbox {
 
  private:
   bool empty() const { return events_.empty() && !end_; }
+  void SetEnd(Finished finished);
   bool Arrived(bool was_empty);
   void Count();
 

@@ -24,6 +24,7 @@ Stream::~Stream() {
   if (mailbox_ == nullptr) return;
   mailbox_->Abandon();
   Cancel();
+  if (mailbox_->borrows) mailbox_->AwaitEnd();
 }
 
 StreamId Stream::id() const { return mailbox_->id; }

@@ -19,6 +19,7 @@ namespace oxidized {
 namespace internal {
 class Mailbox;
 class Inbox;
+struct Command;
 }  // namespace internal
 
 using StreamId = uint64_t;  // of a loop, in the order of Submit; never given twice
@@ -41,7 +42,9 @@ class Stream {
   Stream(std::shared_ptr<internal::Mailbox> mailbox, std::shared_ptr<internal::Inbox> inbox);
   Stream(Stream&&) noexcept = default;
   Stream& operator=(Stream&& other) noexcept;
-  ~Stream();  // cancels the request, if it still runs, and drops its events
+  // Cancels the request, if it still runs, and drops its events. Of a request with sinks or observers it
+  // waits until the engine has let go of them: a step at most, and not from the loop's thread.
+  ~Stream();
 
   StreamId id() const;
   // All events since the last call, possibly none. Never blocks.

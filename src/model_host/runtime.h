@@ -108,14 +108,14 @@ class Runtime {
   std::unique_ptr<ExpertMemory> experts_;
   std::shared_ptr<const PackedDense> packed_;
   std::unique_ptr<Executor> executor_;
-  Engine* engine_ = nullptr;  // the loop's
-  std::unique_ptr<EngineLoop> loop_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<HarmonyTokens> harmony_;
   std::shared_ptr<TokenMask> mask_;
   Arrangement arrangement_ = Arrangement::kAsStored;
   int64_t arranged_bytes_ = 0;
   double load_ms_ = 0.0, packing_ms_ = 0.0, arranging_ms_ = 0.0;
+  Engine* engine_ = nullptr;          // the loop's
+  std::unique_ptr<EngineLoop> loop_;  // ends first: requests hold on to the tokenizer and the executor
 };
 
 // The tokenizer alone: with a tokenizer path no model is opened. Throws Error(kBadFile).
