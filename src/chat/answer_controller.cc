@@ -4,9 +4,12 @@
 
 namespace oxidized {
 
+StopController::StopController(std::unique_ptr<AnswerParser> parser) : parser_(std::move(parser)) {
+  parser_->KeepNoText();
+}
+
 TokenController::Verdict StopController::OnToken(int32_t token) {
   parser_->Push(token);
-  parser_->TakeDeltas();  // for nobody
   return {.stop = parser_->over(), .forced = {}};
 }
 
@@ -16,6 +19,7 @@ ChatController::ChatController(const Tokenizer& tokenizer, const HarmonyTokens& 
       tokens_(tokens),
       max_reasoning_tokens_(max_reasoning_tokens),
       parser_(tokenizer, tokens, std::move(stop_strings)) {
+  parser_.KeepNoText();
   final_header_.push_back(tokens_.channel);
   tokenizer_.Encode(kFinalChannel, final_header_);
   final_header_.push_back(tokens_.message);
@@ -23,13 +27,11 @@ ChatController::ChatController(const Tokenizer& tokenizer, const HarmonyTokens& 
 
 TokenController::Verdict ChatController::OnToken(int32_t token) {
   parser_.Push(token);
-  parser_.TakeDeltas();  // for nobody
   if (parser_.over()) return {.stop = true, .forced = {}};
   const bool limited = max_reasoning_tokens_ >= 0 && parser_.in_reasoning();
   if (!limited || parser_.reasoning_tokens() < max_reasoning_tokens_) return {};
   std::vector<int32_t> forced = OpenFinal(token);
   for (const int32_t id : forced) parser_.Push(id, /*forced=*/true);
-  parser_.TakeDeltas();
   return {.stop = false, .forced = std::move(forced)};
 }
 

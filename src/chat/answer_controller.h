@@ -14,7 +14,7 @@ namespace oxidized {
 // Ends the answer where the parser says that it is over.
 class StopController final : public TokenController {
  public:
-  explicit StopController(std::unique_ptr<AnswerParser> parser) : parser_(std::move(parser)) {}
+  explicit StopController(std::unique_ptr<AnswerParser> parser);
   Verdict OnToken(int32_t token) override;
   bool MayMask() const override { return false; }
 

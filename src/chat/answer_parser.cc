@@ -5,7 +5,7 @@
 namespace oxidized {
 
 void AnswerParser::Show(Delta::Kind kind, std::string text) {
-  if (text.empty()) return;
+  if (text.empty() || !keeps_text_) return;
   if (kind == Delta::Kind::kAnswer) answer_ += text;
   if (kind == Delta::Kind::kReasoning) reasoning_ += text;
   if (!deltas_.empty() && deltas_.back().kind == kind && kind != Delta::Kind::kCallName) {

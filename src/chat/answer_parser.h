@@ -29,6 +29,8 @@ class AnswerParser {
   virtual void Push(int32_t token, bool forced = false) = 0;
   // No further token comes: releases what was held back.
   virtual void Finish() = 0;
+  // For who only decides: from now on no text is kept, and there are no deltas.
+  void KeepNoText() { keeps_text_ = false; }
   // What can be shown since the last call.
   std::vector<Delta> TakeDeltas() { return std::exchange(deltas_, {}); }
 
@@ -54,6 +56,7 @@ class AnswerParser {
 
  private:
   std::vector<Delta> deltas_;
+  bool keeps_text_ = true;
 };
 
 // Continues a prompt as it is: every token is text, special ones spelled out. Stop tokens are not shown.
