@@ -54,9 +54,10 @@ class EngineLoop {
   template <typename Function>
   auto Call(Function&& function) const {
     using Result = std::invoke_result_t<Function&, const Engine&>;
-    std::packaged_task<Result(const Engine&)> task(std::ref(function));
-    std::future<Result> result = task.get_future();
-    Post([&task](const Engine& engine) { task(engine); });
+    // Shared: it still touches itself when the result is already here.
+    const auto task = std::make_shared<std::packaged_task<Result(const Engine&)>>(std::ref(function));
+    std::future<Result> result = task->get_future();
+    Post([task](const Engine& engine) { (*task)(engine); });
     return result.get();
   }
 
