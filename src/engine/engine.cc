@@ -175,20 +175,24 @@ void Engine::Launch() {
     const Request& request = sequence->request;
     const int64_t most = std::min(info().max_context - sequence->prompt_tokens(), request.max_new_tokens);
     sequence->tokens.reserve(request.prompt.size() + static_cast<size_t>(most));
-    const auto with_rows = [&](const ScheduledRows& rows) { return rows.sequence == sequence; };
-    if (std::none_of(plan_.rows.begin(), plan_.rows.end(), with_rows)) step.AddAdmitted(*sequence);
   }
   for (const ScheduledRows& rows : plan_.rows) rows.sequence->in_flight += rows.rows - rows.drafted;
   ++in_flight_;
   step.submitted = now;
+  bool prepared = false;
   try {
     for (const Sequence* sequence : plan_.admitted)
       executor_.ResetSlot(sequence->slot,
                           std::span(sequence->tokens).first(static_cast<size_t>(sequence->computed)));
     if (!plan_.copies.empty()) executor_.CopyBlocks(plan_.copies);
+    prepared = true;
     step.ticket = executor_.Submit(step.Batch());
   } catch (...) {
     step.error = std::current_exception();
+    // Those admitted without rows in this step have a slot or blocks that are not theirs yet.
+    for (Sequence* sequence : plan_.admitted) {
+      if (!prepared) step.AddAdmitted(*sequence);
+    }
   }
 }
 

@@ -21,7 +21,7 @@ struct StepRows {
   std::shared_ptr<Sequence> sequence;
   int64_t first_position = 0;
   int32_t first_row = 0;  // of the step
-  int32_t rows = 0;       // drafts included; 0: it was admitted with this step, nothing more
+  int32_t rows = 0;       // drafts included; 0: none, but a failure of the step is one of the sequence
   int32_t drafted = 0;
   bool decode = false;  // its one pending token, and drafts
   // Samples of the step, in this order: scores of prompt tokens, then draws.
@@ -36,7 +36,7 @@ class StepInFlight {
   void Clear(size_t num_groups);
   // `late_masks`: masks of controllers are asked for by Masks().
   void Add(const ScheduledRows& scheduled, bool late_masks);
-  void AddAdmitted(Sequence& sequence);  // without rows
+  void AddAdmitted(Sequence& sequence);  // whom the step's failure ends, with rows in it or without
   StepBatch Batch();                     // lives until Clear
 
   std::span<const StepRows> rows() const { return rows_; }

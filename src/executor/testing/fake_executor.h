@@ -60,7 +60,8 @@ class FakeExecutor final : public Executor {
   };
   struct Slot {
     int32_t last_sampled = 0;
-    uint64_t fed = 0;  // a sum over tokens: their order does not count
+    uint64_t fed = 0;     // a sum over tokens: their order does not count
+    bool failed = false;  // a step of it did: its KV is not defined
   };
   // A call, to be carried out in turn. Steps stay in the list until they are waited for.
   struct Call {
