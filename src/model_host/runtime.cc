@@ -117,9 +117,13 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   runtime->OwnWhatIsRead();
   runtime->ArrangeWhatIsOwn();
   const EngineOptions engine{.chunk_tokens = options.chunk_tokens, .speculation = options.speculation};
-  runtime->engine_ = std::make_unique<Engine>(*runtime->executor_, engine);
+  auto own = std::make_unique<Engine>(*runtime->executor_, engine);
   if (ExpertMemory* experts = runtime->experts_.get())
-    runtime->engine_->AfterSteps(kCleanupSteps, [experts] { experts->cleaner().Run(); });
+    auto own = std::make_unique<Engine>(*runtime->executor_, engine);
+  if (ExpertMemory* experts = runtime->experts_.get())
+    own->AfterSteps(kCleanupSteps, [experts] { experts->cleaner().Run(); });
+  runtime->engine_ = own.get();
+  runtime->loop_ = std::make_unique<EngineLoop>(std::move(own));
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   runtime->load_ms_ = elapsed.count();
   return runtime;

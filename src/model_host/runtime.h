@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
-#include "engine/engine.h"
+#include "engine/engine_loop.h"
 #include "harmony/tokens.h"
 #include "hub/pull.h"
 #include "model/arrange.h"
@@ -70,6 +70,9 @@ class Runtime {
 
   const Checkpoint& checkpoint() const { return checkpoint_; }
   Executor& executor() { return *executor_; }
+  EngineLoop& loop() { return *loop_; }
+  const EngineLoop& loop() const { return *loop_; }
+  // For who drives it by hand while nothing was submitted to the loop.
   Engine& engine() { return *engine_; }
   const Engine& engine() const { return *engine_; }
   const ExpertMemory* experts() const { return experts_.get(); }  // nullptr: with the reference executor
@@ -105,13 +108,14 @@ class Runtime {
   std::unique_ptr<ExpertMemory> experts_;
   std::shared_ptr<const PackedDense> packed_;
   std::unique_ptr<Executor> executor_;
-  std::unique_ptr<Engine> engine_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<HarmonyTokens> harmony_;
   std::shared_ptr<TokenMask> mask_;
   Arrangement arrangement_ = Arrangement::kAsStored;
   int64_t arranged_bytes_ = 0;
   double load_ms_ = 0.0, packing_ms_ = 0.0, arranging_ms_ = 0.0;
+  Engine* engine_ = nullptr;          // the loop's
+  std::unique_ptr<EngineLoop> loop_;  // ends first: requests hold on to the tokenizer and the executor
 };
 
 // The tokenizer alone: with a tokenizer path no model is opened. Throws Error(kBadFile).

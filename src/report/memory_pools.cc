@@ -13,13 +13,17 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+std::vector<KvPoolUse> KvPoolsOf(const Runtime& runtime) {
+  return runtime.loop().Call([](const Engine& engine) { return engine.KvPools(); });
+}
+
 double Mib(int64_t bytes) { return static_cast<double>(bytes) / 1048576.0; }
 
 }  // namespace
 
 std::string PoolTable(const Runtime& runtime) {
   std::string table = fmt::format("{:<30}{:>10}{:>10}{:>10}", "pool", "in use", "most", "of");
-  for (const KvPoolUse& pool : runtime.engine().KvPools()) {
+  for (const KvPoolUse& pool : KvPoolsOf(runtime)) {
     const std::string name =
         pool.window == 0 ? "KV blocks, full attention" : fmt::format("KV blocks, window of {}", pool.window);
     table += fmt::format("\n{:<30}{:>10}{:>10}{:>10}", name, pool.held, pool.most_held, pool.blocks);
@@ -70,7 +74,7 @@ Json MemoryStatsJson(const Runtime& runtime) {
         {{"what", line.what}, {"resident", line.resident_bytes}, {"reserved", line.reserved_bytes}});
   json["classes"] = std::move(classes);
   Json kv = Json::array();
-  for (const KvPoolUse& pool : runtime.engine().KvPools())
+  for (const KvPoolUse& pool : KvPoolsOf(runtime))
     kv.push_back({{"window", pool.window},
                   {"blocks", pool.blocks},
                   {"held", pool.held},

@@ -19,20 +19,20 @@ StageSums Sum(const StageTotals& totals) {
   return sums;
 }
 
-std::string OutcomeJson(const Outcome& outcome, const MoeReport& moe, const Runtime& runtime) {
+std::string AnswerJson(const FinishedAnswer& answer, const MoeReport& moe, const Runtime& runtime) {
   using Json = nlohmann::ordered_json;
   Json json;
-  json["text"] = RepairUtf8(outcome.text);
-  json["reasoning"] = RepairUtf8(outcome.reasoning);
-  json["stop_reason"] = outcome.stop_reason;
-  json["seed"] = outcome.seed;
-  const RequestStats& stats = outcome.stats;
+  json["text"] = RepairUtf8(answer.text);
+  json["reasoning"] = RepairUtf8(answer.reasoning);
+  json["stop_reason"] = answer.stop_reason;
+  json["seed"] = answer.seed;
+  const RequestStats& stats = answer.stats;
   json["tokens"] = {{"prompt", stats.prompt_tokens},
                     {"reused", stats.reused_tokens},
                     {"generated", stats.generated_tokens},
                     {"drafted", stats.drafted_tokens},
                     {"accepted", stats.accepted_tokens}};
-  json["timings"] = {{"load_ms", outcome.load_ms},
+  json["timings"] = {{"load_ms", answer.load_ms},
                      {"queue_ms", stats.queue_us / 1e3},
                      {"prefill_ms", stats.prefill_us / 1e3},
                      {"decode_ms", stats.decode_us / 1e3},
@@ -64,16 +64,16 @@ std::string StageTable(const char* title, const StageTotals& totals) {
   return table;
 }
 
-std::string ClosingLine(const Outcome& outcome) {
-  const RequestStats& s = outcome.stats;
+std::string ClosingLine(const FinishedAnswer& answer) {
+  const RequestStats& s = answer.stats;
   const auto rate = [](double tokens, double us) { return us > 0.0 ? tokens / (us / 1e6) : 0.0; };
   std::string line = Counted(s.generated_tokens, "token");
   // The first token comes with the last step of the prompt.
   if (s.generated_tokens > 1)
     line += fmt::format(", {:.1f}/s", rate(static_cast<double>(s.generated_tokens - 1), s.decode_us));
-  if (outcome.decode.bytes > 0 && outcome.decode.microseconds > 0.0)
+  if (answer.decode.bytes > 0 && answer.decode.microseconds > 0.0)
     line += fmt::format(", {:.1f} GB/s",
-                        static_cast<double>(outcome.decode.bytes) / outcome.decode.microseconds / 1e3);
+                        static_cast<double>(answer.decode.bytes) / answer.decode.microseconds / 1e3);
   if (s.drafted_tokens > 0) line += fmt::format(", guessed {} of {}", s.accepted_tokens, s.drafted_tokens);
   if (s.first_token_us > 0.0) line += fmt::format("; first in {:.2f} s", s.first_token_us / 1e6);
   line += s.read_tokens < s.prompt_tokens ? fmt::format("; prompt {} of {}", s.read_tokens, s.prompt_tokens)
@@ -82,13 +82,13 @@ std::string ClosingLine(const Outcome& outcome) {
                             rate(static_cast<double>(s.read_tokens - s.reused_tokens), s.prefill_us));
 }
 
-std::string CutInReasoning(const Outcome& outcome) {
-  if (outcome.stats.generated_tokens == 0)
+std::string CutInReasoning(const FinishedAnswer& answer) {
+  if (answer.stats.generated_tokens == 0)
     return "--max-tokens 0: the prompt was read, nothing was written; give 1 or more for an answer";
   return fmt::format(
       "the {} ended inside the reasoning, before an answer: allow more with --max-tokens, or "
       "ask for less with --reasoning-effort low",
-      Counted(outcome.stats.generated_tokens, "token"));
+      Counted(answer.stats.generated_tokens, "token"));
 }
 
 }  // namespace oxidized::cli

@@ -20,7 +20,7 @@ struct StageSums {
 };
 StageSums Sum(const StageTotals& totals);
 
-struct Outcome {
+struct FinishedAnswer {
   std::string text, reasoning;
   std::string stop_reason;  // stop, tool_call, stop_string, length, context_full, cancelled, error
   uint64_t seed = 0;
@@ -31,13 +31,13 @@ struct Outcome {
 };
 
 // docs/json-output.md has the fields.
-std::string OutcomeJson(const Outcome& outcome, const MoeReport& moe, const Runtime& runtime);
+std::string AnswerJson(const FinishedAnswer& answer, const MoeReport& moe, const Runtime& runtime);
 
 // Where the time of a kind of step went, with the bytes and operations that its stages had to move and do.
 std::string StageTable(const char* title, const StageTotals& totals);
 
 // Tokens, time to the first one, speeds, GB/s, reused tokens: one line.
-std::string ClosingLine(const Outcome& outcome);
-std::string CutInReasoning(const Outcome& outcome);
+std::string ClosingLine(const FinishedAnswer& answer);
+std::string CutInReasoning(const FinishedAnswer& answer);
 
 }  // namespace oxidized::cli

@@ -62,7 +62,7 @@ void MoeBenchContext::Progress(const char* section, int32_t run) const {
 }
 
 int RunBenchmarkMoe(const GenerateOptions& options) {
-  Generation generation(options);
+  TerminalModel generation(options);
   Check(generation.runtime().engine().info());
   const CpuKernels& kernels = SelectCpuKernels();
   const int threads =

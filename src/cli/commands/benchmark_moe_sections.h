@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bench/figure.h"
-#include "cli/commands/generation.h"
+#include "cli/commands/terminal_model.h"
 #include "cli/options/options.h"
 #include "executor/moe_stages.h"
 #include "kernels/cpu/ceilings.h"
@@ -21,7 +21,7 @@ struct MoeFigure : Figure {
 
 struct MoeBenchContext {
   const GenerateOptions& options;
-  Generation& generation;
+  TerminalModel& generation;
   MoeStages& stages;
   BandwidthProbe& probe;
   Ceilings ceilings;

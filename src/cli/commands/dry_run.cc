@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
-#include "cli/commands/generation.h"
+#include "cli/commands/terminal_model.h"
 #include "cli/terminal/terminal.h"
 #include "model_host/plan.h"
 

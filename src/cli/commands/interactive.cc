@@ -1,5 +1,6 @@
-// A conversation and the commands on it. Lines come from line_editor.h, answers from generation.h. Without a
-// terminal on both ends it prints answers on stdout and nothing else there, one line in, one answer out.
+// A chat at a terminal: lines come from line_editor.h, answers from terminal_model.h, and what the commands
+// do to the conversation is chat/chat_history.h's. Without a terminal on both ends it prints answers on
+// stdout and nothing else there, one line in, one answer out.
 #include "cli/commands/interactive.h"
 
 #include <unistd.h>
@@ -14,20 +15,20 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/printable.h"
-#include "cli/commands/generation.h"
+#include "chat/chat_history.h"
 #include "cli/commands/output_file.h"
+#include "cli/commands/terminal_model.h"
 #include "cli/terminal/line_editor.h"
 #include "harmony/conversation_json.h"
 #include "report/memory_pools.h"
 #include "report/memory_report.h"
-#include "tokenizer/utf8_stream.h"
 
 namespace oxidized::cli {
 namespace {
 
-class Chat {
+class ChatTerminal {
  public:
-  explicit Chat(const GenerateOptions& options);
+  explicit ChatTerminal(const GenerateOptions& options);
   int Run();
 
  private:
@@ -35,7 +36,7 @@ class Chat {
     const char* name;
     const char* argument;  // for the help
     const char* help;
-    void (Chat::*run)(const std::string& argument);
+    void (ChatTerminal::*run)(const std::string& argument);
   };
   static const Command kCommands[];
 
@@ -57,17 +58,16 @@ class Chat {
 
   void Say(const std::string& text);  // a message of the user, then its answer
   void Answer();                      // the conversation ends with a message of the user
-  // The place of the last message of the user; end() if there is none.
-  std::vector<Message>::iterator LastQuestion();
+  int64_t MostTokens() { return model_.runtime().loop().info().max_context; }  // of the context
 
   GenerateOptions options_;
   const bool terminal_;
-  Generation generation_;
+  TerminalModel model_;
   SideStream& side_;
   std::unique_ptr<LineSource> lines_;
-  Conversation conversation_;
+  ChatHistory history_;
   std::string prefill_;                    // what the next line begins with
-  std::optional<Conversation> unedited_;   // to come back to if the edit is given up
+  std::optional<ChatHistory> unedited_;    // to come back to if the edit is given up
   std::set<std::filesystem::path> saved_;  // what this chat may write again unasked
   bool leaving_ = false;
   bool context_full_ = false;  // when the last message was to be answered
@@ -77,21 +77,22 @@ class Chat {
   int64_t context_tokens_ = 0;  // of the conversation after the last answer
 };
 
-const Chat::Command Chat::kCommands[] = {
-    {"/help", "", "this list", &Chat::Help},
-    {"/reset", "", "begin a new conversation", &Chat::Reset},
-    {"/system", "[TEXT|-]", "show, set or (-) clear the instructions", &Chat::System},
-    {"/reasoning", "[low|medium|high]", "show or set how much the model reasons", &Chat::Reasoning},
-    {"/retry", "", "answer the last message again, differently", &Chat::Retry},
-    {"/edit", "[TEXT]", "change the last message and ask again", &Chat::Edit},
-    {"/drop", "", "forget the oldest message and its answer, to make room", &Chat::Drop},
-    {"/save", "FILE", "write the conversation as JSON to a new file, or one saved in this chat", &Chat::Save},
-    {"/save!", "FILE", "the same, over whatever file is there", &Chat::SaveOver},
-    {"/load", "FILE", "go on with a saved conversation", &Chat::Load},
-    {"/stats", "", "tokens and time of this chat", &Chat::Stats},
-    {"/moe", "", "which experts were used: the last answer, the whole chat", &Chat::Moe},
-    {"/memory", "", "where the memory is", &Chat::Memory},
-    {"/quit", "", "leave (also Ctrl-D)", &Chat::Quit},
+const ChatTerminal::Command ChatTerminal::kCommands[] = {
+    {"/help", "", "this list", &ChatTerminal::Help},
+    {"/reset", "", "begin a new conversation", &ChatTerminal::Reset},
+    {"/system", "[TEXT|-]", "show, set or (-) clear the instructions", &ChatTerminal::System},
+    {"/reasoning", "[low|medium|high]", "show or set how much the model reasons", &ChatTerminal::Reasoning},
+    {"/retry", "", "answer the last message again, differently", &ChatTerminal::Retry},
+    {"/edit", "[TEXT]", "change the last message and ask again", &ChatTerminal::Edit},
+    {"/drop", "", "forget the oldest message and its answer, to make room", &ChatTerminal::Drop},
+    {"/save", "FILE", "write the conversation as JSON to a new file, or one saved in this chat",
+     &ChatTerminal::Save},
+    {"/save!", "FILE", "the same, over whatever file is there", &ChatTerminal::SaveOver},
+    {"/load", "FILE", "go on with a saved conversation", &ChatTerminal::Load},
+    {"/stats", "", "tokens and time of this chat", &ChatTerminal::Stats},
+    {"/moe", "", "which experts were used: the last answer, the whole chat", &ChatTerminal::Moe},
+    {"/memory", "", "where the memory is", &ChatTerminal::Memory},
+    {"/quit", "", "leave (also Ctrl-D)", &ChatTerminal::Quit},
 };
 
 bool OnTerminal() { return isatty(STDIN_FILENO) != 0 && AnswerIsOnTerminal(); }
@@ -112,19 +113,19 @@ std::string ExpandHome(const std::string& path) {
   return path.starts_with("~/") && home != nullptr ? home + path.substr(1) : path;
 }
 
-Chat::Chat(const GenerateOptions& options)
+ChatTerminal::ChatTerminal(const GenerateOptions& options)
     : options_(ForChat(options)),
       terminal_(OnTerminal()),
-      generation_(options_),
-      side_(generation_.side()),
-      conversation_(Opening(options_)) {
+      model_(options_),
+      side_(model_.side()),
+      history_(OpeningOf(options_)) {
   LineSourceOptions source{
       .terminal = terminal_, .edit = CapableTerminal(), .color = options_.color, .commands = {}};
   for (const Command& command : kCommands) source.commands.emplace_back(command.name);
   lines_ = OpenLineSource(std::move(source));
 }
 
-int Chat::Run() {
+int ChatTerminal::Run() {
   if (terminal_) {
     KeepRunningOnInterrupt();
     side_.Remark("Type a message. /help lists the commands; Ctrl-C ends an answer, Ctrl-D leaves.");
@@ -135,12 +136,12 @@ int Chat::Run() {
     if (line.kind == InputLine::Kind::kInterrupted) {
       if (!terminal_ || PendingSignal() != SIGINT) break;
       ClearInterrupt();
-      if (unedited_) conversation_ = *std::exchange(unedited_, std::nullopt);
+      if (unedited_) history_ = *std::exchange(unedited_, std::nullopt);
       continue;
     }
     const std::string text = Trim(line.text);
     if (unedited_ && (text.empty() || text.front() == '/'))
-      conversation_ = *std::exchange(unedited_, std::nullopt);
+      history_ = *std::exchange(unedited_, std::nullopt);
     unedited_.reset();
     if (text.empty()) continue;
     try {
@@ -165,7 +166,7 @@ int Chat::Run() {
   return context_full_ && !terminal_ ? static_cast<int>(ErrorKind::kContextFull) : 0;
 }
 
-void Chat::RunCommand(const std::string& line) {
+void ChatTerminal::RunCommand(const std::string& line) {
   const std::string name = line.substr(0, line.find(' '));
   for (const Command& command : kCommands) {
     if (name != command.name) continue;
@@ -173,18 +174,18 @@ void Chat::RunCommand(const std::string& line) {
     if (*command.argument == '\0' && !argument.empty())
       return side_.Line(
           fmt::format("{} takes nothing behind it, not '{}'", name, NeutralizeControls(argument)));
-    const Conversation before = conversation_;
+    const ChatHistory before = history_;
     try {
       return (this->*command.run)(argument);
     } catch (const Error&) {  // what could not be done has not been begun
-      conversation_ = before;
+      history_ = before;
       throw;
     }
   }
   side_.Line(fmt::format("{} is no command; /help lists them", NeutralizeControls(name)));
 }
 
-void Chat::Help(const std::string&) {
+void ChatTerminal::Help(const std::string&) {
   for (const Command& command : kCommands)
     side_.Line(fmt::format("  {:<29}{}", fmt::format("{} {}", command.name, command.argument), command.help));
   side_.Line(
@@ -194,58 +195,39 @@ void Chat::Help(const std::string&) {
           : "A line that ends with a backslash goes on in the next one.");
 }
 
-void Chat::Reset(const std::string&) {
-  conversation_ = Opening(options_);
+void ChatTerminal::Reset(const std::string&) {
+  history_.Reset();
   context_tokens_ = 0;
   if (terminal_) side_.Remark("a new conversation");
 }
 
-void Chat::System(const std::string& text) {
-  auto& messages = conversation_.messages;
-  const auto developer = std::find_if(messages.begin(), messages.end(),
-                                      [](const Message& m) { return m.role == Role::kDeveloper; });
+void ChatTerminal::System(const std::string& text) {
   if (text.empty()) {
-    std::string now;
-    if (developer != messages.end() && !developer->content.empty()) {
-      if (const auto* content = std::get_if<DeveloperContent>(&developer->content.front()))
-        now = content->instructions.value_or("");
-    }
+    const std::string now = history_.instructions();
     side_.Line(now.empty() ? "no instructions; /system TEXT sets some" : NeutralizeControls(now));
     return;
   }
-  options_.system = text == "-" ? "" : RepairUtf8(text);
-  options_.developer.clear();
-  if (developer != messages.end()) messages.erase(developer);
-  const Conversation opening = Opening(options_);
-  if (opening.messages.size() > 1) {
-    const bool has_system = !messages.empty() && messages.front().role == Role::kSystem;
-    messages.insert(messages.begin() + (has_system ? 1 : 0), opening.messages.back());
-  }
+  history_.SetInstructions(text == "-" ? "" : text);
   if (terminal_)
     side_.Remark(text == "-" ? "instructions cleared" : "instructions set, from the next answer on");
 }
 
-void Chat::Reasoning(const std::string& effort) {
+void ChatTerminal::Reasoning(const std::string& effort) {
   if (!effort.empty()) {
     const auto parsed = ParseReasoningEffort(effort);
     if (!parsed) {
       side_.Line(fmt::format("'{}' is none of low, medium, high", NeutralizeControls(effort)));
       return;
     }
-    options_.reasoning_effort = *parsed;
-    for (Message& message : conversation_.messages) {
-      for (Content& content : message.content) {
-        if (auto* system = std::get_if<SystemContent>(&content)) system->reasoning_effort = *parsed;
-      }
-    }
+    history_.SetReasoningEffort(*parsed);
   }
   if (terminal_ || effort.empty())
-    side_.Remark(fmt::format("reasoning effort: {}", Name(options_.reasoning_effort)));
+    side_.Remark(fmt::format("reasoning effort: {}", Name(history_.reasoning_effort())));
 }
 
-void Chat::Moe(const std::string&) {
+void ChatTerminal::Moe(const std::string&) {
   if (answers_ == 0) return side_.Line("no answer yet");
-  const MoeReport moe = *generation_.moe_report();
+  const MoeReport moe = *model_.moe_report();
   const RoutingShape& shape = moe.routing->shape();
   side_.Line("last answer\n" + RoutingTables(moe.routing->last(), shape));
   if (answers_ > 1)
@@ -253,21 +235,22 @@ void Chat::Moe(const std::string&) {
   side_.Line(RunTables(moe));
 }
 
-void Chat::Stats(const std::string&) {
+void ChatTerminal::Stats(const std::string&) {
   side_.Line(fmt::format("{}, {} written; prompts of {}, {} of them reused", Counted(answers_, "answer"),
                          Counted(generated_tokens_, "token"), Counted(prompt_tokens_, "token"),
                          reused_tokens_));
-  side_.Line(fmt::format("context: {} of {} tokens", context_tokens_,
-                         generation_.runtime().engine().info().max_context));
-  for (const auto& [title, totals] : {std::pair{"prefill", &generation_.runtime().engine().prefill_totals()},
-                                      std::pair{"decode", &generation_.runtime().engine().decode_totals()}}) {
+  side_.Line(fmt::format("context: {} of {} tokens", context_tokens_, MostTokens()));
+  const TerminalModel::EngineTotals all = model_.engine_totals();
+  for (const auto& [title, totals] : {std::pair{"prefill", &all.prefill}, std::pair{"decode", &all.decode}}) {
     if (totals->steps > 0) side_.Line(StageTable(title, *totals));
   }
 }
 
-void Chat::Memory(const std::string&) { side_.Line(MemoryTable() + "\n" + PoolTable(generation_.runtime())); }
+void ChatTerminal::Memory(const std::string&) {
+  side_.Line(MemoryTable() + "\n" + PoolTable(model_.runtime()));
+}
 
-void Chat::Save(const std::string& path) {
+void ChatTerminal::Save(const std::string& path) {
   if (path.empty()) return side_.Line("/save needs the name of a file");
   std::error_code none;
   const std::filesystem::path file = std::filesystem::weakly_canonical(ExpandHome(path), none);
@@ -278,129 +261,107 @@ void Chat::Save(const std::string& path) {
   SaveOver(path);
 }
 
-void Chat::SaveOver(const std::string& path) {
+void ChatTerminal::SaveOver(const std::string& path) {
   if (path.empty()) return side_.Line("/save! needs the name of a file");
   const std::string file = ExpandHome(path);
-  ReplaceFile(file, WriteConversationJson(conversation_, 2) + "\n");
+  ReplaceFile(file, WriteConversationJson(history_.conversation(), 2) + "\n");
   std::error_code none;
   saved_.insert(std::filesystem::weakly_canonical(file, none));
-  side_.Remark(fmt::format("saved {} to {}", Counted(std::ssize(conversation_.messages), "message"),
+  side_.Remark(fmt::format("saved {} to {}", Counted(std::ssize(history_.conversation().messages), "message"),
                            NeutralizeControls(path)));
 }
 
-void Chat::Load(const std::string& path) {
+void ChatTerminal::Load(const std::string& path) {
   if (path.empty()) return side_.Line("/load needs the name of a file");
   Conversation loaded = ParseConversationJson(ReadInput(path == "-" ? "./-" : ExpandHome(path)), path);
-  context_tokens_ =
-      static_cast<int64_t>(generation_.Render(loaded).size());  // throws if it is no conversation
-  conversation_ = std::move(loaded);
-  for (const Message& message : conversation_.messages) {
-    for (const Content& content : message.content) {
-      const auto* system = std::get_if<SystemContent>(&content);
-      if (system != nullptr && system->reasoning_effort)
-        options_.reasoning_effort = *system->reasoning_effort;
-    }
-  }
-  side_.Remark(fmt::format("loaded {}, {}", Counted(std::ssize(conversation_.messages), "message"),
+  context_tokens_ = model_.PromptTokens(loaded);  // throws if it is no conversation
+  history_.Replace(std::move(loaded));
+  side_.Remark(fmt::format("loaded {}, {}", Counted(std::ssize(history_.conversation().messages), "message"),
                            Counted(context_tokens_, "token")));
 }
 
-std::vector<Message>::iterator Chat::LastQuestion() {
-  auto& messages = conversation_.messages;
-  const auto last = std::find_if(messages.rbegin(), messages.rend(),
-                                 [](const Message& m) { return m.role == Role::kUser; });
-  return last == messages.rend() ? messages.end() : std::prev(last.base());
-}
-
-void Chat::Retry(const std::string&) {
-  const auto question = LastQuestion();
-  if (question == conversation_.messages.end()) return side_.Line("there is no message to answer again");
-  conversation_.messages.erase(std::next(question), conversation_.messages.end());
+void ChatTerminal::Retry(const std::string&) {
+  if (!history_.TakeBackAnswer()) return side_.Line("there is no message to answer again");
   ++options_.sampling.seed;  // the same one would give the same answer
   Answer();
 }
 
-void Chat::Edit(const std::string& text) {
-  const auto question = LastQuestion();
-  if (question == conversation_.messages.end()) return side_.Line("there is no message to edit");
-  if (text.empty() && !lines_->CanEdit()) return side_.Line("/edit needs the new text here: /edit TEXT");
-  if (text.empty()) {
-    unedited_ = conversation_;
-    prefill_ = question->Text();
+void ChatTerminal::Edit(const std::string& text) {
+  ChatHistory before = history_;
+  const auto question = history_.TakeBackQuestion();
+  if (!question) return side_.Line("there is no message to edit");
+  if (!text.empty()) return Say(text);
+  if (!lines_->CanEdit()) {
+    history_ = std::move(before);
+    return side_.Line("/edit needs the new text here: /edit TEXT");
   }
-  conversation_.messages.erase(question, conversation_.messages.end());
-  if (!text.empty()) Say(text);
+  unedited_ = std::move(before);
+  prefill_ = *question;
 }
 
-void Chat::Drop(const std::string&) {
-  auto& messages = conversation_.messages;
-  const auto is_question = [](const Message& m) { return m.role == Role::kUser; };
-  const auto first = std::find_if(messages.begin(), messages.end(), is_question);
-  if (first == messages.end()) return side_.Line("there is nothing to drop");
-  messages.erase(first, std::find_if(std::next(first), messages.end(), is_question));
-  context_tokens_ = static_cast<int64_t>(generation_.Render(conversation_).size());
-  if (terminal_)
-    side_.Remark(fmt::format("dropped; {} of {} tokens in use", context_tokens_,
-                             generation_.runtime().engine().info().max_context));
+void ChatTerminal::Drop(const std::string&) {
+  if (!history_.DropOldest()) return side_.Line("there is nothing to drop");
+  context_tokens_ = model_.PromptTokens(history_.conversation());
+  if (terminal_) side_.Remark(fmt::format("dropped; {} of {} tokens in use", context_tokens_, MostTokens()));
 }
 
-void Chat::Say(const std::string& text) {
-  conversation_.messages.emplace_back(Role::kUser, RepairUtf8(text));
-  const size_t before = conversation_.messages.size();
+void ChatTerminal::Say(const std::string& text) {
+  const ChatHistory before = history_;
+  history_.Say(text);
   try {
     Answer();
   } catch (const Error&) {  // no answer: as if it had not been said
-    conversation_.messages.resize(before - 1);
+    history_ = before;
     throw;
   }
 }
 
-void Chat::Answer() {
-  const std::shared_ptr<ChatTurn> turn = generation_.NewTurn();
-  std::optional<Outcome> outcome;
+void ChatTerminal::Answer() {
+  AnswerRequest request;
+  std::optional<FinishedAnswer> answer;
   try {
     const QuietInput quiet(terminal_, lines_->CanEdit());
-    outcome = generation_.Run(generation_.Render(conversation_), turn,
-                              ChatStopTokens(generation_.runtime().harmony()));
+    request = model_.ChatAnswer(history_.conversation());
+    answer = model_.Run(request);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kContextFull) throw;
     context_full_ = true;
     throw Error(error.kind(),
                 fmt::format("{}: /drop forgets the oldest message, /reset begins anew", error.what()));
   }
-  if (outcome->text.empty() || outcome->text.back() != '\n') {
-    if (!terminal_ || !outcome->text.empty()) WriteAnswer("\n");
+  if (answer->text.empty() || answer->text.back() != '\n') {
+    if (!terminal_ || !answer->text.empty()) WriteAnswer("\n");
     side_.AnswerWritten("\n");
   }
-  const auto report = [&] { Report(options_, *outcome, generation_, terminal_); };
-  if (outcome->error) return EndAnswer(*outcome, report);
+  const auto report = [&] { ReportAnswer(options_, *answer, model_, terminal_); };
+  if (answer->error) return EndAnswer(*answer, report);
   // What the model wrote is what was said, whole or cut.
-  for (const Message& message : turn->messages()) conversation_.messages.push_back(message);
+  history_.Add(request.parser->Messages());
 
-  context_full_ = outcome->stop_reason == "context_full";
-  const RequestStats& stats = outcome->stats;
+  context_full_ = answer->stop_reason == "context_full";
+  const RequestStats& stats = answer->stats;
   ++answers_;
   generated_tokens_ += stats.generated_tokens;
   prompt_tokens_ += stats.prompt_tokens;
   reused_tokens_ += stats.reused_tokens;
   context_tokens_ = stats.prompt_tokens + stats.generated_tokens;
 
-  if (outcome->stop_reason == "cancelled") {
+  if (answer->stop_reason == "cancelled") {
     side_.Remark("stopped");
-  } else if (outcome->stop_reason == "length") {
-    side_.Line(turn->answer_began()
+  } else if (answer->stop_reason == "length") {
+    side_.Line(request.parser->answer_began()
                    ? fmt::format("cut after {} (--max-tokens)", Counted(stats.generated_tokens, "token"))
-                   : CutInReasoning(*outcome));
-  } else if (outcome->stop_reason == "context_full") {
+                   : CutInReasoning(*answer));
+  } else if (answer->stop_reason == "context_full") {
     side_.Line(
         fmt::format("the context of {} tokens is full: /drop forgets the oldest message, /reset begins anew",
-                    generation_.runtime().engine().info().max_context));
+                    MostTokens()));
   }
-  EndAnswer(*outcome, report);
+  EndAnswer(*answer, report);
 }
 
 }  // namespace
 
-int RunInteractive(const GenerateOptions& options) { return Chat(options).Run(); }
+int RunInteractive(const GenerateOptions& options) { return ChatTerminal(options).Run(); }
 
 }  // namespace oxidized::cli

@@ -1,6 +1,7 @@
 // `logits` and `perplexity`: run given tokens through the same engine path as an answer, and keep what comes
 // out.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -27,15 +28,17 @@ struct PerplexityOptions {
   bool json = false;
 };
 
-// Runs a prompt-only request to its end; `on_event` sees every event.
+// Runs a prompt-only request to its end; `on_event` sees every event, on this thread.
 template <typename OnEvent>
-void RunPromptOnly(Engine& engine, Request request, SideStream& side, OnEvent on_event) {
-  const auto id = engine.Submit(std::move(request));
-  if (!id) throw Error(id.error().kind, id.error().message);
-  for (bool finished = false; !finished;) {
-    engine.Step();
-    if (PendingSignal() != 0) engine.Cancel(*id);
-    for (const Event& event : engine.TakeEvents(*id)) {
+void RunPromptOnly(EngineLoop& loop, Request request, SideStream& side, OnEvent on_event) {
+  constexpr auto kSignalPatience = std::chrono::milliseconds(50);
+  auto stream = loop.Submit(std::move(request));
+  if (!stream) throw Error(stream.error().kind, stream.error().message);
+  for (std::vector<Event> events; !stream->finished();) {
+    stream->Wait(kSignalPatience);
+    if (PendingSignal() != 0) stream->Cancel();
+    stream->Take(events);
+    for (const Event& event : events) {
       on_event(event);
       if (const auto* progress = std::get_if<PrefillProgress>(&event)) {
         side.Status(fmt::format("{} of {} tokens", progress->done, progress->total));
@@ -43,12 +46,12 @@ void RunPromptOnly(Engine& engine, Request request, SideStream& side, OnEvent on
       if (const auto* end = std::get_if<Finished>(&event)) {
         side.Status("");
         if (end->error) throw Error(end->error->kind, end->error->message);
-        finished = true;
       }
     }
   }
 }
 
+// Called on the engine's thread, until the request has ended.
 class FileSink final : public LogitsSink {
  public:
   explicit FileSink(NpyWriter& writer) : writer_(writer) {}
@@ -68,7 +71,7 @@ int Logits(const LogitsOptions& o) {
   request.prompt = ids;
   request.logits = &sink;
   SideStream side(true);
-  RunPromptOnly(runtime->engine(), std::move(request), side, [](const Event&) {});
+  RunPromptOnly(runtime->loop(), std::move(request), side, [](const Event&) {});
   if (PendingSignal() != 0) return 128 + PendingSignal();
   writer.Finish();
   return 0;
@@ -83,7 +86,7 @@ int Perplexity(const PerplexityOptions& o) {
     Fail(ErrorKind::kBadFile, "{}: {}; a perplexity needs at least 2", o.file,
          Counted(std::ssize(ids), "token"));
   const auto window = static_cast<size_t>(std::min(
-      o.window > 0 ? o.window : runtime->engine().info().max_context, runtime->engine().info().max_context));
+      o.window > 0 ? o.window : runtime->loop().info().max_context, runtime->loop().info().max_context));
 
   // Windows do not overlap; the first token of each is context only.
   double sum = 0.0, squares = 0.0;
@@ -94,7 +97,7 @@ int Perplexity(const PerplexityOptions& o) {
     request.prompt.assign(ids.begin() + static_cast<ptrdiff_t>(begin),
                           ids.begin() + static_cast<ptrdiff_t>(std::min(begin + window, ids.size())));
     request.score_prompt = true;
-    RunPromptOnly(runtime->engine(), std::move(request), side, [&](const Event& event) {
+    RunPromptOnly(runtime->loop(), std::move(request), side, [&](const Event& event) {
       const auto* score = std::get_if<PromptScore>(&event);
       if (score == nullptr) return;
       sum -= static_cast<double>(score->logprob);

@@ -263,7 +263,7 @@ Action AddGenerate(Command& command) {
   return [options, flags, given] {
     if (flags->version) return PrintVersion(options->verbose);
     Finish(*options, *flags, given);
-    return Generate(*options);
+    return RunGenerate(*options);
   };
 }
 

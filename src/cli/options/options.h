@@ -51,7 +51,7 @@ struct GenerateOptions {
   bool color = true;
 };
 
-int Generate(const GenerateOptions& options);
+int RunGenerate(const GenerateOptions& options);
 int PrintVersion(bool verbose);
 
 }  // namespace oxidized::cli

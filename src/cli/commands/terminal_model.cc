@@ -1,11 +1,14 @@
-#include "cli/commands/generation.h"
+#include "cli/commands/terminal_model.h"
+
+#include <chrono>
+#include <utility>
 
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/printable.h"
+#include "chat/routing_fit.h"
 #include "cli/commands/output_file.h"
 #include "cli/terminal/progress_line.h"
-#include "harmony/render.h"
 #include "report/memory_pools.h"
 #include "report/memory_report.h"
 #include "report/moe_page.h"
@@ -13,24 +16,20 @@
 namespace oxidized::cli {
 
 void CheckRouting(const RoutingPolicy& routing, int32_t num_experts, int32_t experts_per_token) {
-  if (routing.num_experts > num_experts)
+  const RoutingFit fit = FitRouting(routing, num_experts, experts_per_token);
+  if (!fit.experts_exist)
     Fail(ErrorKind::kUsage, "--num-experts {}: the model has {}", routing.num_experts,
          Counted(num_experts, "expert"));
-  const int32_t usable = routing.num_experts > 0 ? routing.num_experts : num_experts;
-  const int32_t k = ExpertsPerToken(routing, experts_per_token);
-  if (k > usable) {
+  if (!fit.fits()) {
     Fail(ErrorKind::kUsage,
-         "a token uses {} experts, but only {} may be chosen (--experts-per-token, --num-experts)", k,
-         usable);
+         "a token uses {} experts, but only {} may be chosen (--experts-per-token, --num-experts)",
+         fit.experts_per_token, fit.usable_experts);
   }
-  RoutingPolicy other = routing;  // what is not the model's own, even if it was said
-  if (other.num_experts == num_experts) other.num_experts = 0;
-  if (other.experts_per_token == experts_per_token) other.experts_per_token = 0;
-  if (other != RoutingPolicy{})
+  if (!fit.models_own)
     Log(LogLevel::kWarning, "the routing options change the model's answers; its own rule is plain topk");
 }
 
-Generation::Generation(const GenerateOptions& options) : options_(options), side_(options.color) {
+TerminalModel::TerminalModel(const GenerateOptions& options) : options_(options), side_(options.color) {
   side_.Status("opening the model");
   RuntimeOptions runtime = options.runtime;
   runtime.packing_progress = [this](int64_t done, int64_t total) {
@@ -90,69 +89,80 @@ Generation::Generation(const GenerateOptions& options) : options_(options), side
   side_.Status("");
 }
 
-std::shared_ptr<ChatTurn> Generation::NewTurn() {
-  return std::make_shared<ChatTurn>(runtime_->tokenizer(), runtime_->harmony(),
-                                    ChatTurnOptions{options_.stop, options_.max_reasoning_tokens});
+AnswerOptions TerminalModel::OptionsOfAnswer() {
+  return {.max_new_tokens = options_.max_tokens,
+          .sampling = options_.sampling,
+          .stop_strings = options_.stop,
+          .max_reasoning_tokens = options_.max_reasoning_tokens,
+          .routing = options_.routing,
+          .mask = runtime_->sampling_mask()};
 }
 
-std::vector<int32_t> Generation::Render(const Conversation& conversation) {
-  return RenderForCompletion(conversation, Role::kAssistant, runtime_->tokenizer(), runtime_->harmony());
+AnswerRequest TerminalModel::ChatAnswer(const Conversation& conversation) {
+  return ChatRequest(conversation, runtime_->tokenizer(), runtime_->harmony(), OptionsOfAnswer());
 }
 
-Outcome Generation::Run(std::vector<int32_t> prompt, const std::shared_ptr<Turn>& turn,
-                        std::vector<int32_t> stop_tokens) {
-  Request request;
-  request.prompt = std::move(prompt);
-  request.max_new_tokens = options_.max_tokens;
-  request.sampling = options_.sampling;
-  request.stop_tokens = std::move(stop_tokens);
-  request.routing = options_.routing;
-  request.mask = runtime_->sampling_mask();
-  request.controller = turn;
+AnswerRequest TerminalModel::RawAnswer(std::string_view prompt) {
+  return RawRequest(prompt, runtime_->tokenizer(), runtime_->checkpoint().config.eos_token_ids,
+                    OptionsOfAnswer());
+}
+
+int64_t TerminalModel::PromptTokens(const Conversation& conversation) {
+  return std::ssize(ChatPrompt(conversation, runtime_->tokenizer(), runtime_->harmony()));
+}
+
+FinishedAnswer TerminalModel::Run(AnswerRequest& answer) {
+  // A signal reaches no thread that waits for events, so they are waited for this long at most.
+  constexpr auto kSignalPatience = std::chrono::milliseconds(50);
+  AnswerParser& parser = *answer.parser;
   if (routing_) {
     routing_->BeginRequest();
-    request.routing_observers.push_back(routing_.get());
+    answer.request.routing_observers.push_back(routing_.get());
   }
-  if (trace_) request.routing_observers.push_back(trace_.get());
-  Engine& engine = runtime_->engine();
-  const StageSums decode_before = Sum(engine.decode_totals());
-  const auto id = engine.Submit(std::move(request));
-  if (!id) throw Error(id.error().kind, id.error().message);
+  if (trace_) answer.request.routing_observers.push_back(trace_.get());
+  const StageSums decode_before = Sum(engine_totals().decode);
+  auto stream = runtime_->loop().Submit(std::move(answer.request));
+  if (!stream) throw Error(stream.error().kind, stream.error().message);
 
   last_shown_.reset();
   std::optional<Finished> finished;
-  while (!finished) {
-    engine.Step();
-    if (PendingSignal() != 0) engine.Cancel(*id);
-    for (Event& event : engine.TakeEvents(*id)) {
+  for (std::vector<Event> events; !finished;) {
+    stream->Wait(kSignalPatience);
+    if (PendingSignal() != 0) stream->Cancel();
+    stream->Take(events);
+    for (Event& event : events) {
       if (const auto* progress = std::get_if<PrefillProgress>(&event);
           progress && progress->done < progress->total) {
         side_.Status(fmt::format("reading the prompt: {} of {} tokens", progress->done, progress->total));
       }
+      if (const auto* token = std::get_if<GeneratedToken>(&event)) parser.Push(token->token, token->forced);
       if (auto* end = std::get_if<Finished>(&event)) finished = std::move(*end);
     }
-    if (finished) turn->Finish();
-    Show(*turn);
+    if (finished) parser.Finish();
+    Show(parser);
   }
   side_.Status("");
   if (last_shown_ && *last_shown_ != Delta::Kind::kAnswer) side_.EndLine();
 
-  Outcome outcome;
-  outcome.text = turn->answer();
-  outcome.reasoning = turn->reasoning();
-  outcome.stop_reason = Name(finished->reason);
-  if (finished->reason == StopReason::kController)
-    outcome.stop_reason = turn->stop_string_matched() ? "stop_string" : "stop";
-  outcome.seed = options_.sampling.seed;
-  outcome.load_ms = runtime_->load_ms();
-  outcome.stats = std::move(finished->stats);
-  outcome.decode = Sum(engine.decode_totals()) - decode_before;
-  outcome.error = std::move(finished->error);
-  return outcome;
+  FinishedAnswer done;
+  done.text = parser.answer();
+  done.reasoning = parser.reasoning();
+  done.stop_reason = AnswerEnd(finished->reason, parser);
+  done.seed = options_.sampling.seed;
+  done.load_ms = runtime_->load_ms();
+  done.stats = std::move(finished->stats);
+  done.decode = Sum(engine_totals().decode) - decode_before;
+  done.error = std::move(finished->error);
+  return done;
+}
+
+TerminalModel::EngineTotals TerminalModel::engine_totals() const {
+  return runtime_->loop().Call(
+      [](const Engine& engine) { return EngineTotals{engine.prefill_totals(), engine.decode_totals()}; });
 }
 
 // Sums cost next to nothing, but a plain answer has no use for them.
-void Generation::WatchRouting() {
+void TerminalModel::WatchRouting() {
   const GenerateOptions& o = options_;
   if (o.benchmark_moe) return;
   const ModelConfig& config = runtime_->checkpoint().config;
@@ -170,33 +180,34 @@ void Generation::WatchRouting() {
   trace_ = std::make_unique<TraceWriter>(o.moe_trace, header);
 }
 
-std::optional<MoeReport> Generation::moe_report() const {
+std::optional<MoeReport> TerminalModel::moe_report() {
   if (!routing_) return std::nullopt;
   MoeReport report;
   report.model = runtime_->checkpoint().path.filename().string();
   report.policy = options_.routing;
   report.routing = routing_.get();
-  report.prefill = &runtime_->engine().prefill_totals();
-  report.decode = &runtime_->engine().decode_totals();
+  reported_ = engine_totals();
+  report.prefill = &reported_.prefill;
+  report.decode = &reported_.decode;
   if (const ExpertMemory* experts = runtime_->experts(); experts != nullptr && experts->store() != nullptr)
     report.cache = experts->store()->counters();
   return report;
 }
 
-void Generation::WriteMoeFiles() const {
+void TerminalModel::WriteMoeFiles() {
   if (!options_.moe_report.empty()) ReplaceFile(options_.moe_report, MoePage(*moe_report()));
   if (trace_) trace_->Check();
 }
 
-void Generation::Show(Turn& turn) {
-  for (const Delta& delta : turn.TakeDeltas()) {
+void TerminalModel::Show(AnswerParser& parser) {
+  for (const Delta& delta : parser.TakeDeltas()) {
     const bool shown = delta.kind == Delta::Kind::kAnswer ? !options_.json
                        : delta.kind == Delta::Kind::kReasoning
                            ? options_.reasoning_view != ReasoningView::kHidden
                            : true;
     if (!shown) {
       if (delta.kind == Delta::Kind::kReasoning)
-        side_.Status("reasoning: " + Counted(turn.reasoning_tokens(), "token"));
+        side_.Status("reasoning: " + Counted(parser.reasoning_tokens(), "token"));
       continue;
     }
     if (last_shown_ && *last_shown_ != delta.kind && delta.kind != Delta::Kind::kCallArguments)
@@ -221,53 +232,44 @@ void Generation::Show(Turn& turn) {
   }
 }
 
-Conversation Opening(const GenerateOptions& o) {
-  SystemContent system;
-  if (o.model_identity) system.model_identity = o.model_identity;
-  system.reasoning_effort = o.reasoning_effort;
-  system.conversation_start_date = o.date;
-  Conversation conversation;
-  conversation.messages.emplace_back(Role::kSystem, std::move(system));
-  std::string instructions = o.system;
-  if (!o.system.empty() && !o.developer.empty()) instructions += "\n\n";
-  instructions += o.developer;
-  if (!instructions.empty()) {
-    DeveloperContent developer;
-    developer.instructions = std::move(instructions);
-    conversation.messages.emplace_back(Role::kDeveloper, std::move(developer));
-  }
-  return conversation;
+OpeningOptions OpeningOf(const GenerateOptions& o) {
+  const char* between = o.system.empty() || o.developer.empty() ? "" : "\n\n";
+  return {.instructions = o.system + between + o.developer,
+          .model_identity = o.model_identity,
+          .reasoning_effort = o.reasoning_effort,
+          .date = o.date};
 }
 
-void Report(const GenerateOptions& options, const Outcome& outcome, Generation& generation, bool person) {
-  SideStream& side = generation.side();
+void ReportAnswer(const GenerateOptions& options, const FinishedAnswer& answer, TerminalModel& model,
+                  bool person) {
+  SideStream& side = model.side();
   if (options.show_moe_metrics) {
-    const MoeReport moe = *generation.moe_report();
+    const MoeReport moe = *model.moe_report();
     side.Line(RoutingTables(moe.routing->last(), moe.routing->shape()));
     side.Line(RunTables(moe));
   }
-  if (options.memory_stats) side.Line(MemoryTable() + "\n" + PoolTable(generation.runtime()));
+  if (options.memory_stats) side.Line(MemoryTable() + "\n" + PoolTable(model.runtime()));
   if (options.verbose) {
+    const TerminalModel::EngineTotals all = model.engine_totals();
     for (const auto& [title, totals] :
-         {std::pair{"prefill", &generation.runtime().engine().prefill_totals()},
-          std::pair{"decode", &generation.runtime().engine().decode_totals()}}) {
+         {std::pair{"prefill", &all.prefill}, std::pair{"decode", &all.decode}}) {
       if (totals->steps > 0) side.Line(StageTable(title, *totals));
     }
-    side.Line(fmt::format("seed {}", outcome.seed));
+    side.Line(fmt::format("seed {}", answer.seed));
   }
-  if (options.verbose || person) side.Remark(ClosingLine(outcome));
-  generation.WriteMoeFiles();
+  if (options.verbose || person) side.Remark(ClosingLine(answer));
+  model.WriteMoeFiles();
 }
 
-void EndAnswer(const Outcome& outcome, const std::function<void()>& report) {
-  if (!outcome.error) return report();
+void EndAnswer(const FinishedAnswer& answer, const std::function<void()>& report) {
+  if (!answer.error) return report();
   try {
     report();
   } catch (const Error& error) {
     Log(LogLevel::kWarning, "{}", error.what());
   } catch (const OutputClosed&) {  // the failure says more
   }
-  throw Error(outcome.error->kind, outcome.error->message);
+  throw Error(answer.error->kind, answer.error->message);
 }
 
 }  // namespace oxidized::cli
