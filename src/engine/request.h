@@ -16,7 +16,7 @@ namespace oxidized {
 using RequestId = uint64_t;
 
 // Steers one sequence from outside the engine: reasoning budgets, stop rules, grammars. Called on the
-// engine's thread, in token order, between steps.
+// engine's thread, in token order, while the next step may be running. What it throws ends its request.
 class TokenController {
  public:
   struct Verdict {
@@ -26,10 +26,12 @@ class TokenController {
   virtual ~TokenController() = default;
   // After each sampled token (not after forced ones).
   virtual Verdict OnToken(int32_t token) = 0;
-  // What may be sampled next; nullptr: the request's own mask. Must stay valid until the next call of
-  // OnToken, and be the same however often it is asked for before that. While there is one, nothing is
-  // guessed ahead.
+  // What may be sampled next; nullptr: the request's own mask. Must stay as it is until the next call of
+  // OnToken, or as long as the engine holds the controller, and be the same however often it is asked for
+  // before that. While there is one, nothing is guessed ahead. One that allows nothing ends the request.
   virtual const TokenMask* NextMask() { return nullptr; }
+  // False: NextMask never gives one, whatever comes. Then the device need not wait for the host.
+  virtual bool MayMask() const { return true; }
 };
 
 struct Request {
@@ -38,6 +40,7 @@ struct Request {
   SamplingParams sampling;
   std::vector<int32_t> stop_tokens;  // ends the request; the stop token is reported, then Finished
   RoutingPolicy routing;
+  int32_t adapter = -1;                   // of the executor's (ExecutorAbilities::adapters); -1: none
   std::shared_ptr<const TokenMask> mask;  // ids that may be sampled; null: all
   std::shared_ptr<TokenController> controller;
   int32_t top_logprobs = -1;     // 0: only each token's own log-probability; negative: none

@@ -32,8 +32,15 @@ void Scheduler::GiveBack(Sequence& sequence) {
   for (size_t g = 0; g < pools_.size(); ++g) sequence.tables[g].ReleaseAll(pools_[g]);
   if (sequence.slot >= 0) free_slots_.push_back(sequence.slot);
   sequence.slot = -1;
-  sequence.computed = 0;
+  sequence.computed = sequence.in_flight = 0;
   sequence.draft.clear();
+}
+
+// Back to the waiting ones.
+void Scheduler::SetAside(Sequence* sequence) {
+  GiveBack(*sequence);
+  std::erase(running_, sequence);
+  Insert(waiting_, sequence);
 }
 
 void Scheduler::Remove(Sequence* sequence) {
@@ -49,10 +56,14 @@ void Scheduler::Preempt(Sequence* sequence, Plan& plan) {
       return std::find(blocks.begin(), blocks.end(), copy.to) != blocks.end();
     });
   }
-  GiveBack(*sequence);
   ++sequence->stats.preemptions;
-  std::erase(running_, sequence);
-  Insert(waiting_, sequence);
+  SetAside(sequence);
+}
+
+// As if the plan had not been made, but for prefixes that gave way to it.
+void Scheduler::Withdraw(Plan& plan) {
+  for (size_t i = plan.admitted.size(); i-- > 0;) SetAside(plan.admitted[i]);
+  plan.Clear();
 }
 
 bool Scheduler::CanEverHold(int64_t tokens) const {
@@ -66,15 +77,21 @@ bool Scheduler::CanEverHold(int64_t tokens) const {
   return true;
 }
 
-// All or nothing: blocks for the next `rows` tokens in every group, after letting go of what lies behind the
-// windows.
+// The oldest key that the row at position `computed` sees is at computed - window + 1. Rows in flight come
+// later and see no older ones; and should they turn out void, the prefix up to `computed` is whole.
+void Scheduler::SlideWindows(Sequence& sequence) {
+  for (size_t g = 0; g < pools_.size(); ++g) {
+    const int64_t window = info_.kv_windows[g];
+    if (window > 0) sequence.tables[g].ReleaseBefore(sequence.computed - window + 1, pools_[g]);
+  }
+}
+
+// All or nothing: blocks for the next `rows` tokens in every group.
 bool Scheduler::TryTakeBlocks(Sequence& sequence, int64_t rows) {
-  const int64_t end = sequence.computed + rows;
+  const int64_t end = sequence.planned() + rows;
   bool enough = true;
   for (size_t g = 0; g < pools_.size(); ++g) {
-    BlockTable& table = sequence.tables[g];
-    // The oldest key the first new row sees is at computed - window + 1.
-    if (info_.kv_windows[g] > 0) table.ReleaseBefore(sequence.computed - info_.kv_windows[g] + 1, pools_[g]);
+    const BlockTable& table = sequence.tables[g];
     const int64_t missing = BlocksFor(end - table.first_position) - static_cast<int64_t>(table.blocks.size());
     enough &= missing <= pools_[g].num_free();
   }
@@ -88,9 +105,10 @@ bool Scheduler::TryTakeBlocks(Sequence& sequence, int64_t rows) {
 
 // The same, letting go of kept prefixes as far as that helps.
 bool Scheduler::TakeBlocks(Sequence& sequence, int64_t rows) {
+  if (sequence.in_flight == 0) SlideWindows(sequence);  // a prefix it resumed from may begin earlier
   do {
     if (TryTakeBlocks(sequence, rows)) return true;
-  } while (prefixes_.EvictOldest());
+  } while (EvictPrefix());
   return false;
 }
 
@@ -107,8 +125,8 @@ void Scheduler::Resume(Sequence& sequence, std::vector<BlockCopy>& copies) {
   sequence.computed = prefixes_.Resume(sequence.variant, sequence.tokens, limit, sequence.tables, copies);
 }
 
-// Gives slots; blocks are taken with the rows, like everybody's.
-void Scheduler::Admit(Plan& plan) {
+// Gives slots; blocks are taken with the rows, like everybody's. False: one that must not go ahead came up.
+bool Scheduler::Admit(Plan& plan, bool ahead) {
   while (!waiting_.empty() && !free_slots_.empty()) {
     Sequence* sequence = waiting_.front();
     // One that was preempted comes back only when its whole prefix fits beside the others.
@@ -119,6 +137,7 @@ void Scheduler::Admit(Plan& plan) {
       }
       if (!fits) break;
     }
+    if (ahead && sequence->holds_steps) return false;
     waiting_.erase(waiting_.begin());
     sequence->slot = free_slots_.back();
     free_slots_.pop_back();
@@ -126,26 +145,19 @@ void Scheduler::Admit(Plan& plan) {
     Resume(*sequence, plan.copies);
     plan.admitted.push_back(sequence);
   }
+  return true;
 }
 
 void Scheduler::Schedule(Plan& plan) {
-  plan.rows.clear();
-  plan.admitted.clear();
-  plan.copies.clear();
-  plan.exhausted.clear();
-  Admit(plan);
+  plan.Clear();
+  Admit(plan, false);
 
   const auto decoding =
       std::count_if(running_.begin(), running_.end(), [](const Sequence* s) { return s->pending() == 1; });
   int64_t prefill_budget = info_.max_step_tokens - decoding;
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence* sequence = running_[i];
-    const int64_t pending = sequence->pending();
-    int64_t rows = pending;
-    if (pending > 1) {
-      rows = std::min({pending, prefill_budget, static_cast<int64_t>(chunk_tokens_)});
-      prefill_budget -= rows;
-    }
+    const int64_t rows = ChunkOf(sequence->pending(), prefill_budget);
     if (rows <= 0) continue;
     bool taken = TakeBlocks(*sequence, rows);
     while (!taken &&
@@ -164,6 +176,44 @@ void Scheduler::Schedule(Plan& plan) {
   PlaceDrafts(plan, info_.max_step_tokens);
 }
 
+// Known tokens that are not submitted yet, or the one that the step in flight is about to sample. None where
+// that will be the last token: a row that is void for certain is not computed.
+int64_t Scheduler::RowsAhead(const Sequence& sequence) const {
+  const int64_t pending = sequence.pending();
+  return pending > 0 ? pending : sequence.GoesOn(info_.max_context) ? 1 : 0;
+}
+
+bool Scheduler::ScheduleAhead(Plan& plan) {
+  plan.Clear();
+  const auto holds = [](const Sequence* s) { return s->holds_steps; };
+  bool possible = std::none_of(running_.begin(), running_.end(), holds) && Admit(plan, true);
+  const auto decoding =
+      std::count_if(running_.begin(), running_.end(), [&](const Sequence* s) { return RowsAhead(*s) == 1; });
+  int64_t prefill_budget = info_.max_step_tokens - decoding;
+  for (size_t i = 0; possible && i < running_.size(); ++i) {
+    Sequence* sequence = running_[i];
+    const int64_t rows = ChunkOf(RowsAhead(*sequence), prefill_budget);
+    if (rows <= 0) continue;
+    if (TakeBlocks(*sequence, rows)) {
+      plan.rows.push_back({sequence, static_cast<int32_t>(rows)});
+    } else {
+      // Only the last in the order may wait in place as it would otherwise, and only if it did so before:
+      // the running step gives back blocks of the others.
+      possible = i + 1 == running_.size() && sequence->in_flight == 0;
+    }
+  }
+  if (!possible || plan.rows.empty()) Withdraw(plan);
+  return !plan.rows.empty();
+}
+
+// Rows of a sequence with so many pending: decode rows are set aside in the budget.
+int64_t Scheduler::ChunkOf(int64_t pending, int64_t& prefill_budget) const {
+  if (pending <= 1) return pending;
+  const int64_t rows = std::min({pending, prefill_budget, static_cast<int64_t>(chunk_tokens_)});
+  prefill_budget -= rows;
+  return rows;
+}
+
 // After everybody has what they need: no block is taken for a draft that would cost anyone a kept prefix or a
 // place. Where a prompt is read there are none, it fills the step better.
 void Scheduler::PlaceDrafts(Plan& plan, int64_t budget) {
@@ -180,7 +230,8 @@ void Scheduler::PlaceDrafts(Plan& plan, int64_t budget) {
       draft.clear();
       continue;
     }
-    rows.rows += static_cast<int32_t>(drafted);
+    rows.drafted = static_cast<int32_t>(drafted);
+    rows.rows += rows.drafted;
     budget -= drafted;
   }
 }
@@ -191,12 +242,13 @@ bool Scheduler::Intact() const {
   std::vector<int32_t> slots(free_slots_);
   for (const Sequence* sequence : running_) {
     slots.push_back(sequence->slot);
+    if (sequence->in_flight < 0 || sequence->finished) return false;
     for (size_t g = 0; g < pools_.size(); ++g) {
       for (const int32_t block : sequence->tables[g].blocks) ++holders[g][static_cast<size_t>(block)];
     }
   }
   for (const Sequence* sequence : waiting_) {
-    if (sequence->slot != -1) return false;
+    if (sequence->slot != -1 || sequence->planned() != 0 || sequence->finished) return false;
     for (const BlockTable& table : sequence->tables) {
       if (!table.blocks.empty()) return false;
     }

@@ -6,6 +6,11 @@
 // sequence in the order gives everything back and waits (preemption by recomputation: positions key the
 // random numbers, so its tokens come out the same). Drafts (Sequence::draft) get rows and blocks that nobody
 // else has a use for in this step, or are dropped.
+//
+// A step may be planned ahead, while the one before it runs: with rows of known tokens, admissions, and a row
+// for each token that the running step is about to sample. Such a plan only takes. What needs the results of
+// the running step first (giving up a sequence, drafts, letting go of blocks behind a window) is for
+// Schedule, and then nothing goes ahead at all: a step with some of the rows would read all weights too.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +25,8 @@ namespace oxidized {
 
 struct ScheduledRows {
   Sequence* sequence;
-  int32_t rows;  // the next `rows` pending tokens, then drafted ones
+  int32_t rows;  // from Sequence::planned() on: known tokens, or the one about to be sampled; then drafts
+  int32_t drafted = 0;
 };
 
 class Scheduler {
@@ -31,18 +37,28 @@ class Scheduler {
   Scheduler& operator=(const Scheduler&) = delete;
 
   void Add(Sequence* sequence);     // to the waiting ones
-  void Remove(Sequence* sequence);  // gives back its slot and blocks
+  void Remove(Sequence* sequence);  // gives back its slot and blocks, whatever of it is in flight
   // Keeps the KV of everything computed so far for requests that begin alike.
   void KeepPrefix(const Sequence& sequence);
+  // Gives back blocks that no row after those computed can see.
+  void SlideWindows(Sequence& sequence);
 
   struct Plan {
     std::vector<ScheduledRows> rows;
     std::vector<Sequence*> admitted;   // got a slot: the executor must be told
     std::vector<BlockCopy> copies;     // to be carried out before the rows
     std::vector<Sequence*> exhausted;  // cannot go on even alone: no KV memory left
+    void Clear() {
+      rows.clear();
+      admitted.clear();
+      copies.clear();
+      exhausted.clear();
+    }
   };
-  // Takes the blocks that the plan's rows need.
+  // Takes the blocks that the plan's rows need. Nothing is in flight.
   void Schedule(Plan& plan);
+  // The same while a step runs; false: nothing can go ahead, and nobody was admitted.
+  bool ScheduleAhead(Plan& plan);
   std::span<Sequence* const> running() const { return running_; }
 
   const std::vector<BlockPool>& pools() const { return pools_; }  // of each KV group
@@ -54,12 +70,17 @@ class Scheduler {
   bool Intact() const;
 
  private:
-  void Admit(Plan& plan);
+  bool Admit(Plan& plan, bool ahead);
+  void Withdraw(Plan& plan);
+  int64_t RowsAhead(const Sequence& sequence) const;
+  int64_t ChunkOf(int64_t pending, int64_t& prefill_budget) const;
   void Resume(Sequence& sequence, std::vector<BlockCopy>& copies);
   bool TakeBlocks(Sequence& sequence, int64_t rows);
   bool TryTakeBlocks(Sequence& sequence, int64_t rows);
   void PlaceDrafts(Plan& plan, int64_t budget);
+  bool EvictPrefix() { return prefixes_.EvictOldest(); }
   void GiveBack(Sequence& sequence);
+  void SetAside(Sequence* sequence);
   void Preempt(Sequence* sequence, Plan& plan);
   static bool Before(const Sequence* a, const Sequence* b);
   static void Insert(std::vector<Sequence*>& list, Sequence* sequence);

@@ -45,7 +45,7 @@ bool Speculation::Wanted(Sequence& s, int32_t most, int32_t& count) const {
   s.guesses->Extend(s.tokens, s.prompt_tokens());
   if (s.guesses->match() == 0) return false;
   // A mask for the next token alone says nothing of those behind it.
-  if (s.request.controller && s.request.controller->NextMask() != nullptr) return false;
+  if (s.NextMask() != nullptr || s.failure) return false;
   // The last token of an answer or a context is never fed.
   const int64_t room = std::min(s.request.max_new_tokens - s.stats.generated_tokens,
                                 info_.max_context - static_cast<int64_t>(s.tokens.size())) -
@@ -66,8 +66,10 @@ void Speculation::Propose(std::span<Sequence* const> running) {
   } else {
     Collect(running);
     const auto sequences = static_cast<int32_t>(running.size());
-    const int32_t rows = ChooseRows(sequences);
-    for (int32_t i = 0; i < rows - sequences; ++i) ++counts_[candidates_[static_cast<size_t>(i)].sequence];
+    const Choice choice = Choose(sequences);
+    Chosen(choice, sequences);
+    for (int32_t i = 0; i < choice.rows - sequences; ++i)
+      ++counts_[candidates_[static_cast<size_t>(i)].sequence];
   }
   for (size_t i = 0; i < running.size(); ++i) {
     Sequence& s = *running[i];
@@ -94,27 +96,43 @@ void Speculation::Collect(std::span<Sequence* const> running) {
   });
 }
 
-int32_t Speculation::ChooseRows(int32_t sequences) {
-  ++since_trial_;
+bool Speculation::Holds(std::span<Sequence* const> running) {
+  if (options_.mode == SpeculationOptions::Mode::kOff || running.empty()) return false;
+  const auto reads = [](const Sequence* s) { return s->computed + s->in_flight < s->prompt_tokens(); };
+  if (std::any_of(running.begin(), running.end(), reads)) return false;
+  if (options_.mode == SpeculationOptions::Mode::kFixed) {
+    int32_t count;
+    return std::any_of(running.begin(), running.end(),
+                       [&](Sequence* s) { return Wanted(*s, options_.draft_tokens, count); });
+  }
+  Collect(running);
+  const auto sequences = static_cast<int32_t>(running.size());
+  const Choice choice = Choose(sequences);
+  if (choice.rows > sequences) return true;
+  Chosen(choice, sequences);
+  return false;
+}
+
+Speculation::Choice Speculation::Choose(int32_t sequences) const {
   // Without the cost of a plain step there is nothing to compare with; one that is old may be wrong.
   if (candidates_.empty() || sequences > kMostRows ||
-      costs_[static_cast<size_t>(sequences)].seen < kFirstSteps || since_plain_ >= kPlainInterval) {
-    since_plain_ = 0;
-    return sequences;
+      costs_[static_cast<size_t>(sequences)].seen < kFirstSteps || since_plain_ >= kPlainInterval)
+    return {sequences};
+  const int32_t rows = BestRows(sequences, false);
+  if (since_trial_ + 1 < trial_interval_) return {rows};
+  // A number of rows that was slow once, by accident or at another time, gets another chance, ever more
+  // seldom.
+  const int32_t trial = BestRows(sequences, true);
+  return {trial, trial != rows};
+}
+
+void Speculation::Chosen(const Choice& choice, int32_t sequences) {
+  ++since_trial_;
+  if (choice.trial) {
+    since_trial_ = 0;
+    trial_interval_ = std::min(2 * trial_interval_, kLongestTrialInterval);
   }
-  int32_t rows = BestRows(sequences, false);
-  if (since_trial_ >= trial_interval_) {
-    // A number of rows that was slow once, by accident or at another time, gets another chance, ever more
-    // seldom.
-    const int32_t trial = BestRows(sequences, true);
-    if (trial != rows) {
-      since_trial_ = 0;
-      trial_interval_ = std::min(2 * trial_interval_, kLongestTrialInterval);
-      rows = trial;
-    }
-  }
-  since_plain_ = rows > sequences ? since_plain_ + 1 : 0;
-  return rows;
+  since_plain_ = choice.rows > sequences ? since_plain_ + 1 : 0;
 }
 
 // The number of rows that promises most tokens a second: a power of two, so that few costs are to be known,

@@ -33,6 +33,9 @@ class Speculation {
   // Sets the drafts of sequences that run, before they are scheduled. None if one of them has a prompt to
   // read: such steps are full anyway.
   void Propose(std::span<Sequence* const> running);
+  // Whether a guess is worth waiting for the token that the running step is about to sample. If not, the next
+  // step may go out without guesses, and counts as chosen so.
+  bool Holds(std::span<Sequence* const> running);
   // A step of decoding sequences took so long.
   void Measure(int32_t rows, double us);
 
@@ -52,7 +55,12 @@ class Speculation {
 
   bool Wanted(Sequence& sequence, int32_t most, int32_t& count) const;
   void Collect(std::span<Sequence* const> running);
-  int32_t ChooseRows(int32_t sequences);
+  struct Choice {
+    int32_t rows;
+    bool trial = false;  // of a number of rows that seemed slow
+  };
+  Choice Choose(int32_t sequences) const;
+  void Chosen(const Choice& choice, int32_t sequences);
   int32_t BestRows(int32_t sequences, bool hopeful) const;
   double Cost(int32_t rows, int32_t sequences, bool hopeful) const;
 

@@ -11,7 +11,7 @@ Slots::Slots(int32_t max_sequences, int32_t vocab_size)
 
 void Slots::Reset(int32_t slot, std::span<const int32_t> reused) {
   Slot& state = slots_[static_cast<size_t>(slot)];
-  state.last_sampled = -1;
+  state.last_sampled = 0;
   state.history.Reset(vocab_size_, reused);
 }
 
@@ -29,16 +29,22 @@ void Slots::Feed(const StepBatch& batch, std::span<int32_t> token_ids) {
   }
 }
 
-void Slots::Sample(const StepBatch& batch, const std::function<std::span<const float>(size_t)>& logits_of,
-                   ThreadTeam* team, std::vector<SampledToken>& out) {
+void Slots::Sample(const StepBatch& batch, std::span<const TokenMask* const> late,
+                   const std::function<std::span<const float>(size_t)>& logits_of, ThreadTeam* team,
+                   std::vector<SampledToken>& out) {
   static const SamplingParams kGreedy{.temperature = 0.0};
   const size_t count = batch.samples.size();
   out.resize(count);
+  masks_.clear();
+  for (const SampleSpec& spec : batch.samples) {
+    masks_.push_back(spec.late_mask ? late.front() : spec.mask);
+    if (spec.late_mask) late = late.subspan(1);
+  }
   const auto sample = [&](size_t share, size_t shares) {
     for (size_t i = share; i < count; i += shares) {
       const SampleSpec& spec = batch.samples[i];
       const int64_t position = batch.positions[static_cast<size_t>(spec.row)] + 1;
-      samplers_[share].Sample(logits_of(i), spec.params != nullptr ? *spec.params : kGreedy, spec.mask,
+      samplers_[share].Sample(logits_of(i), spec.params != nullptr ? *spec.params : kGreedy, masks_[i],
                               &SlotOf(batch, spec).history, position, spec.top_logprobs, spec.score_token,
                               out[i]);
     }
@@ -52,8 +58,25 @@ void Slots::Sample(const StepBatch& batch, const std::function<std::span<const f
   }
   for (size_t i = 0; i < count; ++i) {
     const SampleSpec& spec = batch.samples[i];
-    if (spec.params != nullptr && out[i].finite) SlotOf(batch, spec).last_sampled = out[i].token;
+    if (spec.params == nullptr) continue;
+    SlotOf(batch, spec).last_sampled = out[i].finite && !out[i].empty_mask ? out[i].token : 0;
   }
+}
+
+void LateMasks::Begin(std::span<const SampleSpec> samples) {
+  wanted_ = static_cast<size_t>(
+      std::count_if(samples.begin(), samples.end(), [](const SampleSpec& spec) { return spec.late_mask; }));
+  masks_.clear();
+}
+
+void LateMasks::Give(std::span<const TokenMask* const> masks) {
+  OX_CHECK(masks_.empty() && wanted_ > 0 && masks.size() == wanted_);
+  masks_.assign(masks.begin(), masks.end());
+}
+
+std::span<const TokenMask* const> LateMasks::Take() {
+  OX_CHECK(masks_.size() == wanted_);
+  return masks_;
 }
 
 }  // namespace oxidized

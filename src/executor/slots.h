@@ -21,14 +21,16 @@ class Slots {
   // Replaces kLastSampled, and counts every token fed, also in rows that turn out void: the engine guesses
   // nothing ahead for a request with penalties. `token_ids` [T] receives the result.
   void Feed(const StepBatch& batch, std::span<int32_t> token_ids);
-  // Draws and scores what the batch asks for, divided between the threads of `team`, if any. `logits_of(i)`
-  // gives the raw logits [V] of samples[i].row.
-  void Sample(const StepBatch& batch, const std::function<std::span<const float>(size_t)>& logits_of,
-              ThreadTeam* team, std::vector<SampledToken>& out);
+  // Draws and scores what the batch asks for, divided between the threads of `team`, if any. `late` are the
+  // masks of the samples that wait for theirs, in order. `logits_of(i)` gives the raw logits [V] of
+  // samples[i].row.
+  void Sample(const StepBatch& batch, std::span<const TokenMask* const> late,
+              const std::function<std::span<const float>(size_t)>& logits_of, ThreadTeam* team,
+              std::vector<SampledToken>& out);
 
  private:
   struct Slot {
-    int32_t last_sampled = -1;
+    int32_t last_sampled = 0;  // what kLastSampled stands for
     TokenHistory history;
   };
   Slot& SlotOf(const StepBatch& batch, const SampleSpec& spec) {
@@ -37,7 +39,21 @@ class Slots {
 
   int32_t vocab_size_;
   std::vector<Slot> slots_;
-  std::vector<Sampler> samplers_;  // one for each share of the samples
+  std::vector<Sampler> samplers_;        // one for each share of the samples
+  std::vector<const TokenMask*> masks_;  // of each sample
+};
+
+// Masks that come between Submit and Wait, for executors that compute in the one and sample in the other.
+class LateMasks {
+ public:
+  // A step begins that asks for these samples.
+  void Begin(std::span<const SampleSpec> samples);
+  void Give(std::span<const TokenMask* const> masks);
+  std::span<const TokenMask* const> Take();  // the step's: as many as it asked for
+
+ private:
+  std::vector<const TokenMask*> masks_;
+  size_t wanted_ = 0;
 };
 
 }  // namespace oxidized

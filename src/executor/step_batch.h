@@ -2,7 +2,7 @@
 // are [query_start[s], query_start[s+1]). A decoding sequence has one row, a prefill chunk has many, and they
 // mix.
 //
-// All spans belong to the caller and live until Wait returns.
+// All spans, and what they point to, belong to the caller and live until Wait returns.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,8 @@
 namespace oxidized {
 
 // In token_ids: the token that this slot sampled last (the device need not tell the host before it goes on).
+// 0 where there is none: nothing was sampled since ResetSlot, or the sample was not finite or had an empty
+// mask. Such a row is void, but it is fed.
 inline constexpr int32_t kLastSampled = -1;
 
 // Block tables of one KV group for all sequences: row s is block_ids[offsets[s] .. offsets[s+1]).
@@ -31,6 +33,7 @@ struct SampleSpec {
   const TokenMask* mask = nullptr;         // nullptr: every id is allowed
   int32_t top_logprobs = -1;               // 0: only the token's own log-probability; negative: none
   int32_t score_token = -1;                // also report this token's log-probability
+  bool late_mask = false;                  // `mask` is not known yet: Executor::GiveMasks brings it
 };
 
 // Receives whole rows of raw, unmasked logits as they are made; never T x V at once.
@@ -54,9 +57,10 @@ struct StepBatch {
   std::span<const int32_t> query_start;  // [S+1]
   std::span<const int64_t> context_len;  // [S] tokens visible after this step
   std::span<const int32_t> slot;         // [S] stable while a sequence lives
-  std::span<const uint8_t> policy;       // [S] index into policies
+  std::span<const int32_t> policy;       // [S] index into policies
   std::span<const RoutingPolicy> policies;
-  std::span<const BlockTables> kv;  // one for each group of the KvLayout
+  std::span<const int32_t> adapter;  // [S] -1: none; or empty: nobody has one
+  std::span<const BlockTables> kv;   // one for each group of the KvLayout
   std::span<const SampleSpec> samples;
   std::span<LogitsSink* const> logits;  // [S] or empty; a sequence's sink gets all its rows
   TapSink* taps = nullptr;

@@ -41,10 +41,6 @@ MemoryCleaner::MemoryCleaner(const WeightsView& weights, std::span<const MappedF
   released_at_.assign(pages_.size(), 0);
 }
 
-void MemoryCleaner::AfterStep() {
-  if (++steps_ % kCleanupSteps == 0) Run();
-}
-
 void MemoryCleaner::Run(int64_t cold_steps) {
   const auto begin = std::chrono::steady_clock::now();
   ProcessMemory before = ReadProcessMemory();

@@ -1,5 +1,5 @@
 // Clean-up while the program generates: gives back to the system what it holds without needing it. Results
-// never change. Called between steps; every kCleanupSteps of them it
+// never change. Run between steps, every kCleanupSteps of them, while the executor has nothing to do; it
 //  - returns free pages of the heap (malloc_trim), and
 //  - with mapped experts: takes those that no token of the last kColdSteps steps used out of the process's
 //    memory (MADV_DONTNEED). They stay in the page cache while the machine has room for them, and are the
@@ -34,8 +34,7 @@ class MemoryCleaner {
   MemoryCleaner(const WeightsView& weights, std::span<const MappedFile> files,
                 const ResidentExperts* experts);
 
-  void AfterStep();
-  // What AfterStep does every so often: experts not used in the last `cold_steps` steps are let go.
+  // Experts not used in the last `cold_steps` steps are let go.
   void Run(int64_t cold_steps = kColdSteps);
   const CleanupCounts& counts() const { return counts_; }
 
@@ -51,7 +50,6 @@ class MemoryCleaner {
   int32_t num_experts_ = 0;
   std::vector<std::vector<Pages>> pages_;  // [L * E]
   std::vector<int64_t> released_at_;       // [L * E] the last use after which it was let go
-  int64_t steps_ = 0;
   CleanupCounts counts_;
 };
 

@@ -119,7 +119,7 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   const EngineOptions engine{.chunk_tokens = options.chunk_tokens, .speculation = options.speculation};
   runtime->engine_ = std::make_unique<Engine>(*runtime->executor_, engine);
   if (ExpertMemory* experts = runtime->experts_.get())
-    runtime->engine_->AfterEachStep([experts] { experts->cleaner().AfterStep(); });
+    runtime->engine_->AfterSteps(kCleanupSteps, [experts] { experts->cleaner().Run(); });
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   runtime->load_ms_ = elapsed.count();
   return runtime;

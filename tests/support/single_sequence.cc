@@ -97,7 +97,7 @@ class Run final : LogitsSink, TapSink {
       group.Cover(context_len);
       kv.push_back(group.View());
     }
-    const uint8_t policy = 0;
+    const int32_t policy = 0;
     LogitsSink* const sink = this;
     std::vector<SampleSpec> samples;
     if (sample && options_.continuation > 0) samples.push_back({.row = count - 1, .params = &greedy_});

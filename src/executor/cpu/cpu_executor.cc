@@ -77,6 +77,7 @@ class CpuExecutor final : public Executor {
     info_.device =
         fmt::format("CPU, {}, {} {}", kernels_.name, team_.size(), team_.size() == 1 ? "thread" : "threads");
     info_.precision = Name(options.precision);
+    info_.late_masks = true;
     if (formats_.any_int8()) {
       info_.activations = "int8";
       info_.device += ", 8-bit activations";
@@ -102,18 +103,28 @@ class CpuExecutor final : public Executor {
 
   StepTicket Submit(const StepBatch& batch) override {
     OX_CHECK(batch.num_tokens() > 0 && batch.num_tokens() <= info_.max_step_tokens);
-    Step(batch);
+    late_.Begin(batch.samples);
+    Forward(batch);
+    batch_ = batch;
     return {++last_ticket_};
+  }
+
+  void GiveMasks(StepTicket ticket, std::span<const TokenMask* const> masks) override {
+    OX_CHECK(ticket.id == last_ticket_);
+    late_.Give(masks);
   }
 
   void Wait(StepTicket ticket, StepResult& result) override {
     OX_CHECK(ticket.id == last_ticket_);
+    clock_.Resume();
+    logits_.Sample(batch_, late_.Take(), slots_, clock_, result_.samples);
+    clock_.Report(result_.stages);
     std::swap(result, result_);
   }
 
  private:
-  // The whole model, in execution order.
-  void Step(const StepBatch& batch) {
+  // The whole model, in execution order, up to the logits.
+  void Forward(const StepBatch& batch) {
     clock_.Start();
     Embed(batch);
     Show(batch, tap::kEmbedding, -1, act_.residual, config_.hidden_size);
@@ -143,8 +154,7 @@ class CpuExecutor final : public Executor {
     }
     Norm(batch, final_norm_);
     Show(batch, tap::kFinalNorm, -1, act_.normed, config_.hidden_size);
-    logits_.Run(batch, NormedX().As(formats_.TypeFor(weights_.unembedding)), slots_, clock_, result_.samples);
-    clock_.Report(result_.stages);
+    logits_.Unembed(batch, NormedX().As(formats_.TypeFor(weights_.unembedding)), clock_);
   }
 
   // Token ids to rows of the residual; with them what depends on the step's positions and policies alone.
@@ -281,7 +291,8 @@ class CpuExecutor final : public Executor {
     for (int32_t s = 0; s < batch.num_sequences(); ++s) {
       const int32_t begin = batch.query_start[static_cast<size_t>(s)],
                     end = batch.query_start[static_cast<size_t>(s) + 1];
-      Route(batch.policies[batch.policy[static_cast<size_t>(s)]], config_.experts_per_token,
+      Route(batch.policies[static_cast<size_t>(batch.policy[static_cast<size_t>(s)])],
+            config_.experts_per_token,
             act_.router.span().subspan(static_cast<size_t>(begin * experts),
                                        static_cast<size_t>((end - begin) * experts)),
             experts, result_.routing.Rows(layer, rows, begin, end));
@@ -443,6 +454,9 @@ class CpuExecutor final : public Executor {
   std::vector<ExpertGroups::Group> portion_;  // groups whose experts are there
   StageClock clock_;
   std::vector<int32_t> ids_;
+  // Of the step between Submit and Wait:
+  StepBatch batch_;
+  LateMasks late_;
   StepResult result_;
   uint64_t last_ticket_ = 0;
 };

@@ -17,15 +17,15 @@ CpuLogits::CpuLogits(const MatrixView& unembedding, const PackedDense& packed, c
       logits_("activations", MemoryClass::kActivations,
               static_cast<size_t>(rows_at_once * unembedding.rows)) {}
 
-void CpuLogits::Run(const StepBatch& batch, const void* x, Slots& slots, StageClock& clock,
-                    std::vector<SampledToken>& samples) {
+void CpuLogits::Unembed(const StepBatch& batch, const void* x, StageClock& clock) {
   FindWantedRows(batch);
+  kept_.clear();
   const auto v = static_cast<size_t>(unembedding_.rows), most = static_cast<size_t>(rows_at_once_);
   const bool keep = wanted_.size() > most;  // the sampler needs rows of several passes
   std::vector<float> shown;
   for (size_t first = 0; first < wanted_.size(); first += most) {
     const auto rows = std::span(wanted_).subspan(first, std::min(wanted_.size() - first, most));
-    Unembed(x, rows);
+    UnembedRows(x, rows);
     clock.End(CpuStage::kUnembed, packed_.ReadBytes(unembedding_),
               2 * static_cast<int64_t>(rows.size()) * unembedding_.rows * unembedding_.cols);
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -39,12 +39,15 @@ void CpuLogits::Run(const StepBatch& batch, const void* x, Slots& slots, StageCl
     }
   }
   if (batch.taps != nullptr) batch.taps->Tap(tap::kLogits, -1, shown, unembedding_.rows);
-  slots.Sample(batch, [this](size_t i) { return LogitsOfSample(i); }, &team_, samples);
-  kept_.clear();
+}
+
+void CpuLogits::Sample(const StepBatch& batch, std::span<const TokenMask* const> late, Slots& slots,
+                       StageClock& clock, std::vector<SampledToken>& samples) {
+  slots.Sample(batch, late, [this](size_t i) { return LogitsOfSample(i); }, &team_, samples);
   clock.End(CpuStage::kSample);
 }
 
-void CpuLogits::Unembed(const void* x, std::span<const int32_t> rows) {
+void CpuLogits::UnembedRows(const void* x, std::span<const int32_t> rows) {
   const DenseArgs args{.x = x,
                        .ldx = XStride(x_type_, unembedding_.cols),
                        .w = unembedding_.data,

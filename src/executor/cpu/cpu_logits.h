@@ -1,5 +1,6 @@
 // The end of a step on the CPU: which rows want logits, the unembedding of those alone (a bounded number of
-// rows at a time), sinks and taps served, then the sampler. Called once a step by cpu_executor.
+// rows at a time), sinks and taps served; then, once all masks are known, the sampler. Each called once a
+// step by cpu_executor.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +25,15 @@ class CpuLogits {
   CpuLogits(const MatrixView& unembedding, const PackedDense& packed, const CpuKernels& kernels, XType x_type,
             int64_t rows_at_once, ThreadTeam& team);
 
-  // x [T, M] is the final norm in the products' format. `samples` becomes what the batch asks for.
-  void Run(const StepBatch& batch, const void* x, Slots& slots, StageClock& clock,
-           std::vector<SampledToken>& samples);
+  // x [T, M] is the final norm in the products' format.
+  void Unembed(const StepBatch& batch, const void* x, StageClock& clock);
+  // Of the same batch: `samples` becomes what it asks for. `late`: see Slots::Sample.
+  void Sample(const StepBatch& batch, std::span<const TokenMask* const> late, Slots& slots, StageClock& clock,
+              std::vector<SampledToken>& samples);
 
  private:
   void FindWantedRows(const StepBatch& batch);
-  void Unembed(const void* x, std::span<const int32_t> rows);
+  void UnembedRows(const void* x, std::span<const int32_t> rows);
   bool IsSampled(int32_t t) const;
   std::span<const float> LogitsOfSample(size_t i) const;
 

@@ -33,6 +33,8 @@ class StageClock {
     costs_ = {};
     last_ = std::chrono::steady_clock::now();
   }
+  // The stages go on, after time that is none of theirs.
+  void Resume() { last_ = std::chrono::steady_clock::now(); }
   // The time since the last call went into `stage`, which had to read `bytes` and do `flops`.
   void End(CpuStage stage, int64_t bytes = 0, int64_t flops = 0) {
     const auto now = std::chrono::steady_clock::now();

@@ -231,7 +231,7 @@ class TestBatcher {
     std::erase_if(order, [&](size_t i) { return rows[i] == 0; });
     std::vector<int32_t> ids, query_start = {0}, slot;
     std::vector<int64_t> positions, context_len;
-    std::vector<uint8_t> policy;
+    std::vector<int32_t> policy;
     std::vector<RoutingPolicy> policies;
     std::vector<SampleSpec> samples;
     std::vector<Sink> sinks(order.size());
@@ -248,7 +248,7 @@ class TestBatcher {
       query_start.push_back(static_cast<int32_t>(ids.size()));
       context_len.push_back(s.fed);
       slot.push_back(static_cast<int32_t>(order[place]));
-      policy.push_back(static_cast<uint8_t>(place));
+      policy.push_back(static_cast<int32_t>(place));
       policies.push_back(s.policy);
       samples.push_back({.row = static_cast<int32_t>(ids.size()) - 1, .params = &greedy_});
       sinks[place].sequence = &s;

@@ -76,6 +76,7 @@ class ReferenceExecutor final : public Executor {
     info_.name = "reference";
     info_.device = "CPU, scalar, one thread";
     info_.precision = "f32";
+    info_.late_masks = true;
     for (size_t g = 0; g < layout_.groups.size(); ++g) {
       kv_.emplace_back("KV cache", MemoryClass::kKv,
                        static_cast<size_t>(info_.kv_blocks[g] * BlockFloats(g)));
@@ -94,23 +95,37 @@ class ReferenceExecutor final : public Executor {
     }
   }
 
+  // The forward pass; Wait samples, when the masks are known.
   StepTicket Submit(const StepBatch& batch) override {
     const auto start = std::chrono::steady_clock::now();
     result_ = StepResult{};
-    Step(batch);
+    late_.Begin(batch.samples);
+    Forward(batch);
+    batch_ = batch;
     const std::chrono::duration<double, std::micro> elapsed = std::chrono::steady_clock::now() - start;
     result_.stages.push_back({.stage = "step", .microseconds = elapsed.count()});
     return {++last_ticket_};
   }
 
+  void GiveMasks(StepTicket ticket, std::span<const TokenMask* const> masks) override {
+    OX_CHECK(ticket.id == last_ticket_);
+    late_.Give(masks);
+  }
+
   void Wait(StepTicket ticket, StepResult& result) override {
     OX_CHECK(ticket.id == last_ticket_);
+    const auto start = std::chrono::steady_clock::now();
+    slots_.Sample(
+        batch_, late_.Take(), [this](size_t i) { return LogitsOf(batch_.samples[i].row); }, nullptr,
+        result_.samples);
+    const std::chrono::duration<double, std::micro> elapsed = std::chrono::steady_clock::now() - start;
+    result_.stages.back().microseconds += elapsed.count();
     std::swap(result, result_);
   }
 
  private:
-  // The whole model, in execution order.
-  void Step(const StepBatch& batch) {
+  // The whole model, in execution order, up to the logits.
+  void Forward(const StepBatch& batch) {
     Rows x = Embed(batch);
     Show(batch, tap::kEmbedding, -1, x);
     PrepareRouting(batch);
@@ -235,7 +250,7 @@ class ReferenceExecutor final : public Executor {
   void RouteRows(const StepBatch& batch, int32_t layer, const Rows& logits) {
     for (int32_t s = 0; s < batch.num_sequences(); ++s) {
       const int32_t begin = Begin(batch, s), end = End(batch, s);
-      const RoutingPolicy& policy = batch.policies[batch.policy[static_cast<size_t>(s)]];
+      const RoutingPolicy& policy = batch.policies[static_cast<size_t>(batch.policy[static_cast<size_t>(s)])];
       Route(policy, config_.experts_per_token,
             std::span(logits.row(begin), static_cast<size_t>((end - begin) * logits.cols)),
             config_.num_experts, result_.routing.Rows(layer, batch.num_tokens(), begin, end));
@@ -307,33 +322,34 @@ class ReferenceExecutor final : public Executor {
 
   // Logits only of the rows that somebody asked for.
   void Unembed(const StepBatch& batch, const Rows& x) {
-    std::vector<int64_t> wanted;
+    wanted_.clear();
     for (int32_t s = 0; s < batch.num_sequences(); ++s) {
       if (batch.logits.empty() || batch.logits[static_cast<size_t>(s)] == nullptr) continue;
-      for (int64_t t = Begin(batch, s); t < End(batch, s); ++t) wanted.push_back(t);
+      for (int64_t t = Begin(batch, s); t < End(batch, s); ++t) wanted_.push_back(t);
     }
-    for (const SampleSpec& spec : batch.samples) wanted.push_back(spec.row);
-    std::sort(wanted.begin(), wanted.end());
-    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+    for (const SampleSpec& spec : batch.samples) wanted_.push_back(spec.row);
+    std::sort(wanted_.begin(), wanted_.end());
+    wanted_.erase(std::unique(wanted_.begin(), wanted_.end()), wanted_.end());
 
-    Rows picked(static_cast<int64_t>(wanted.size()), x.cols);
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      std::copy_n(x.row(wanted[i]), x.cols, picked.row(static_cast<int64_t>(i)));
+    Rows picked(static_cast<int64_t>(wanted_.size()), x.cols);
+    for (size_t i = 0; i < wanted_.size(); ++i) {
+      std::copy_n(x.row(wanted_[i]), x.cols, picked.row(static_cast<int64_t>(i)));
     }
-    const Rows logits = Linear(picked, weights_.unembedding, nullptr);
-    Show(batch, tap::kLogits, -1, logits);
-    const auto logits_of = [&](int64_t t) {
-      const auto i = std::lower_bound(wanted.begin(), wanted.end(), t) - wanted.begin();
-      return std::span<const float>(logits.row(i), static_cast<size_t>(logits.cols));
-    };
+    logits_ = Linear(picked, weights_.unembedding, nullptr);
+    Show(batch, tap::kLogits, -1, logits_);
     for (int32_t s = 0; s < batch.num_sequences(); ++s) {
       LogitsSink* sink = batch.logits.empty() ? nullptr : batch.logits[static_cast<size_t>(s)];
       if (sink == nullptr) continue;
       for (int64_t t = Begin(batch, s); t < End(batch, s); ++t) {
-        sink->Row(batch.positions[static_cast<size_t>(t)], logits_of(t));
+        sink->Row(batch.positions[static_cast<size_t>(t)], LogitsOf(t));
       }
     }
-    slots_.Sample(batch, [&](size_t i) { return logits_of(batch.samples[i].row); }, nullptr, result_.samples);
+  }
+
+  // Of row t of the step, one of wanted_.
+  std::span<const float> LogitsOf(int64_t t) const {
+    const auto i = std::lower_bound(wanted_.begin(), wanted_.end(), t) - wanted_.begin();
+    return {logits_.row(i), static_cast<size_t>(logits_.cols)};
   }
 
   void Show(const StepBatch& batch, std::string_view name, int32_t layer, const Rows& rows) {
@@ -376,6 +392,11 @@ class ReferenceExecutor final : public Executor {
   const RopeFrequencies rope_;
   Slots slots_;
   std::vector<AlignedBuffer<float>> kv_;
+  // Of the step between Submit and Wait:
+  StepBatch batch_;
+  std::vector<int64_t> wanted_;  // rows that have logits, ascending
+  Rows logits_{0, 0};            // of these
+  LateMasks late_;
   StepResult result_;
   uint64_t last_ticket_ = 0;
 };
