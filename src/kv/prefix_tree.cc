@@ -345,16 +345,11 @@ bool PrefixTree::CopyPartial(int32_t node, std::vector<BlockTable>& tables, std:
   return room;
 }
 
-int64_t PrefixTree::Resume(int32_t variant, std::span<const int32_t> tokens, int64_t limit,
-                           std::vector<BlockTable>& tables, std::vector<BlockCopy>& copies, Place& place) {
-  OX_CHECK(place.node < 0 && place.tail < 0);
-  const auto root = roots_.find(variant);
-  if (root == roots_.end()) return 0;
-  limit = std::min(limit, static_cast<int64_t>(tokens.size()));
+PrefixTree::Match PrefixTree::Look(int32_t root, std::span<const int32_t> tokens, int64_t limit) {
+  Match match;
   path_.clear();
-  int32_t deepest = root->second;
-  size_t whole = 0;                            // nodes that can be resumed behind
-  std::vector<int64_t> run(pools_.size(), 0);  // nodes up to here whose blocks are there
+  int32_t deepest = root;
+  std::vector<int64_t> run(pools_.size(), 0);  // last nodes up to here whose blocks are there
   const auto window_at = [&](int64_t position) {
     bool there = true;
     for (size_t g = 0; g < pools_.size(); ++g)
@@ -367,17 +362,33 @@ int64_t PrefixTree::Resume(int32_t variant, std::span<const int32_t> tokens, int
     deepest = child;
     path_.push_back(child);
     for (size_t g = 0; g < pools_.size(); ++g) run[g] = Block(child, g) >= 0 ? run[g] + 1 : 0;
-    if (window_at(static_cast<int64_t>(path_.size() * kNodeTokens))) whole = path_.size();
+    if (window_at(static_cast<int64_t>(path_.size() * kNodeTokens))) match.whole = path_.size();
   }
   const auto end = static_cast<int64_t>(path_.size() * kNodeTokens);
-  int64_t common = 0;
-  int32_t partial = -1;
-  if (end < limit) {
-    const std::span<const int32_t> rest = tokens.subspan(static_cast<size_t>(end));
-    partial = FindPartial(deepest, rest.first(std::min(rest.size(), kNodeTokens)), limit - end, common);
-  }
-  if (partial >= 0 && !window_at(end + common)) partial = -1;
+  if (end >= limit) return match;
+  const std::span<const int32_t> rest = tokens.subspan(static_cast<size_t>(end));
+  match.partial =
+      FindPartial(deepest, rest.first(std::min(rest.size(), kNodeTokens)), limit - end, match.common);
+  if (match.partial >= 0 && !window_at(end + match.common)) match.partial = -1;
+  return match;
+}
 
+int64_t PrefixTree::Reusable(int32_t variant, std::span<const int32_t> tokens, int64_t limit) {
+  const auto root = roots_.find(variant);
+  if (root == roots_.end()) return 0;
+  const Match match = Look(root->second, tokens, std::min(limit, static_cast<int64_t>(tokens.size())));
+  if (match.partial >= 0) return static_cast<int64_t>(path_.size() * kNodeTokens) + match.common;
+  return static_cast<int64_t>(match.whole * kNodeTokens);
+}
+
+int64_t PrefixTree::Resume(int32_t variant, std::span<const int32_t> tokens, int64_t limit,
+                           std::vector<BlockTable>& tables, std::vector<BlockCopy>& copies, Place& place) {
+  OX_CHECK(place.node < 0 && place.tail < 0);
+  const auto root = roots_.find(variant);
+  if (root == roots_.end()) return 0;
+  const auto [whole, partial, common] =
+      Look(root->second, tokens, std::min(limit, static_cast<int64_t>(tokens.size())));
+  const auto end = static_cast<int64_t>(path_.size() * kNodeTokens);
   ++clock_;
   for (const int32_t node : path_) Touch(node);
   if (partial >= 0) {

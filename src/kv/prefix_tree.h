@@ -50,6 +50,9 @@ class PrefixTree {
   int64_t Resume(int32_t variant, std::span<const int32_t> tokens, int64_t limit,
                  std::vector<BlockTable>& tables, std::vector<BlockCopy>& copies, Place& place);
 
+  // How long the prefix is that Resume would give, if there is room for its copy. Changes nothing.
+  int64_t Reusable(int32_t variant, std::span<const int32_t> tokens, int64_t limit);
+
   // Adds a node for each whole block of `tokens`, all of whose KV is in `tables`, behind `place`, and moves
   // it there. Where another sequence was first, `tables` get its blocks of full groups instead of their own.
   void Publish(int32_t variant, std::span<const int32_t> tokens, std::vector<BlockTable>& tables,
@@ -91,6 +94,13 @@ class PrefixTree {
   };
   using Order = std::set<std::pair<int64_t, int32_t>>;  // (used, node)
 
+  // What a lookup finds; the path is in path_.
+  struct Match {
+    size_t whole = 0;      // leading nodes of the path that can be resumed behind
+    int32_t partial = -1;  // a child of the whole path's last node that can be resumed inside
+    int64_t common = 0;    // tokens of it
+  };
+  Match Look(int32_t root, std::span<const int32_t> tokens, int64_t limit);
   int32_t RootOf(int32_t variant);
   int32_t Find(int32_t parent, std::span<const int32_t> tokens);
   int32_t FindPartial(int32_t parent, std::span<const int32_t> tokens, int64_t limit, int64_t& common);
