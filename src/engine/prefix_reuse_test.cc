@@ -100,21 +100,27 @@ TEST(PrefixReuse, AThousandConversationsTogether) {
   }
 }
 
-// Nobody says where the message ends: the second conversation finds no window there, and leaves one at the
-// fork.
-TEST(PrefixReuse, AForkIsFoundWithoutBeingTold) {
-  FakeOptions options = Sized();
-  options.kv_blocks[1] = 24;  // what slides by is soon needed
-  FakeExecutor executor(options);
-  Engine engine(executor);
-  for (int32_t i = 0; i < 20; ++i) {
-    const Request request = Conversation(i, false);
-    const RequestId id = *engine.Submit(request);
-    while (engine.Step()) ASSERT_TRUE(engine.Intact());
-    const Said said = Take(engine, id);
-    ExpectRight(executor, request, said);
-    if (i > 1) {
-      EXPECT_GE(said.finished.stats.reused_tokens, kReused) << i;
+// With so little sliding memory that what slides by is soon needed. Where nobody says where the message ends,
+// the second conversation finds no window there, and leaves one at the fork.
+TEST(PrefixReuse, AWindowIsKeptWhereTheMessageEndsOrPathsFork) {
+  for (const bool keep : {true, false}) {
+    FakeOptions options = Sized();
+    options.kv_blocks[1] = 24;
+    FakeExecutor executor(options);
+    Engine engine(executor);
+    for (int32_t i = 0; i < 20; ++i) {
+      Request request = Conversation(i, keep);
+      request.prompt.insert(request.prompt.end(), 300,
+                            i);  // its end's window does not reach back to the message
+      const RequestId id = *engine.Submit(request);
+      while (engine.Step()) ASSERT_TRUE(engine.Intact());
+      const Said said = Take(engine, id);
+      ExpectRight(executor, request, said);
+      if (i > (keep ? 0 : 1)) {
+        EXPECT_GE(said.finished.stats.reused_tokens, kReused) << i;
+      } else {
+        EXPECT_LT(said.finished.stats.reused_tokens, kReused) << i;
+      }
     }
   }
 }

@@ -276,8 +276,9 @@ int64_t Scheduler::ChunkOf(int64_t pending, int64_t& prefill_budget) const {
   return rows;
 }
 
-// After everybody has what they need: no block is taken for a draft that would cost anyone a kept prefix or a
-// place. Where a prompt is read there are none, it fills the step better.
+// After everybody has what they need: no draft costs anyone a place. A block for one may cost the longest
+// unused prefix, as the tokens that come next would. Where a prompt is read there are no drafts, it fills the
+// step better.
 void Scheduler::PlaceDrafts(Plan& plan, int64_t budget) {
   bool decoding = true;
   for (const ScheduledRows& rows : plan.rows) {
@@ -288,7 +289,7 @@ void Scheduler::PlaceDrafts(Plan& plan, int64_t budget) {
     std::vector<int32_t>& draft = rows.sequence->draft;
     if (draft.empty()) continue;
     const auto drafted = static_cast<int64_t>(draft.size());
-    if (!decoding || drafted > budget || !TryTakeBlocks(*rows.sequence, 1 + drafted)) {
+    if (!decoding || drafted > budget || !TakeBlocks(*rows.sequence, 1 + drafted)) {
       draft.clear();
       continue;
     }

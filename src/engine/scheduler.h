@@ -4,7 +4,7 @@
 // its row; what is left of the token budget goes to prefill chunks in the same order. Waiting sequences are
 // admitted in order while a slot and blocks for their next rows are there. When blocks run out, the last
 // sequence in the order gives everything back and waits (preemption by recomputation: positions key the
-// random numbers, so its tokens come out the same). Drafts (Sequence::draft) get rows and blocks that nobody
+// random numbers, so its tokens come out the same). Drafts (Sequence::draft) get rows that nobody
 // else has a use for in this step, or are dropped.
 //
 // What begins like something kept resumes behind it (kv/prefix_tree.h), and what begins like something that
