@@ -108,10 +108,10 @@ TEST(PrefixReuse, AWindowIsKeptWhereTheMessageEndsOrPathsFork) {
     options.kv_blocks[1] = 24;
     FakeExecutor executor(options);
     Engine engine(executor);
-    for (int32_t i = 0; i < 20; ++i) {
+    for (int32_t i = 0; i < 8; ++i) {
       Request request = Conversation(i, keep);
-      request.prompt.insert(request.prompt.end(), 300,
-                            i);  // its end's window does not reach back to the message
+      // So long that its end's window does not reach back to the message.
+      request.prompt.insert(request.prompt.end(), 800, i);
       const RequestId id = *engine.Submit(request);
       while (engine.Step()) ASSERT_TRUE(engine.Intact());
       const Said said = Take(engine, id);
