@@ -8,9 +8,12 @@
 #include <array>
 #include <cstdint>
 
+#include "base/host_device.h"
+
 namespace oxidized {
 
-inline std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+OX_HOST_DEVICE constexpr std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter,
+                                                            std::array<uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = uint64_t{0xD2511F53u} * counter[0];
     const uint64_t p1 = uint64_t{0xCD9E8D57u} * counter[2];
@@ -23,7 +26,7 @@ inline std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::
 }
 
 // 128 random bits for (seed, stream, index).
-inline std::array<uint32_t, 4> RandomBits(uint64_t seed, uint64_t stream, uint64_t index) {
+OX_HOST_DEVICE constexpr std::array<uint32_t, 4> RandomBits(uint64_t seed, uint64_t stream, uint64_t index) {
   return Philox4x32({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32),
                      static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)},
                     {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});

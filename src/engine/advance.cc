@@ -58,7 +58,7 @@ void Engine::AdvanceAll(StepInFlight& step) {
     } catch (...) {
       Fail(s, std::current_exception());
     }
-    if (!s.finished) scheduler_.SlideWindows(s);
+    if (!s.finished) scheduler_.Advanced(s);
   }
 }
 
@@ -211,7 +211,11 @@ void Engine::Fail(Sequence& s, const std::exception_ptr& failure) {
 void Engine::Finish(Sequence& s, StopReason reason, std::optional<RequestError> error) {
   if (s.finished) return;
   s.finished = true;
-  if (reason != StopReason::kError) scheduler_.KeepPrefix(s);
+  if (reason != StopReason::kError) {
+    scheduler_.KeepPrefix(s);
+  } else {
+    scheduler_.DiscardPrefix(s);
+  }
   scheduler_.Remove(&s);
   if (s.logits != nullptr) s.logits->Close();
   if (s.taps != nullptr) s.taps->Close();

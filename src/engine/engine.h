@@ -91,7 +91,8 @@ class Engine {
   // Since the engine began: steps in which every sequence decodes (a row each, and drafts), and all others.
   const StageTotals& decode_totals() const { return decode_totals_; }
   const StageTotals& prefill_totals() const { return prefill_totals_; }
-  bool Intact() const { return scheduler_.Intact(); }  // for tests
+  bool Intact() const { return scheduler_.Intact(); }                 // for tests
+  int64_t prefix_nodes() const { return scheduler_.prefix_nodes(); }  // blocks of 32 tokens kept for reuse
 
  private:
   int32_t VariantOf(const Request& request);

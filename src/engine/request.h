@@ -43,8 +43,11 @@ struct Request {
   int32_t adapter = -1;                   // of the executor's (ExecutorAbilities::adapters); -1: none
   std::shared_ptr<const TokenMask> mask;  // ids that may be sampled; null: all
   std::shared_ptr<TokenController> controller;
-  int32_t top_logprobs = -1;     // 0: only each token's own log-probability; negative: none
-  bool score_prompt = false;     // report the log-probability of prompt tokens 1, 2, ...
+  int32_t top_logprobs = -1;  // 0: only each token's own log-probability; negative: none
+  bool score_prompt = false;  // report the log-probability of prompt tokens 1, 2, ...
+  // Positions in the prompt where others will go on differently (behind system messages): what a request must
+  // have of the sliding layers to resume there is kept, in whole blocks. Any number, in any order.
+  std::vector<int64_t> keep_at;
   int32_t priority = 0;          // higher runs first
   LogitsSink* logits = nullptr;  // gets every row once, in position order
   TapSink* taps = nullptr;       // tests: taps of all steps that run while the request does

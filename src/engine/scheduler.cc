@@ -29,6 +29,10 @@ void Scheduler::Add(Sequence* sequence) {
 }
 
 void Scheduler::GiveBack(Sequence& sequence) {
+  prefixes_.Leave(sequence.place);
+  for (Sequence* waiting : waiting_) {
+    if (waiting->leader == &sequence) waiting->leader = nullptr;
+  }
   for (size_t g = 0; g < pools_.size(); ++g) sequence.tables[g].ReleaseAll(pools_[g]);
   if (sequence.slot >= 0) free_slots_.push_back(sequence.slot);
   sequence.slot = -1;
@@ -86,19 +90,23 @@ void Scheduler::SlideWindows(Sequence& sequence) {
   }
 }
 
-// All or nothing: blocks for the next `rows` tokens in every group.
-bool Scheduler::TryTakeBlocks(Sequence& sequence, int64_t rows) {
+// The first group that has not the blocks for the next `rows` tokens.
+std::optional<size_t> Scheduler::LackingGroup(const Sequence& sequence, int64_t rows) const {
   const int64_t end = sequence.planned() + rows;
-  bool enough = true;
   for (size_t g = 0; g < pools_.size(); ++g) {
     const BlockTable& table = sequence.tables[g];
     const int64_t missing = BlocksFor(end - table.first_position) - static_cast<int64_t>(table.blocks.size());
-    enough &= missing <= pools_[g].num_free();
+    if (missing > pools_[g].num_free()) return g;
   }
-  if (!enough) return false;
+  return std::nullopt;
+}
+
+// All or nothing: blocks for the next `rows` tokens in every group.
+bool Scheduler::TryTakeBlocks(Sequence& sequence, int64_t rows) {
+  if (LackingGroup(sequence, rows)) return false;
   for (size_t g = 0; g < pools_.size(); ++g) {
     BlockTable& table = sequence.tables[g];
-    while (table.end_position() < end) table.blocks.push_back(pools_[g].Allocate());
+    while (table.end_position() < sequence.planned() + rows) table.blocks.push_back(pools_[g].Allocate());
   }
   return true;
 }
@@ -106,39 +114,93 @@ bool Scheduler::TryTakeBlocks(Sequence& sequence, int64_t rows) {
 // The same, letting go of kept prefixes as far as that helps.
 bool Scheduler::TakeBlocks(Sequence& sequence, int64_t rows) {
   if (sequence.in_flight == 0) SlideWindows(sequence);  // a prefix it resumed from may begin earlier
-  do {
-    if (TryTakeBlocks(sequence, rows)) return true;
-  } while (EvictPrefix());
-  return false;
+  while (const std::optional<size_t> group = LackingGroup(sequence, rows)) {
+    if (!prefixes_.Evict(*group)) return false;
+  }
+  return TryTakeBlocks(sequence, rows);
 }
 
-void Scheduler::KeepPrefix(const Sequence& sequence) {
+void Scheduler::Advanced(Sequence& sequence) {
+  if (sequence.variant >= 0) {
+    const int64_t before = sequence.place.tokens;
+    prefixes_.Publish(sequence.variant,
+                      std::span(sequence.tokens).first(static_cast<size_t>(sequence.computed)),
+                      sequence.tables, sequence.place);
+    for (const int64_t position : sequence.request.keep_at) {
+      if (position >= before && position <= sequence.computed) prefixes_.PinWindow(sequence.place, position);
+    }
+  }
+  SlideWindows(sequence);
+}
+
+void Scheduler::KeepPrefix(Sequence& sequence) {
   if (sequence.variant < 0) return;
   prefixes_.Keep(sequence.variant, std::span(sequence.tokens).first(static_cast<size_t>(sequence.computed)),
-                 sequence.tables);
+                 sequence.tables, sequence.place);
 }
+
+void Scheduler::DiscardPrefix(Sequence& sequence) { prefixes_.Discard(sequence.place); }
 
 void Scheduler::Resume(Sequence& sequence, std::vector<BlockCopy>& copies) {
   if (sequence.variant < 0) return;
   // At least one token must be computed: its logits are wanted.
   const auto limit = static_cast<int64_t>(sequence.tokens.size()) - 1;
-  sequence.computed = prefixes_.Resume(sequence.variant, sequence.tokens, limit, sequence.tables, copies);
+  sequence.computed =
+      prefixes_.Resume(sequence.variant, sequence.tokens, limit, sequence.tables, copies, sequence.place);
+}
+
+// Whether a running sequence is about to compute the next whole block that this one could resume behind.
+bool Scheduler::FollowsAnother(Sequence& sequence) {
+  if (sequence.variant < 0 || sequence.stats.preemptions > 0) return false;
+  const auto leads = [&](const Sequence& other) {
+    return other.place.tokens + kKvBlockTokens <= sequence.common_with_leader;
+  };
+  if (sequence.leader != nullptr && leads(*sequence.leader)) return true;
+  sequence.leader = nullptr;
+  const auto limit = std::span(sequence.tokens).first(sequence.tokens.size() - 1);
+  std::optional<int64_t> reusable;
+  for (Sequence* other : running_) {
+    if (other->variant != sequence.variant) continue;
+    const auto differ = std::mismatch(limit.begin(), limit.end(), other->tokens.begin(), other->tokens.end());
+    sequence.common_with_leader = differ.first - limit.begin();
+    if (!leads(*other)) continue;
+    if (!reusable) {
+      reusable = prefixes_.Reusable(sequence.variant, sequence.tokens, static_cast<int64_t>(limit.size()));
+    }
+    if (other->place.tokens < *reusable) continue;  // it computes what is there already
+    sequence.leader = other;
+    return true;
+  }
+  return false;
+}
+
+// Free blocks, and those that only kept prefixes hold.
+int64_t Scheduler::BlocksNotRunning(size_t group) const {
+  std::vector<bool> running(static_cast<size_t>(pools_[group].num_blocks()), false);
+  for (const Sequence* sequence : running_) {
+    for (const int32_t block : sequence->tables[group].blocks) running[static_cast<size_t>(block)] = true;
+  }
+  return std::count(running.begin(), running.end(), false);
 }
 
 // Gives slots; blocks are taken with the rows, like everybody's. False: one that must not go ahead came up.
 bool Scheduler::Admit(Plan& plan, bool ahead) {
-  while (!waiting_.empty() && !free_slots_.empty()) {
-    Sequence* sequence = waiting_.front();
+  for (size_t i = 0; i < waiting_.size() && !free_slots_.empty();) {
+    Sequence* sequence = waiting_[i];
+    if (FollowsAnother(*sequence)) {
+      ++i;
+      continue;
+    }
     // One that was preempted comes back only when its whole prefix fits beside the others.
     if (sequence->stats.preemptions > 0 && !running_.empty()) {
       bool fits = true;
       for (size_t g = 0; g < pools_.size(); ++g) {
-        if (info_.kv_windows[g] == 0) fits &= BlocksFor(sequence->pending() + 1) <= pools_[g].num_free();
+        if (info_.kv_windows[g] == 0) fits &= BlocksFor(sequence->pending() + 1) <= BlocksNotRunning(g);
       }
       if (!fits) break;
     }
     if (ahead && sequence->holds_steps) return false;
-    waiting_.erase(waiting_.begin());
+    waiting_.erase(waiting_.begin() + static_cast<ptrdiff_t>(i));
     sequence->slot = free_slots_.back();
     free_slots_.pop_back();
     Insert(running_, sequence);
@@ -214,8 +276,9 @@ int64_t Scheduler::ChunkOf(int64_t pending, int64_t& prefill_budget) const {
   return rows;
 }
 
-// After everybody has what they need: no block is taken for a draft that would cost anyone a kept prefix or a
-// place. Where a prompt is read there are none, it fills the step better.
+// After everybody has what they need: no draft costs anyone a place. A block for one may cost the longest
+// unused prefix, as the tokens that come next would. Where a prompt is read there are no drafts, it fills the
+// step better.
 void Scheduler::PlaceDrafts(Plan& plan, int64_t budget) {
   bool decoding = true;
   for (const ScheduledRows& rows : plan.rows) {
@@ -226,7 +289,7 @@ void Scheduler::PlaceDrafts(Plan& plan, int64_t budget) {
     std::vector<int32_t>& draft = rows.sequence->draft;
     if (draft.empty()) continue;
     const auto drafted = static_cast<int64_t>(draft.size());
-    if (!decoding || drafted > budget || !TryTakeBlocks(*rows.sequence, 1 + drafted)) {
+    if (!decoding || drafted > budget || !TakeBlocks(*rows.sequence, 1 + drafted)) {
       draft.clear();
       continue;
     }
@@ -237,6 +300,7 @@ void Scheduler::PlaceDrafts(Plan& plan, int64_t budget) {
 }
 
 bool Scheduler::Intact() const {
+  if (!prefixes_.Intact()) return false;
   std::vector<std::vector<int32_t>> holders;
   for (size_t g = 0; g < pools_.size(); ++g) holders.push_back(prefixes_.Holders(g));
   std::vector<int32_t> slots(free_slots_);
@@ -244,10 +308,17 @@ bool Scheduler::Intact() const {
     slots.push_back(sequence->slot);
     if (sequence->in_flight < 0 || sequence->finished) return false;
     for (size_t g = 0; g < pools_.size(); ++g) {
-      for (const int32_t block : sequence->tables[g].blocks) ++holders[g][static_cast<size_t>(block)];
+      const std::vector<int32_t>& blocks = sequence->tables[g].blocks;
+      for (const int32_t block : blocks) ++holders[g][static_cast<size_t>(block)];
+      // What a running sequence keeps from being let go is what it uses.
+      const std::vector<int32_t> path = prefixes_.PathBlocks(sequence->place, g);
+      if (info_.kv_windows[g] == 0 &&
+          (path.size() > blocks.size() || !std::equal(path.begin(), path.end(), blocks.begin())))
+        return false;
     }
   }
   for (const Sequence* sequence : waiting_) {
+    if (sequence->place.node != -1 || sequence->place.tail != -1) return false;
     if (sequence->slot != -1 || sequence->planned() != 0 || sequence->finished) return false;
     for (const BlockTable& table : sequence->tables) {
       if (!table.blocks.empty()) return false;

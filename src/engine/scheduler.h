@@ -4,8 +4,11 @@
 // its row; what is left of the token budget goes to prefill chunks in the same order. Waiting sequences are
 // admitted in order while a slot and blocks for their next rows are there. When blocks run out, the last
 // sequence in the order gives everything back and waits (preemption by recomputation: positions key the
-// random numbers, so its tokens come out the same). Drafts (Sequence::draft) get rows and blocks that nobody
+// random numbers, so its tokens come out the same). Drafts (Sequence::draft) get rows that nobody
 // else has a use for in this step, or are dropped.
+//
+// What begins like something kept resumes behind it (kv/prefix_tree.h), and what begins like something that
+// is being computed waits for it: of a thousand chats behind one message that come together, one reads it.
 //
 // A step may be planned ahead, while the one before it runs: with rows of known tokens, admissions, and a row
 // for each token that the running step is about to sample. Such a plan only takes. What needs the results of
@@ -14,12 +17,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "engine/sequence.h"
 #include "executor/executor.h"
-#include "kv/prefix_cache.h"
+#include "kv/prefix_tree.h"
 
 namespace oxidized {
 
@@ -38,10 +42,12 @@ class Scheduler {
 
   void Add(Sequence* sequence);     // to the waiting ones
   void Remove(Sequence* sequence);  // gives back its slot and blocks, whatever of it is in flight
-  // Keeps the KV of everything computed so far for requests that begin alike.
-  void KeepPrefix(const Sequence& sequence);
-  // Gives back blocks that no row after those computed can see.
-  void SlideWindows(Sequence& sequence);
+  // More of it is computed: others can resume behind it, and blocks that no later row can see are given back.
+  void Advanced(Sequence& sequence);
+  // Others will probably go on from here: keeps what is computed to its last token, and the window behind it.
+  void KeepPrefix(Sequence& sequence);
+  // What was computed for it is not to be trusted.
+  void DiscardPrefix(Sequence& sequence);
 
   struct Plan {
     std::vector<ScheduledRows> rows;
@@ -68,6 +74,7 @@ class Scheduler {
   // Every block is free or held by exactly the tables that name it; every slot is free or used once. For
   // tests.
   bool Intact() const;
+  int64_t prefix_nodes() const { return prefixes_.num_nodes(); }
 
  private:
   bool Admit(Plan& plan, bool ahead);
@@ -77,8 +84,11 @@ class Scheduler {
   void Resume(Sequence& sequence, std::vector<BlockCopy>& copies);
   bool TakeBlocks(Sequence& sequence, int64_t rows);
   bool TryTakeBlocks(Sequence& sequence, int64_t rows);
+  std::optional<size_t> LackingGroup(const Sequence& sequence, int64_t rows) const;
+  void SlideWindows(Sequence& sequence);
+  bool FollowsAnother(Sequence& sequence);
+  int64_t BlocksNotRunning(size_t group) const;
   void PlaceDrafts(Plan& plan, int64_t budget);
-  bool EvictPrefix() { return prefixes_.EvictOldest(); }
   void GiveBack(Sequence& sequence);
   void SetAside(Sequence* sequence);
   void Preempt(Sequence* sequence, Plan& plan);
@@ -88,7 +98,7 @@ class Scheduler {
   const ExecutorInfo& info_;
   int32_t chunk_tokens_;
   std::vector<BlockPool> pools_;
-  PrefixCache prefixes_;
+  PrefixTree prefixes_;
   std::vector<int32_t> free_slots_;
   std::vector<Sequence*> running_;  // both in scheduling order
   std::vector<Sequence*> waiting_;

@@ -10,7 +10,7 @@
 #include "engine/draft.h"
 #include "engine/own_sinks.h"
 #include "engine/request.h"
-#include "kv/block_pool.h"
+#include "kv/prefix_tree.h"
 
 namespace oxidized {
 
@@ -26,6 +26,9 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   int32_t slot = -1;                     // -1: waiting
   int32_t variant = -1;                  // what its KV depends on besides tokens; -1: not to be shared
   std::vector<BlockTable> tables;        // one for each KV group
+  PrefixTree::Place place;               // how much of it others can resume behind
+  const Sequence* leader = nullptr;      // waiting: the running one that computes its next block, if any
+  int64_t common_with_leader = 0;        // tokens
   std::unique_ptr<DraftSource> guesses;  // null: it must not or shall not speculate
   std::vector<int32_t> draft;            // guessed tokens that go into the next step behind the pending one
   std::unique_ptr<OnceSink> logits;      // null: nobody wants them

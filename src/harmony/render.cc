@@ -281,6 +281,23 @@ std::vector<int32_t> RenderForCompletion(const Conversation& conversation, Role 
   return std::move(sink.ids);
 }
 
+std::vector<int64_t> InstructionEnds(const Conversation& conversation, std::span<const int32_t> prompt,
+                                     const HarmonyTokens& tokens) {
+  const auto instructs = [](const Message& m) {
+    return m.role == Role::kSystem || m.role == Role::kDeveloper;
+  };
+  const auto& messages = conversation.messages;
+  auto left = std::find_if_not(messages.begin(), messages.end(), instructs) - messages.begin();
+  std::vector<int64_t> ends;
+  // No text can hold a special token: each <|end|> closes a message.
+  for (size_t i = 0; i < prompt.size() && left > 0; ++i) {
+    if (prompt[i] != tokens.end) continue;
+    ends.push_back(static_cast<int64_t>(i) + 1);
+    --left;
+  }
+  return ends;
+}
+
 std::vector<int32_t> RenderForTraining(const Conversation& conversation, const Tokenizer& tokenizer,
                                        const HarmonyTokens& tokens, const RenderOptions& options) {
   std::vector<int32_t> ids = RenderConversation(conversation, tokenizer, tokens, options);

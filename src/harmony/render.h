@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,11 @@ std::vector<int32_t> RenderConversation(const Conversation& conversation, const 
 std::vector<int32_t> RenderForCompletion(const Conversation& conversation, Role next_role,
                                          const Tokenizer& tokenizer, const HarmonyTokens& tokens,
                                          const RenderOptions& options = {});
+
+// Where in a conversation's rendered `prompt` each of its leading system and developer messages ends: behind
+// these, other conversations go on differently.
+std::vector<int64_t> InstructionEnds(const Conversation& conversation, std::span<const int32_t> prompt,
+                                     const HarmonyTokens& tokens);
 
 // The same as RenderConversation, but a final message at the end closes with <|return|>.
 std::vector<int32_t> RenderForTraining(const Conversation& conversation, const Tokenizer& tokenizer,

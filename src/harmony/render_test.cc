@@ -43,6 +43,28 @@ std::vector<std::string> Kept(const Conversation& conversation, DropRule rule) {
   return texts;
 }
 
+// Two conversations that differ behind their instructions begin alike exactly up to the last end.
+TEST(Render, InstructionsEndWhereConversationsPart) {
+  const TestVocabulary& v = ByteVocabulary();
+  const auto prompt = [&](const Conversation& c) {
+    return RenderForCompletion(c, Role::kAssistant, v.tokenizer, v.tokens);
+  };
+  Conversation conversation{{Make(Role::kSystem, "Be brief. <|end|> is text."),
+                             Make(Role::kDeveloper, "Rules."), Make(Role::kUser, "Hello"),
+                             Make(Role::kAssistant, "f", "final"),
+                             Make(Role::kDeveloper, "Later ones do not count."), Make(Role::kUser, "Bye")}};
+  const std::vector<int64_t> ends = InstructionEnds(conversation, prompt(conversation), v.tokens);
+  ASSERT_EQ(ends.size(), 2u);
+  for (size_t n = 1; n <= 2; ++n) {
+    Conversation part;
+    part.messages.assign(conversation.messages.begin(),
+                         conversation.messages.begin() + static_cast<ptrdiff_t>(n));
+    EXPECT_EQ(ends[n - 1], static_cast<int64_t>(RenderConversation(part, v.tokenizer, v.tokens).size()));
+  }
+  const Conversation none{{Make(Role::kUser, "Hello"), Make(Role::kSystem, "s")}};
+  EXPECT_TRUE(InstructionEnds(none, prompt(none), v.tokens).empty());
+}
+
 TEST(Render, DropRulesDifferBetweenTurns) {
   const Conversation conversation{{
       Make(Role::kUser, "u1"), Make(Role::kAssistant, "a1", "analysis"),

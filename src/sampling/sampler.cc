@@ -1,187 +1,275 @@
 #include "sampling/sampler.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
-#include <numbers>
-
-#include "base/error.h"
-#include "base/rng.h"
 
 namespace oxidized {
+
+using namespace sampling_math;
+
 namespace {
 
-constexpr uint64_t kSamplingStream = 1;
-
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
+constexpr uint64_t kWhole = uint64_t{1} << 32;  // top_p = 1
 
-// exp(x) for x <= 0, to about 1e-15: as a plain function of arithmetic a compiler can vectorise it, which
-// over a vocabulary of 200,000 is most of the time of a draw. Below -700 it is exp(-700).
-double ExpOfNegative(double x) {
-  constexpr double kRound = 0x1.8p52;  // adding it leaves the nearest integer in the low bits
-  x = std::max(x, -700.0);
-  const double shifted = x * std::numbers::log2e + kRound;
-  const double k = shifted - kRound;
-  const double r =
-      (x - k * 0x1.62e42fefa38p-1) - k * 0x1.ef35793c7673p-45;  // ln 2 in two parts, |r| <= 0.347
-  double p = 1.0 / 479001600.0;                                 // Taylor to r^12 / 12!
-  for (const double coefficient :
-       {1.0 / 39916800.0, 1.0 / 3628800.0, 1.0 / 362880.0, 1.0 / 40320.0, 1.0 / 5040.0, 1.0 / 720.0,
-        1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0}) {
-    p = p * r + coefficient;
+// NaN becomes the lower bound.
+double Between(double low, double x, double high) { return x > low ? std::min(x, high) : low; }
+
+float Bounded(double x) {
+  constexpr double most = std::numeric_limits<float>::max();
+  return static_cast<float>(Between(-most, x, most));
+}
+
+uint64_t MassOf(auto& candidates) {
+  uint64_t mass = 0;
+  for (const auto& candidate : candidates) mass += Mass(candidate.weight);
+  return mass;
+}
+
+// Masses of at most 512 values, those of weights below min_p left out. Each in two parts of 20 and 19 bits,
+// exactly, so that a compiler can do everything in vectors of 32-bit numbers.
+uint64_t MassOfBlock(std::span<const float> values, float highest, float inverse_temperature, float min_p) {
+  static_assert(kMassBits == 39);
+  const auto least = static_cast<int32_t>(Bits(min_p));
+  int32_t high = 0, low = 0;
+  for (const float value : values) {
+    const float weight = Weight(value, highest, inverse_temperature);
+    // All ones from min_p on: as integers positive numbers have the same order.
+    const auto kept = static_cast<uint32_t>((least - 1 - static_cast<int32_t>(Bits(weight))) >> 31);
+    const float scaled = FromBits(Bits(weight) & kept) * 0x1p20f;
+    const auto whole = static_cast<int32_t>(scaled);
+    high += whole;
+    low += static_cast<int32_t>((scaled - static_cast<float>(whole)) * 0x1p19f);
   }
-  return std::bit_cast<double>(std::bit_cast<uint64_t>(p) + (std::bit_cast<uint64_t>(shifted) << 52));
-}
-
-// log(sum(exp(logits))), in double.
-double LogSumExp(std::span<const float> logits, float highest) {
-  double sum = 0.0;
-  for (const float logit : logits)
-    sum += ExpOfNegative(static_cast<double>(logit) - static_cast<double>(highest));
-  return static_cast<double>(highest) + std::log(sum);
-}
-
-// Highest logit, or NaN if any is NaN or infinite.
-float FiniteMax(std::span<const float> logits) {
-  float highest = -std::numeric_limits<float>::infinity();
-  bool finite = true;
-  for (const float logit : logits) {
-    finite &= std::isfinite(logit);
-    highest = std::max(highest, logit);
-  }
-  return finite ? highest : std::numeric_limits<float>::quiet_NaN();
-}
-
-float Penalize(float logit, int32_t count, const SamplingParams& params) {
-  if (count == 0) return logit;
-  double value = logit;
-  value = value > 0.0 ? value / params.repetition_penalty : value * params.repetition_penalty;
-  value -= params.presence_penalty + params.frequency_penalty * count;
-  return static_cast<float>(value);
+  return (static_cast<uint64_t>(high) << 19) + static_cast<uint64_t>(low);
 }
 
 }  // namespace
+
+SamplingNumbers SamplingNumbersOf(const SamplingParams& params) {
+  SamplingNumbers numbers;
+  numbers.greedy = params.temperature <= 0.0;
+  numbers.penalties = params.needs_history();
+  numbers.top_k = params.top_k;
+  numbers.top_p = static_cast<uint64_t>(std::llround(Between(0.0, params.top_p, 1.0) * 0x1p32));
+  numbers.min_p = static_cast<float>(Between(0.0, params.min_p, 1.0));
+  if (!numbers.greedy)
+    numbers.inverse_temperature = static_cast<float>(1.0 / Between(0x1p-60, params.temperature, 0x1p60));
+  numbers.repetition = Bounded(params.repetition_penalty);
+  numbers.inverse_repetition = Bounded(1.0 / params.repetition_penalty);
+  numbers.presence = Bounded(params.presence_penalty);
+  numbers.frequency = Bounded(params.frequency_penalty);
+  numbers.seed = params.seed;
+  return numbers;
+}
 
 void TokenHistory::Reset(int32_t vocab_size, std::span<const int32_t> tokens) {
   counts_.assign(static_cast<size_t>(vocab_size), 0);
   for (const int32_t token : tokens) Add(token);
 }
 
+void Sampler::Row::Scan(std::span<const float> row) {
+  values = row;
+  block_top.resize((row.size() + kBlock - 1) / kBlock);
+  uint32_t largest = 0;  // magnitude
+  top = std::numeric_limits<int32_t>::min();
+  for (size_t b = 0; b < block_top.size(); ++b) {
+    int32_t block = std::numeric_limits<int32_t>::min();
+    int32_t magnitude = 0;
+    for (const float value : Block(b)) {
+      block = std::max(block, ValueOrder(value));
+      magnitude = std::max(magnitude, static_cast<int32_t>(Bits(value) & ~kSign));
+    }
+    block_top[b] = block;
+    top = std::max(top, block);
+    largest = std::max(largest, static_cast<uint32_t>(magnitude));
+  }
+  finite = largest < kInfinity;
+  highest = FromBits(top >= 0 ? static_cast<uint32_t>(top) : kSign - static_cast<uint32_t>(top));
+}
+
+std::span<const float> Sampler::Row::Block(size_t block) const {
+  const size_t begin = block * kBlock;
+  return values.subspan(begin, std::min(kBlock, values.size() - begin));
+}
+
 void Sampler::Sample(std::span<const float> logits, const SamplingParams& params, const TokenMask* mask,
                      const TokenHistory* history, int64_t position, int32_t top_logprobs, int32_t score_token,
                      SampledToken& out) {
+  out.token = -1;
+  out.logprob = out.score = 0.0f;
   out.top.clear();
-  const float highest = FiniteMax(logits);
-  out.finite = !std::isnan(highest);
+  out.empty_mask = false;
+  raw_.Scan(logits);
+  out.finite = raw_.finite;
   if (!out.finite) return;
 
-  values_.assign(logits.begin(), logits.end());
-  if (history != nullptr && params.needs_history()) {
-    for (size_t i = 0; i < values_.size(); ++i)
-      values_[i] = Penalize(values_[i], history->counts()[i], params);
+  const SamplingNumbers numbers = SamplingNumbersOf(params);
+  const bool penalties = numbers.penalties && history != nullptr;
+  if (penalties || mask != nullptr) {
+    ApplyPenaltiesAndMask(logits, numbers, penalties ? history : nullptr, mask);
+    changed_.Scan(values_);
+    out.empty_mask = changed_.highest == kMasked;
+    if (out.empty_mask) return;
+    out.token = Draw(changed_, numbers, position);
+  } else {
+    out.token = Draw(raw_, numbers, position);
   }
-  if (mask != nullptr) {
-    for (size_t i = 0; i < values_.size(); ++i) {
-      if (!mask->allows(static_cast<int32_t>(i))) values_[i] = kMasked;
-    }
-  }
-  out.token = Draw(params, RandomUniform(params.seed, kSamplingStream, static_cast<uint64_t>(position)));
 
   if (top_logprobs < 0 && score_token < 0) return;  // a pass of exponentials over the vocabulary saved
-  const double normalizer = LogSumExp(logits, highest);
+  const float log_of_mass = LogOfMass(SumMasses(raw_, 1.0f, 0.0f));
   const auto logprob = [&](int32_t token) {
-    return static_cast<float>(logits[static_cast<size_t>(token)] - normalizer);
+    return LogProbability(logits[static_cast<size_t>(token)], raw_.highest, log_of_mass);
   };
   out.logprob = logprob(out.token);
   if (score_token >= 0) out.score = logprob(score_token);
-  if (top_logprobs > 0) {
-    candidates_.clear();
-    for (size_t i = 0; i < logits.size(); ++i)
-      candidates_.push_back({0.0, logits[i], static_cast<int32_t>(i)});
-    const auto count = std::min(static_cast<size_t>(top_logprobs), candidates_.size());
-    std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(count),
-                      candidates_.end(), Before);
-    for (size_t i = 0; i < count; ++i)
-      out.top.push_back({candidates_[i].token, logprob(candidates_[i].token)});
-  }
+  if (top_logprobs <= 0) return;
+  KeepTopK(raw_, static_cast<size_t>(top_logprobs));
+  std::sort(candidates_.begin(), candidates_.end(),
+            [](const Candidate& a, const Candidate& b) { return a.rank > b.rank; });
+  for (const Candidate& c : candidates_)
+    out.top.push_back({TokenOfRank(c.rank), logprob(TokenOfRank(c.rank))});
 }
 
-int32_t Sampler::Draw(const SamplingParams& params, double uniform) {
-  const auto best = std::max_element(values_.begin(), values_.end());  // the first of equals
-  OX_CHECK(*best != kMasked);  // masks come from the tokenizer or a grammar and always allow something
-  if (params.temperature <= 0.0) return static_cast<int32_t>(best - values_.begin());
-
-  const double highest = static_cast<double>(*best), scale = 1.0 / params.temperature;
-  weights_.resize(values_.size());
-  for (size_t i = 0; i < values_.size(); ++i) {
-    const double weight = ExpOfNegative((static_cast<double>(values_[i]) - highest) * scale);
-    weights_[i] = values_[i] == kMasked ? 0.0 : weight;
-  }
-
-  candidates_.clear();
-  const bool top_k = params.top_k > 0 && static_cast<size_t>(params.top_k) < values_.size();
-  if (top_k) KeepTopK(static_cast<size_t>(params.top_k));
-  if (params.top_p < 1.0) KeepTopP(params.top_p, !top_k);
-  if (candidates_.empty()) {  // nothing was cut: walk the vocabulary itself
-    double mass = 0.0, reached = 0.0;
-    for (const double weight : weights_) mass += weight >= params.min_p ? weight : 0.0;
-    size_t last = static_cast<size_t>(best - values_.begin());
-    for (size_t i = 0; i < weights_.size(); ++i) {
-      if (weights_[i] < params.min_p || weights_[i] == 0.0) continue;
-      last = i;
-      reached += weights_[i];
-      if (reached > uniform * mass) break;
+void Sampler::ApplyPenaltiesAndMask(std::span<const float> logits, const SamplingNumbers& numbers,
+                                    const TokenHistory* history, const TokenMask* mask) {
+  values_.assign(logits.begin(), logits.end());
+  if (history != nullptr) {
+    const std::span<const int32_t> counts = history->counts();
+    for (size_t i = 0; i < values_.size(); ++i) {
+      if (counts[i] != 0) values_[i] = Penalized(values_[i], counts[i], numbers);
     }
-    return static_cast<int32_t>(last);
   }
+  if (mask == nullptr) return;
+  const std::span<const uint64_t> words = mask->words();
+  const size_t known = std::min(values_.size(), static_cast<size_t>(mask->size()));
+  for (size_t begin = 0; begin < known; begin += 64) {
+    const uint64_t word = words[begin / 64];
+    if (word == ~uint64_t{0}) continue;
+    for (size_t i = begin; i < std::min(begin + 64, known); ++i) {
+      if (((word >> (i - begin)) & 1) == 0) values_[i] = kMasked;
+    }
+  }
+  std::fill(values_.begin() + static_cast<ptrdiff_t>(known), values_.end(), kMasked);
+}
+
+int32_t Sampler::Draw(const Row& row, const SamplingNumbers& numbers, int64_t position) {
+  if (numbers.greedy) {
+    size_t i = static_cast<size_t>(std::find(row.block_top.begin(), row.block_top.end(), row.top) -
+                                   row.block_top.begin()) *
+               kBlock;
+    while (ValueOrder(row.values[i]) != row.top) ++i;
+    return static_cast<int32_t>(i);
+  }
+  const bool top_k = numbers.top_k > 0 && static_cast<size_t>(numbers.top_k) < row.values.size();
+  const bool top_p = numbers.top_p < kWhole;
+  if (!top_k && !top_p) return DrawOfAll(row, numbers, position);
+  if (top_k) {
+    KeepTopK(row, static_cast<size_t>(numbers.top_k));
+    Weigh(row, numbers);
+  }
+  if (top_p) KeepTopP(row, numbers, !top_k);
   // The highest weighs 1, so min-p never drops everything.
-  std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < params.min_p; });
-  double mass = 0.0, reached = 0.0;
-  for (const Candidate& c : candidates_) mass += c.weight;
+  std::erase_if(candidates_, [&](const Candidate& c) { return !(c.weight >= numbers.min_p); });
+  uint64_t point = DrawPoint(numbers.seed, position, MassOf(candidates_));
   for (const Candidate& c : candidates_) {
-    reached += c.weight;
-    if (reached > uniform * mass) return c.token;
+    const uint64_t mass = Mass(c.weight);
+    if (point < mass) return TokenOfRank(c.rank);
+    point -= mass;
   }
-  return candidates_.back().token;
+  return -1;  // not reached: the point lies below the sum
 }
 
-void Sampler::KeepTopK(size_t k) {
-  for (size_t i = 0; i < values_.size(); ++i) {
-    if (values_[i] != kMasked) candidates_.push_back({weights_[i], values_[i], static_cast<int32_t>(i)});
+int32_t Sampler::DrawOfAll(const Row& row, const SamplingNumbers& numbers, int64_t position) {
+  uint64_t point =
+      DrawPoint(numbers.seed, position, SumMasses(row, numbers.inverse_temperature, numbers.min_p));
+  size_t block = 0;
+  while (point >= block_mass_[block]) point -= block_mass_[block++];
+  for (size_t i = block * kBlock;; ++i) {
+    const float weight = Weight(row.values[i], row.highest, numbers.inverse_temperature);
+    const uint64_t mass = weight >= numbers.min_p ? Mass(weight) : 0;
+    if (point < mass) return static_cast<int32_t>(i);
+    point -= mass;
   }
-  if (k < candidates_.size()) {
-    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(k), candidates_.end(),
-                     Before);
-    candidates_.resize(k);
-  }
-  std::sort(candidates_.begin(), candidates_.end(), Before);
 }
 
-// The smallest head of the sorted candidates whose mass reaches top_p of all. Only tokens that may belong to
-// it are collected and sorted: those above a threshold that is lowered until they weigh enough.
-void Sampler::KeepTopP(double top_p, bool all_are_candidates) {
-  double mass = 0.0;
-  if (all_are_candidates) {
-    for (const double weight : weights_) mass += weight;
-  } else {
-    for (const Candidate& c : candidates_) mass += c.weight;
+uint64_t Sampler::SumMasses(const Row& row, float inverse_temperature, float min_p) {
+  block_mass_.resize(row.block_top.size());
+  uint64_t sum = 0;
+  for (size_t b = 0; b < block_mass_.size(); ++b) {
+    block_mass_[b] = MassOfBlock(row.Block(b), row.highest, inverse_temperature, min_p);
+    sum += block_mass_[b];
   }
-  const double target = top_p * mass;
-  for (double threshold = 0x1p-8; all_are_candidates; threshold *= 0x1p-8) {
-    double collected = 0.0;
-    for (const double weight : weights_) collected += weight >= threshold ? weight : 0.0;
-    if (collected < target && threshold > 0x1p-1000) continue;
-    for (size_t i = 0; i < weights_.size(); ++i) {
-      if (weights_[i] >= threshold) candidates_.push_back({weights_[i], values_[i], static_cast<int32_t>(i)});
+  return sum;
+}
+
+void Sampler::Collect(const Row& row, int32_t bound) {
+  candidates_.clear();
+  for (size_t b = 0; b < row.block_top.size(); ++b) {
+    if (row.block_top[b] < bound) continue;
+    const std::span<const float> values = row.Block(b);
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (ValueOrder(values[i]) >= bound)
+        candidates_.push_back({TokenRank(values[i], static_cast<int32_t>(b * kBlock + i)), 0.0f});
     }
-    std::sort(candidates_.begin(), candidates_.end(), Before);
-    break;
   }
-  double reached = 0.0;
-  size_t kept = 0;
-  while (kept < candidates_.size() && reached < target) reached += candidates_[kept++].weight;
-  candidates_.resize(std::max<size_t>(kept, 1));
+}
+
+void Sampler::Weigh(const Row& row, const SamplingNumbers& numbers) {
+  for (Candidate& c : candidates_) {
+    const float value = row.values[static_cast<size_t>(TokenOfRank(c.rank))];
+    c.weight = Weight(value, row.highest, numbers.inverse_temperature);
+  }
+}
+
+// The k-th of the blocks' highest values is a bound below which none of the k likeliest lies.
+void Sampler::KeepTopK(const Row& row, size_t k) {
+  int32_t bound = ValueOrder(kMasked) + 1;
+  if (k <= row.block_top.size()) {
+    block_order_ = row.block_top;
+    const auto kth = block_order_.begin() + static_cast<ptrdiff_t>(k - 1);
+    std::nth_element(block_order_.begin(), kth, block_order_.end(), std::greater<>());
+    bound = std::max(bound, *kth);
+  }
+  Collect(row, bound);
+  if (candidates_.size() <= k) return;
+  selected_ = candidates_;
+  const auto kth = selected_.begin() + static_cast<ptrdiff_t>(k - 1);
+  std::nth_element(selected_.begin(), kth, selected_.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.rank > b.rank; });
+  std::erase_if(candidates_, [&](const Candidate& c) { return c.rank < kth->rank; });
+}
+
+// The smallest head of the candidates by rank whose mass reaches top_p of all. Only tokens that may belong to
+// it are collected: those above a bound that is lowered until they weigh enough.
+void Sampler::KeepTopP(const Row& row, const SamplingNumbers& numbers, bool all_are_candidates) {
+  const uint64_t mass =
+      all_are_candidates ? SumMasses(row, numbers.inverse_temperature, 0.0f) : MassOf(candidates_);
+  const uint64_t target = TopPTarget(mass, numbers.top_p);
+  for (float depth = 6.0f; all_are_candidates; depth *= 2.0f) {  // to where no mass is left
+    Collect(row, ValueOrder(row.highest - depth / numbers.inverse_temperature));
+    Weigh(row, numbers);
+    if (MassOf(candidates_) >= target) break;
+  }
+  // Halves what may hold the head's last token.
+  selected_ = candidates_;
+  auto begin = selected_.begin(), end = selected_.end();
+  uint64_t missing = target;
+  while (end - begin > 1) {
+    const auto middle = begin + (end - begin) / 2;
+    std::nth_element(begin, middle, end,
+                     [](const Candidate& a, const Candidate& b) { return a.rank > b.rank; });
+    uint64_t upper = 0;
+    for (auto c = begin; c != middle; ++c) upper += Mass(c->weight);
+    if (upper >= missing) {
+      end = middle;
+    } else {
+      missing -= upper;
+      begin = middle;
+    }
+  }
+  std::erase_if(candidates_, [last = begin->rank](const Candidate& c) { return c.rank < last; });
 }
 
 }  // namespace oxidized

@@ -1,11 +1,13 @@
 // One row of logits to one token. Used inside every executor's step; deterministic in (logits, parameters,
-// history, mask, position) and in nothing else.
+// history, mask, position) and in nothing else. What is computed is defined in sampling_math.h; here it is
+// found by searches and sums that suit a CPU.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "sampling/sampling_math.h"
 #include "sampling/sampling_params.h"
 
 namespace oxidized {
@@ -35,33 +37,53 @@ class TokenHistory {
   std::vector<int32_t> counts_;
 };
 
+// The parameters in a device's numbers; what is out of their range goes to its nearest end.
+SamplingNumbers SamplingNumbersOf(const SamplingParams& params);
+
 class Sampler {
  public:
-  // `logits` [V] raw. `mask` and `history` may be null (history only if !params.needs_history()). `position`
-  // is that of the token drawn. `score_token` < 0: nothing to score. No allocation after the first call but
-  // in `out.top`.
+  // `logits` [V] raw, 1 to 2^24. `mask` and `history` may be null (history only if !params.needs_history()).
+  // `position` is that of the token drawn. `score_token` < 0: nothing to score. No allocation after the first
+  // calls but in `out.top`.
   void Sample(std::span<const float> logits, const SamplingParams& params, const TokenMask* mask,
               const TokenHistory* history, int64_t position, int32_t top_logprobs, int32_t score_token,
               SampledToken& out);
 
  private:
-  // What may be drawn, in an order that depends on the row alone. `value`: after mask, penalties; `weight`:
-  // exp((value - highest) / temperature).
-  struct Candidate {
-    double weight;
-    float value;
-    int32_t token;
-  };
-  static bool Before(const Candidate& a, const Candidate& b) {
-    return a.value > b.value || (a.value == b.value && a.token < b.token);
-  }
-  int32_t Draw(const SamplingParams& params, double uniform);
-  void KeepTopK(size_t k);
-  void KeepTopP(double top_p, bool all_are_candidates);
+  // A row and what one pass over it finds; values in the order of sampling_math::ValueOrder.
+  struct Row {
+    std::span<const float> values;
+    std::vector<int32_t> block_top;  // the highest of each kBlock values
+    int32_t top = 0;                 // the highest of all
+    float highest = 0.0f;            // its value
+    bool finite = true;
 
-  std::vector<float> values_;    // [V] -infinity where masked
-  std::vector<double> weights_;  // [V]
-  std::vector<Candidate> candidates_;
+    void Scan(std::span<const float> row);
+    std::span<const float> Block(size_t block) const;
+  };
+  struct Candidate {
+    uint64_t rank;
+    float weight;
+  };
+
+  void ApplyPenaltiesAndMask(std::span<const float> logits, const SamplingNumbers& numbers,
+                             const TokenHistory* history, const TokenMask* mask);
+  int32_t Draw(const Row& row, const SamplingNumbers& numbers, int64_t position);
+  int32_t DrawOfAll(const Row& row, const SamplingNumbers& numbers, int64_t position);
+  uint64_t SumMasses(const Row& row, float inverse_temperature, float min_p);
+  // candidates_, in the order of ids: every token from `bound` on, the k likeliest, the head of a top-p.
+  void Collect(const Row& row, int32_t bound);
+  void KeepTopK(const Row& row, size_t k);
+  void KeepTopP(const Row& row, const SamplingNumbers& numbers, bool all_are_candidates);
+  void Weigh(const Row& row, const SamplingNumbers& numbers);
+
+  static constexpr size_t kBlock = 256;  // values summed in one go: their parts fit 32 bits
+
+  Row raw_, changed_;
+  std::vector<float> values_;         // [V] with penalties, -infinity where masked
+  std::vector<uint64_t> block_mass_;  // as Row::block_top
+  std::vector<Candidate> candidates_, selected_;
+  std::vector<int32_t> block_order_;
 };
 
 }  // namespace oxidized

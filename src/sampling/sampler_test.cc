@@ -163,6 +163,30 @@ TEST(Sampler, MaskedTokensAreNeverDrawn) {
   EXPECT_FALSE(mask.allows(3));
 }
 
+TEST(Sampler, AMaskThatAllowsNothingIsReported) {
+  const TokenMask mask(3, false);
+  SamplingParams drawn;
+  drawn.top_p = 0.9;
+  for (const SamplingParams& params : {Greedy(), SamplingParams{}, drawn}) {
+    const SampledToken out = Sample({1.0f, 9.0f, 0.0f}, params, 0, &mask, nullptr, 2, 0);
+    EXPECT_TRUE(out.finite);
+    EXPECT_TRUE(out.empty_mask);
+    EXPECT_EQ(out.token, -1);
+  }
+  EXPECT_TRUE(
+      Sample({1.0f, 2.0f, 3.0f}, Greedy(), 0, &static_cast<const TokenMask&>(TokenMask(0, true))).empty_mask);
+  EXPECT_FALSE(Sample({1.0f}, Greedy()).empty_mask);
+}
+
+// Ids that a mask does not know are not allowed, whatever its last word holds.
+TEST(Sampler, AMaskShorterThanTheVocabularyForbidsTheRest) {
+  const TokenMask mask(70, true);
+  std::vector<float> logits(200, 0.0f);
+  logits[69] = 1.0f;
+  logits[70] = logits[130] = logits[199] = 9.0f;
+  EXPECT_EQ(Sample(logits, Greedy(), 0, &mask).token, 69);
+}
+
 TEST(Sampler, SeedAndPositionDetermineTheDraw) {
   std::vector<float> logits(100, 0.0f);
   SamplingParams a, b;

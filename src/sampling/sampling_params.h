@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace oxidized {
@@ -39,6 +40,8 @@ class TokenMask {
     word = allowed ? word | bit : word & ~bit;
   }
   int32_t size() const { return size_; }
+  // Bit i % 64 of word i / 64 is id i's; those from size() on mean nothing.
+  std::span<const uint64_t> words() const { return bits_; }
 
  private:
   int32_t size_ = 0;
