@@ -47,38 +47,40 @@ constexpr DenseRow kDense[] = {
 struct ExpertRow {
   const char* name;
   ExpertKernel CpuKernels::* kernel;
-  bool gate_up, mxfp4;  // not mxfp4: bf16 values
+  bool gate_up;
   XType x;
-  Mxfp4Form form = Mxfp4Form::kHf;
+  ExpertLayout layout = ExpertLayout::kMxfp4;  // plain ones: of bf16 values
 };
 constexpr ExpertRow kExperts[] = {
-    {"f32_mxfp4w_moe_gate_up", &CpuKernels::f32_mxfp4w_moe_gate_up, true, true, XType::kF32},
-    {"f32_rowsw_moe_gate_up", &CpuKernels::f32_rowsw_moe_gate_up, true, false, XType::kF32},
-    {"f32_transposedw_moe_gate_up", &CpuKernels::f32_transposedw_moe_gate_up, true, false, XType::kF32},
-    {"bf16_mxfp4w_moe_gate_up", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, true, XType::kBf16},
-    {"int8_mxfp4w_moe_gate_up", &CpuKernels::int8_mxfp4w_moe_gate_up, true, true, XType::kInt8},
-    {"f32_mxfp4w_moe_down", &CpuKernels::f32_mxfp4w_moe_down, false, true, XType::kF32},
-    {"f32_rowsw_moe_down", &CpuKernels::f32_rowsw_moe_down, false, false, XType::kF32},
-    {"f32_transposedw_moe_down", &CpuKernels::f32_transposedw_moe_down, false, false, XType::kF32},
-    {"bf16_mxfp4w_moe_down", &CpuKernels::bf16_mxfp4w_moe_down, false, true, XType::kBf16},
-    {"int8_mxfp4w_moe_down", &CpuKernels::int8_mxfp4w_moe_down, false, true, XType::kInt8},
+    {"f32_mxfp4w_moe_gate_up", &CpuKernels::f32_mxfp4w_moe_gate_up, true, XType::kF32},
+    {"f32_rowsw_moe_gate_up", &CpuKernels::f32_rowsw_moe_gate_up, true, XType::kF32, ExpertLayout::kRows},
+    {"f32_transposedw_moe_gate_up", &CpuKernels::f32_transposedw_moe_gate_up, true, XType::kF32,
+     ExpertLayout::kTransposed},
+    {"bf16_mxfp4w_moe_gate_up", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, XType::kBf16},
+    {"int8_mxfp4w_moe_gate_up", &CpuKernels::int8_mxfp4w_moe_gate_up, true, XType::kInt8},
+    {"f32_mxfp4w_moe_down", &CpuKernels::f32_mxfp4w_moe_down, false, XType::kF32},
+    {"f32_rowsw_moe_down", &CpuKernels::f32_rowsw_moe_down, false, XType::kF32, ExpertLayout::kRows},
+    {"f32_transposedw_moe_down", &CpuKernels::f32_transposedw_moe_down, false, XType::kF32,
+     ExpertLayout::kTransposed},
+    {"bf16_mxfp4w_moe_down", &CpuKernels::bf16_mxfp4w_moe_down, false, XType::kBf16},
+    {"int8_mxfp4w_moe_down", &CpuKernels::int8_mxfp4w_moe_down, false, XType::kInt8},
     // As GGUF files have it, gate and up apart.
-    {"bf16_mxfp4w_moe_gate_up, ggml", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, true, XType::kBf16,
-     Mxfp4Form::kGgml},
-    {"int8_mxfp4w_moe_gate_up, ggml", &CpuKernels::int8_mxfp4w_moe_gate_up, true, true, XType::kInt8,
-     Mxfp4Form::kGgml},
-    {"bf16_mxfp4w_moe_down, ggml", &CpuKernels::bf16_mxfp4w_moe_down, false, true, XType::kBf16,
-     Mxfp4Form::kGgml},
-    {"int8_mxfp4w_moe_down, ggml", &CpuKernels::int8_mxfp4w_moe_down, false, true, XType::kInt8,
-     Mxfp4Form::kGgml},
-    {"bf16_mxfp4w_moe_gate_up, grouped", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, true, XType::kBf16,
-     Mxfp4Form::kGrouped},
-    {"bf16_mxfp4w_moe_down, grouped", &CpuKernels::bf16_mxfp4w_moe_down, false, true, XType::kBf16,
-     Mxfp4Form::kGrouped},
-    {"int8_mxfp4w_moe_gate_up, interleaved", &CpuKernels::int8_mxfp4w_moe_gate_up, true, true, XType::kInt8,
-     Mxfp4Form::kInterleaved},
-    {"int8_mxfp4w_moe_down, interleaved", &CpuKernels::int8_mxfp4w_moe_down, false, true, XType::kInt8,
-     Mxfp4Form::kInterleaved},
+    {"bf16_mxfp4w_moe_gate_up, ggml", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, XType::kBf16,
+     ExpertLayout::kGgmlMxfp4},
+    {"int8_mxfp4w_moe_gate_up, ggml", &CpuKernels::int8_mxfp4w_moe_gate_up, true, XType::kInt8,
+     ExpertLayout::kGgmlMxfp4},
+    {"bf16_mxfp4w_moe_down, ggml", &CpuKernels::bf16_mxfp4w_moe_down, false, XType::kBf16,
+     ExpertLayout::kGgmlMxfp4},
+    {"int8_mxfp4w_moe_down, ggml", &CpuKernels::int8_mxfp4w_moe_down, false, XType::kInt8,
+     ExpertLayout::kGgmlMxfp4},
+    {"bf16_mxfp4w_moe_gate_up, grouped", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, XType::kBf16,
+     ExpertLayout::kGroupedMxfp4},
+    {"bf16_mxfp4w_moe_down, grouped", &CpuKernels::bf16_mxfp4w_moe_down, false, XType::kBf16,
+     ExpertLayout::kGroupedMxfp4},
+    {"int8_mxfp4w_moe_gate_up, interleaved", &CpuKernels::int8_mxfp4w_moe_gate_up, true, XType::kInt8,
+     ExpertLayout::kInterleavedMxfp4},
+    {"int8_mxfp4w_moe_down, interleaved", &CpuKernels::int8_mxfp4w_moe_down, false, XType::kInt8,
+     ExpertLayout::kInterleavedMxfp4},
 };
 
 struct AttentionRow {
@@ -132,7 +134,7 @@ class KernelBench {
     }
     for (const ExpertRow& row : kExperts) {
       if (in_.kernels.*row.kernel == nullptr) continue;
-      if (row.form == Mxfp4Form::kGrouped && !in_.kernels.grouped_mxfp4) continue;
+      if (row.layout == ExpertLayout::kGroupedMxfp4 && !in_.kernels.grouped_mxfp4) continue;
       for (const int64_t rows : kRowCounts) Expert(row, rows);
     }
     for (const AttentionRow& row : kAttention) {
@@ -227,12 +229,13 @@ class KernelBench {
   void Expert(const ExpertRow& row, int64_t tokens) {
     const int64_t n = row.gate_up ? 2 * c_.expert_width : c_.hidden_size;
     const int64_t k = row.gate_up ? c_.hidden_size : c_.expert_width;
-    const bool interleaved = row.form == Mxfp4Form::kInterleaved;
+    const bool interleaved = row.layout == ExpertLayout::kInterleavedMxfp4;
     const int64_t granule = !interleaved ? kGranule : row.gate_up ? 2 * kInterleavedRows : kInterleavedRows;
     if (interleaved && n % granule != 0) return;
-    const bool with_scales = row.mxfp4 && row.form != Mxfp4Form::kHf;  // a block's scale before its codes
-    const int64_t scales = row.mxfp4 && !with_scales ? n * k / 32 : 0;
-    const int64_t bytes = with_scales ? n * k / 32 * 17 : row.mxfp4 ? n * k / 2 : n * k * 2;
+    const bool apart = LayoutRow(row.layout).scales == ScalePlace::kOwnMatrix;
+    const bool with_scales = IsMxfp4(row.layout) && !apart;  // among the codes
+    const int64_t scales = apart ? n * k / 32 : 0;
+    const int64_t bytes = with_scales ? n * k / 32 * 17 : apart ? n * k / 2 : n * k * 2;
     const ExpertKernel kernel = in_.kernels.*row.kernel;
     Measure(row.name, tokens, bytes + scales, 2 * tokens * n * k, CeilingOf(row.x),
             [=, this](int64_t call, int worker, int workers) {
@@ -241,7 +244,7 @@ class KernelBench {
                               .x_rows = rows_.data(),
                               .y_rows = rows_.data(),
                               .values = Copy(call, bytes)};
-              args.form = row.form;
+              args.layout = row.layout;
               if (scales > 0) args.scales = scales_.data() + (args.values - weights_.data()) / 16;
               args.bias = weights_.data();
               if (with_scales && row.gate_up) {

@@ -155,7 +155,7 @@ class Bench {
   BenchReport::Weights WeightsOf(const Runtime& runtime) const {
     BenchReport::Weights weights{.mapped = options_.runtime.use_mmap,
                                  .converted_bytes = runtime.checkpoint().converted.bytes,
-                                 .arrangement = runtime.arrangement(),
+                                 .arrangement = runtime.arrangement().name(),
                                  .arranged_bytes = runtime.arranged_bytes()};
     if (const PackedDense* packed = runtime.packed()) {
       weights.packed_bytes = packed->packed_bytes();
