@@ -1,4 +1,4 @@
-#include "bench/bench_kernels.h"
+#include "bench/kernels.h"
 
 #include <algorithm>
 #include <chrono>
@@ -9,7 +9,7 @@
 #include "tensor/interleaved.h"
 #include "tensor/stored.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -116,7 +116,7 @@ class KernelBench {
     AdviseHugePages(weights_.data(), weights_.size());  // as an executor asks for its weights
     // 16-bit words that are small, sane numbers as bf16, f16, f32 and as the scale of a Q8_0 block; their
     // bytes are sane scales of MXFP4.
-    in_.team.Run([&](int worker, int workers) {
+    in_.machine.team().Run([&](int worker, int workers) {
       const Share share = ShareOf(static_cast<int64_t>(weights_.size()), 64, worker, workers);
       for (int64_t i = share.begin; i < share.end; i += 2) {
         const auto word = static_cast<uint16_t>(0x3C02 + i / 2 % 61);
@@ -167,7 +167,7 @@ class KernelBench {
     const auto seconds_of = [&](int64_t calls) {
       const auto start = Clock::now();
       for (int64_t i = 0; i < calls; ++i, ++call)
-        in_.team.Run([&](int worker, int workers) { body(call, worker, workers); });
+        in_.machine.team().Run([&](int worker, int workers) { body(call, worker, workers); });
       return std::chrono::duration<double>(Clock::now() - start).count();
     };
     seconds_of(1);
@@ -176,12 +176,12 @@ class KernelBench {
     Figure figure{.test = "kernels",
                   .subject = name,
                   .rows = rows,
-                  .threads = in_.team.size(),
+                  .threads = in_.machine.team().size(),
                   .tier = in_.kernels.name,
                   .unit = "us",
                   .arithmetic_per_s = arithmetic_per_s};
     for (int32_t run = 0; run < in_.runs; ++run) {
-      const double read = in_.probe.Measure(0.0);
+      const double read = in_.machine.probe().Measure(0.0);
       const double seconds = seconds_of(calls);
       figure.samples.push_back({.value = seconds / static_cast<double>(calls) * 1e6,
                                 .seconds = seconds,
@@ -193,9 +193,9 @@ class KernelBench {
   }
 
   double CeilingOf(XType x) const {
-    return x == XType::kInt8   ? in_.ceilings.int8_per_s
-           : x == XType::kBf16 ? in_.ceilings.bf16_per_s
-                               : in_.ceilings.f32_per_s;
+    return x == XType::kInt8   ? in_.machine.ceilings().int8_per_s
+           : x == XType::kBf16 ? in_.machine.ceilings().bf16_per_s
+                               : in_.machine.ceilings().f32_per_s;
   }
 
   void Dense(const DenseRow& row, int64_t tokens) {
@@ -274,10 +274,10 @@ class KernelBench {
     if (bytes > static_cast<int64_t>(weights_.size())) return;
     const int64_t stride = (AttentionScratchFloats(c_.head_dim) + 15) / 16 * 16;
     AlignedBuffer<float> scratch("kernel benchmark", MemoryClass::kOther,
-                                 static_cast<size_t>(stride * in_.team.size()));
+                                 static_cast<size_t>(stride * in_.machine.team().size()));
     const auto kernel = in_.kernels.*row.kernel;
     Measure(row.name, keys, keys * 2 * c_.kv_width() * element, keys * 4 * c_.query_width(),
-            in_.ceilings.f32_per_s, [&](int64_t call, int worker, int workers) {
+            in_.machine.ceilings().f32_per_s, [&](int64_t call, int worker, int workers) {
               const Share share = ShareOf(c_.num_kv_heads, 1, worker, workers);
               for (int64_t g = share.begin; g < share.end; ++g) {
                 kernel({.q = x_.data() + g * heads * d,
@@ -324,8 +324,9 @@ class KernelBench {
     measure("f32_combine", [&](int64_t, const float*, float* y) {
       kernels.f32_combine(x_.data(), m, weights.data(), experts.data(), c_.experts_per_token, m, y);
     });
-    AlignedBuffer<std::byte> block("kernel benchmark", MemoryClass::kOther,
-                                   static_cast<size_t>(KvHeadElements(c_.head_dim) * 4 * in_.team.size()));
+    AlignedBuffer<std::byte> block(
+        "kernel benchmark", MemoryClass::kOther,
+        static_cast<size_t>(KvHeadElements(c_.head_dim) * 4 * in_.machine.team().size()));
     Measure("write_kv", rows, 0, 0, 0.0, [&](int64_t, int worker, int workers) {
       const Share share = ShareOf(rows, 1, worker, workers);
       std::byte* own = block.data() + KvHeadElements(c_.head_dim) * 4 * worker;
@@ -349,4 +350,4 @@ class KernelBench {
 
 std::vector<Figure> BenchKernels(const KernelBenchInputs& inputs) { return KernelBench(inputs).Run(); }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -1,4 +1,4 @@
-#include "bench/bench_report.h"
+#include "bench/report.h"
 
 #include <fmt/core.h>
 
@@ -8,8 +8,9 @@
 #include <utility>
 
 #include "base/printable.h"
+#include "bench/figure_json.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 using Cells = std::vector<std::string>;
@@ -240,22 +241,11 @@ std::string Json(const BenchReport& report, bool stages) {
                              {"int8_gop_per_s", team.ceilings.int8_per_s / 1e9}});
   }
   for (const Figure& f : report.figures) {
-    const Summary s = Summarize(f);
-    Record figure = {{"test", f.test},
-                     {"subject", f.subject},
-                     {"rows", f.rows},
-                     {"threads", f.threads},
-                     {"tier", f.tier},
-                     {"unit", f.unit},
-                     {"median", s.median},
-                     {"min", s.min},
-                     {"max", s.max},
-                     {"gb_per_s", s.gb_per_s},
-                     {"memory_share", s.memory_share},
-                     {"gflop_per_s", s.gflop_per_s},
-                     {"arithmetic_share", s.arithmetic_share},
-                     {"arithmetic_ceiling_gflop_per_s", f.arithmetic_per_s / 1e9},
-                     {"samples", Record::array()}};
+    Record figure = {{"test", f.test},       {"subject", f.subject}, {"rows", f.rows},
+                     {"threads", f.threads}, {"tier", f.tier},       {"unit", f.unit}};
+    AddSummary(Summarize(f), figure);
+    figure["arithmetic_ceiling_gflop_per_s"] = f.arithmetic_per_s / 1e9;
+    figure["samples"] = Record::array();
     for (const Sample& sample : f.samples) {
       figure["samples"].push_back({{"value", sample.value},
                                    {"seconds", sample.seconds},
@@ -297,4 +287,4 @@ std::string Print(const BenchReport& report, BenchFormat format, bool stages) {
   return "";
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -8,7 +8,7 @@
 #include "bench/figure.h"
 #include "kernels/cpu/ceilings.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 
 struct BenchReport {
   struct Team {
@@ -43,4 +43,4 @@ enum class BenchFormat : uint8_t { kTable, kMarkdown, kCsv, kJson };
 // `stages`: where the time of each test's steps went, too (not in CSV, which has one kind of row).
 std::string Print(const BenchReport& report, BenchFormat format, bool stages);
 
-}  // namespace oxidized::cli
+}  // namespace oxidized
