@@ -12,13 +12,13 @@ void MissedTensors::Add(std::string problem) {
   if (count_++ < kShown) problems_.push_back(std::move(problem));
 }
 
-void MissedTensors::ThrowIfAny() const {
+void MissedTensors::ThrowIfAny(const std::string& note) const {
   if (count_ == 0) return;
   std::string message = source_ + ": ";
   for (size_t i = 0; i < problems_.size(); ++i) message += (i == 0 ? "" : "; ") + problems_[i];
   if (count_ > problems_.size())
     message += fmt::format("; and {} more tensors that do not fit", count_ - problems_.size());
-  throw Error(ErrorKind::kBadFile, message);
+  throw Error(ErrorKind::kBadFile, message + note);
 }
 
 void MissedTensors::Warn(const std::vector<std::string_view>& unused) const {

@@ -20,8 +20,8 @@ class MissedTensors {
   // The view must live as long as this.
   void Use(std::string_view name) { used_.insert(name); }
 
-  // Throws Error(kBadFile) listing the first problems.
-  void ThrowIfAny() const;
+  // Throws Error(kBadFile) listing the first problems, `note` behind them.
+  void ThrowIfAny(const std::string& note = "") const;
   // One warning line if there are tensors that were never used. `tensors`: a map by name.
   template <typename Tensors>
   void WarnOfUnused(const Tensors& tensors) const {

@@ -13,6 +13,7 @@ const ModelFiles::Tensor* TensorBinder::Find(const std::string& name, const Shap
   const auto found = files_.tensors.find(name);
   if (found == files_.tensors.end()) {
     missed_.Add(fmt::format("{} is missing", Quoted(name)));
+    if (first_missing_.empty()) first_missing_ = name;
     return nullptr;
   }
   missed_.Use(found->first);
@@ -55,6 +56,12 @@ std::vector<ExpertView> TensorBinder::Experts(const ExpertNames& names, int64_t 
   ExpertView first;
   first.rows = rows;
   first.cols = cols;
+  if (Has(names.blocks) && Has(names.values)) {
+    AddProblem(
+        fmt::format("{} and {} are both there: one expert map in two forms, and nothing says which is meant",
+                    Quoted(names.blocks), Quoted(names.values)));
+    used_.insert(files_.tensors.find(names.values)->first);
+  }
   mxfp4 = Has(names.blocks) || (mxfp4 && !Has(names.values));
   const ModelFiles::Tensor* values = nullptr;
   const ModelFiles::Tensor* scales = nullptr;
@@ -81,6 +88,19 @@ std::vector<ExpertView> TensorBinder::Experts(const ExpertNames& names, int64_t 
     expert.bias = RowsOf(biases, e * rows, rows);
   }
   return experts;
+}
+
+void TensorBinder::ThrowIfBroken() const {
+  // torch.compile leaves "_orig_mod.", wrappers for several GPUs leave "module.".
+  std::string note;
+  for (const auto& [name, tensor] : files_.tensors) {
+    if (first_missing_.empty() || !name.ends_with("." + first_missing_)) continue;
+    note =
+        fmt::format("; there is {}: names have a prefix, {}, that a wrapper left: save the model without it",
+                    Quoted(name), Quoted(name.substr(0, name.size() - first_missing_.size())));
+    break;
+  }
+  missed_.ThrowIfAny(note);
 }
 
 MatrixView RowsOf(const MatrixView& matrix, int64_t begin, int64_t rows) {

@@ -42,7 +42,7 @@ class TensorBinder {
   void AddProblem(std::string text) { missed_.Add(std::move(text)); }
 
   // Throws Error(kBadFile) listing the first problems.
-  void ThrowIfBroken() const { missed_.ThrowIfAny(); }
+  void ThrowIfBroken() const;
   // Tensors that were never asked for give one warning line.
   void WarnOfUnused() const { missed_.WarnOfUnused(files_.tensors); }
 
@@ -53,6 +53,7 @@ class TensorBinder {
 
   const ModelFiles& files_;
   MissedTensors missed_;
+  std::string first_missing_;
 };
 
 // Rows [begin, begin + rows) of a matrix or vector; an empty view stays one.
