@@ -22,10 +22,6 @@ constexpr float kHuge = 65536.0f;
 // The smallest scale byte with which the largest code, 6, exceeds kHuge.
 constexpr uint8_t kSuspiciousScale = 141;
 
-bool IsMxfp4(ExpertLayout layout) {
-  return layout != ExpertLayout::kRows && layout != ExpertLayout::kTransposed;
-}
-
 constexpr Part kGlobalParts[] = {Part::kEmbedding, Part::kFinalNorm, Part::kUnembedding};
 constexpr Part kLayerParts[] = {
     Part::kAttentionNorm, Part::kQ,     Part::kQBias, Part::kK,     Part::kKBias,   Part::kV,

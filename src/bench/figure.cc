@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
@@ -68,4 +68,4 @@ std::string ShareText(const Summary& summary) {
   return fmt::format("{:.0f} % arith", 100.0 * summary.arithmetic_share);
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

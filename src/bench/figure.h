@@ -1,5 +1,5 @@
 // A measured figure: every sample of it, its median and spread, and how much of the machine's ceilings it
-// used. What `bench` and --benchmark-moe print is made of these. Holds no clock and measures nothing.
+// used. What `bench` and `bench moe` print is made of these. Holds no clock and measures nothing.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 #include "executor/step_batch.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 
 struct Sample {
   double value = 0.0;             // in the figure's unit
@@ -28,6 +28,7 @@ struct Figure {
   std::string test = {};     // "pp512", "kernels", "layers"
   std::string subject = {};  // what of it, "" if it is one figure: "bf16_bf16w_matmul", "layer 3"
   int64_t rows = 0;          // tokens worked on at once, 0 where that says nothing
+  int32_t layer = -1;        // of one layer; -1: of all, or none in particular
   int threads = 0;
   std::string tier = {};          // of the kernels that ran; "": none did
   std::string unit = {};          // "tokens/s", "ms", "us"
@@ -35,6 +36,7 @@ struct Figure {
   std::vector<Sample> samples = {};
   std::vector<StageCost> stages = {};  // sums over the samples, if the executor times its stages
   int64_t steps = 0;                   // that they are the sums of
+  double experts_used = 0.0;           // in a layer, on average; 0: not counted
 };
 
 // Where a figure stands over its samples. NaN where nothing was counted.
@@ -52,4 +54,4 @@ double Median(std::vector<double> values);  // NaN of none
 // The higher of the two shares, as a person reads it: "93 % mem", "61 % arith", "" where nothing is known.
 std::string ShareText(const Summary& summary);
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/printable.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 int64_t MajorFaults() {
@@ -89,4 +89,4 @@ void WarnIfDisturbed(std::string_view what, std::span<const Sample> samples) {
         what, runs, samples.size(), 100.0 * worst);
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

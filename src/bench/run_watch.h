@@ -9,7 +9,7 @@
 
 #include "bench/figure.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 
 // Of all threads of this process so far. Those that compute bear the name of its first thread, which they
 // inherit; readers of experts have a name of their own (experts/queued_reader.h), as have the kernel's for
@@ -41,4 +41,4 @@ class RunWatch {
 // One line each about disturbed runs and about pages that were read from disk; nothing if there were none.
 void WarnIfDisturbed(std::string_view what, std::span<const Sample> samples);
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -9,7 +9,7 @@
 
 #include "base/process.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 TEST(RunWatch, WhatItsOwnReadersTookIsNoDisturbance) {
@@ -42,4 +42,4 @@ TEST(RunWatch, ReadersAreKnownByTheirName) {
 }
 
 }  // namespace
-}  // namespace oxidized::cli
+}  // namespace oxidized

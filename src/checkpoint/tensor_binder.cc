@@ -1,27 +1,25 @@
 #include "checkpoint/tensor_binder.h"
 
 #include "base/error.h"
-#include "base/log.h"
-#include "base/printable.h"
 #include "checkpoint/message_text.h"
 #include "tensor/mxfp4.h"
 
 namespace oxidized {
 
 TensorBinder::TensorBinder(const ModelFiles& files, std::string source)
-    : files_(files), source_(std::move(source)) {}
+    : files_(files), missed_(std::move(source)) {}
 
 const ModelFiles::Tensor* TensorBinder::Find(const std::string& name, const Shape& shape) {
   const auto found = files_.tensors.find(name);
   if (found == files_.tensors.end()) {
-    AddProblem(fmt::format("{} is missing", Quoted(name)));
+    missed_.Add(fmt::format("{} is missing", Quoted(name)));
     if (first_missing_.empty()) first_missing_ = name;
     return nullptr;
   }
-  used_.insert(found->first);
+  missed_.Use(found->first);
   if (found->second.entry.shape == shape) return &found->second;
-  AddProblem(fmt::format("{} has shape {}, expected {}", Quoted(name), ShapeText(found->second.entry.shape),
-                         ShapeText(shape)));
+  missed_.Add(fmt::format("{} has shape {}, expected {}", Quoted(name), ShapeText(found->second.entry.shape),
+                          ShapeText(shape)));
   return nullptr;
 }
 
@@ -30,14 +28,14 @@ const ModelFiles::Tensor* TensorBinder::Floats(const std::string& name, const Sh
   if (tensor == nullptr) return nullptr;
   const DType dtype = tensor->entry.dtype;
   if (dtype == DType::kBF16 || dtype == DType::kF16 || dtype == DType::kF32) return tensor;
-  AddProblem(fmt::format("{} is {}, expected BF16, F16 or F32", Quoted(name), Name(dtype)));
+  missed_.Add(fmt::format("{} is {}, expected BF16, F16 or F32", Quoted(name), Name(dtype)));
   return nullptr;
 }
 
 const ModelFiles::Tensor* TensorBinder::Bytes(const std::string& name, const Shape& shape) {
   const ModelFiles::Tensor* tensor = Find(name, shape);
   if (tensor == nullptr || tensor->entry.dtype == DType::kU8) return tensor;
-  AddProblem(fmt::format("{} is {}, expected U8", Quoted(name), Name(tensor->entry.dtype)));
+  missed_.Add(fmt::format("{} is {}, expected U8", Quoted(name), Name(tensor->entry.dtype)));
   return nullptr;
 }
 
@@ -92,37 +90,17 @@ std::vector<ExpertView> TensorBinder::Experts(const ExpertNames& names, int64_t 
   return experts;
 }
 
-void TensorBinder::AddProblem(std::string text) {
-  constexpr size_t kShown = 4;
-  if (problem_count_++ < kShown) problems_.push_back(std::move(text));
-}
-
 void TensorBinder::ThrowIfBroken() const {
-  if (problem_count_ == 0) return;
-  std::string message = source_ + ": ";
-  for (size_t i = 0; i < problems_.size(); ++i) message += (i == 0 ? "" : "; ") + problems_[i];
-  if (problem_count_ > problems_.size()) {
-    message += fmt::format("; and {} more tensors that do not fit", problem_count_ - problems_.size());
-  }
   // torch.compile leaves "_orig_mod.", wrappers for several GPUs leave "module.".
+  std::string note;
   for (const auto& [name, tensor] : files_.tensors) {
     if (first_missing_.empty() || !name.ends_with("." + first_missing_)) continue;
-    message +=
+    note =
         fmt::format("; there is {}: names have a prefix, {}, that a wrapper left: save the model without it",
                     Quoted(name), Quoted(name.substr(0, name.size() - first_missing_.size())));
     break;
   }
-  throw Error(ErrorKind::kBadFile, message);
-}
-
-void TensorBinder::WarnOfUnused() const {
-  std::vector<std::string> unused;
-  for (const auto& [name, tensor] : files_.tensors) {
-    if (!used_.contains(name)) unused.push_back(name);
-  }
-  if (unused.empty()) return;
-  Log(LogLevel::kWarning, "{}: {} ignored, no part of gpt-oss, the first {}", source_,
-      Counted(std::ssize(unused), "tensor"), Quoted(unused.front()));
+  missed_.ThrowIfAny(note);
 }
 
 MatrixView RowsOf(const MatrixView& matrix, int64_t begin, int64_t rows) {

@@ -4,11 +4,10 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "checkpoint/missed_tensors.h"
 #include "checkpoint/model_files.h"
 #include "model/weights.h"
 
@@ -40,12 +39,12 @@ class TensorBinder {
                                   bool mxfp4);
 
   // For what a format finds wrong by itself: one clause, "\"norm.scale\" is ...".
-  void AddProblem(std::string text);
+  void AddProblem(std::string text) { missed_.Add(std::move(text)); }
 
   // Throws Error(kBadFile) listing the first problems.
   void ThrowIfBroken() const;
   // Tensors that were never asked for give one warning line.
-  void WarnOfUnused() const;
+  void WarnOfUnused() const { missed_.WarnOfUnused(files_.tensors); }
 
  private:
   const ModelFiles::Tensor* Find(const std::string& name, const Shape& shape);
@@ -53,10 +52,7 @@ class TensorBinder {
   const ModelFiles::Tensor* Bytes(const std::string& name, const Shape& shape);
 
   const ModelFiles& files_;
-  const std::string source_;
-  std::set<std::string_view> used_;
-  std::vector<std::string> problems_;  // the first few
-  size_t problem_count_ = 0;
+  MissedTensors missed_;
   std::string first_missing_;
 };
 

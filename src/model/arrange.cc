@@ -25,11 +25,6 @@ struct Job {
   int64_t bytes = 0;
 };
 
-bool IsMxfp4AsStored(ExpertLayout layout) {
-  return layout == ExpertLayout::kMxfp4 || layout == ExpertLayout::kGgmlMxfp4 ||
-         layout == ExpertLayout::kOllamaMxfp4;
-}
-
 bool ScalesWithin(int low, int high, const std::byte* scales, int64_t count, int64_t stride) {
   bool all = true;
   for (int64_t i = 0; i < count; ++i) {
@@ -70,35 +65,28 @@ void Group(const std::byte* values, const StoredMxfp4& m, std::vector<std::byte>
   }
 }
 
-// What there is to know of an arrangement of MXFP4.
-struct Arranging {
-  ExpertLayout layout;
-  int low, high;  // of scales
-  int64_t rows;   // a multiple of
-  void (*arrange)(const std::byte* values, const StoredMxfp4& m, std::vector<std::byte>& scratch);
-};
-Arranging ArrangingOf(Arrangement arrangement) {
-  if (arrangement == Arrangement::kInterleaved)
-    return {ExpertLayout::kInterleavedMxfp4, 2, 254, kRows, Interleave};
-  return {ExpertLayout::kGroupedMxfp4, 2, 252, 1, Group};
+using Arranger = void (*)(const std::byte* values, const StoredMxfp4& m, std::vector<std::byte>& scratch);
+Arranger ArrangerTo(ExpertLayout to) {
+  return to == ExpertLayout::kInterleavedMxfp4 ? Interleave
+         : to == ExpertLayout::kGroupedMxfp4   ? Group
+                                               : nullptr;
 }
 
-bool Arrange(const Arranging& how, ExpertView& e, std::vector<std::byte>& scratch) {
-  const bool apart = e.up_values != nullptr;
-  const StoredMxfp4 m{apart ? e.rows / 2 : e.rows, e.cols / kMxfp4BlockElements,
-                      e.layout == ExpertLayout::kGgmlMxfp4 ? NibbleOrder::kGgml : NibbleOrder::kPublished,
-                      e.layout == ExpertLayout::kMxfp4 ? e.scales : nullptr};
+bool Arrange(ExpertLayout to, ExpertView& e, std::vector<std::byte>& scratch) {
+  const ExpertLayoutRow &from = LayoutRow(e.layout), &wanted = LayoutRow(to);
+  const StoredMxfp4 m{e.up_values != nullptr ? e.rows / 2 : e.rows, e.cols / kMxfp4BlockElements,
+                      from.nibbles, from.scales == ScalePlace::kOwnMatrix ? e.scales : nullptr};
   for (const std::byte* values : {e.values, e.up_values}) {
     if (values == nullptr) continue;
     const bool within = m.scales == nullptr;
-    if (!ScalesWithin(how.low, how.high, within ? values : m.scales, m.rows * m.blocks,
-                      within ? kMxfp4BlockBytes + 1 : 1))
+    if (!ScalesWithin(wanted.lowest_scale, wanted.highest_scale, within ? values : m.scales,
+                      m.rows * m.blocks, within ? kMxfp4BlockBytes + 1 : 1))
       return false;
   }
   for (const std::byte* values : {e.values, e.up_values}) {
-    if (values != nullptr) how.arrange(values, m, scratch);
+    if (values != nullptr) ArrangerTo(to)(values, m, scratch);
   }
-  e.layout = how.layout;
+  e.layout = to;
   return true;
 }
 
@@ -111,40 +99,34 @@ void AddDense(MatrixView& m, const WeightsView& weights, std::vector<Job>& jobs)
   }
 }
 
-void AddExpert(const Arranging& how, ExpertView& e, std::vector<Job>& jobs) {
+void AddExpert(ExpertLayout to, ExpertView& e, std::vector<Job>& jobs) {
+  const ExpertLayoutRow& from = LayoutRow(e.layout);
   const int64_t rows = e.up_values != nullptr ? e.rows / 2 : e.rows;
-  if (IsMxfp4AsStored(e.layout) && rows % how.rows == 0) jobs.push_back({.expert = &e, .bytes = e.bytes()});
+  if (from.mxfp4() && from.in_files && rows % LayoutRow(to).row_multiple == 0)
+    jobs.push_back({.expert = &e, .bytes = e.bytes()});
 }
 
 }  // namespace
 
-const char* Name(Arrangement arrangement) {
-  switch (arrangement) {
-    case Arrangement::kInterleaved:
-      return "interleaved";
-    case Arrangement::kGrouped:
-      return "grouped";
-    case Arrangement::kAsStored:
-      break;
-  }
-  return "stored";
+const char* Arrangements::name() const {
+  if (experts) return LayoutRow(*experts).name;
+  return interleave_dense ? LayoutRow(ExpertLayout::kInterleavedMxfp4).name : "stored";
 }
 
 int64_t ArrangeWeights(const Arrangements& how, WeightsView& weights, ThreadTeam& team,
                        const std::function<void(int64_t done, int64_t total)>& progress) {
-  OX_CHECK(how.dense != Arrangement::kGrouped);
-  const Arranging experts = ArrangingOf(how.experts);
+  OX_CHECK(!how.experts || ArrangerTo(*how.experts) != nullptr);
   std::vector<Job> jobs;
   std::vector<MatrixView*> dense = {&weights.unembedding};
   for (LayerWeights& layer : weights.layers) {
-    if (how.experts != Arrangement::kAsStored) {
+    if (how.experts) {
       for (auto* of_layer : {&layer.gate_up, &layer.down}) {
-        for (ExpertView& e : *of_layer) AddExpert(experts, e, jobs);
+        for (ExpertView& e : *of_layer) AddExpert(*how.experts, e, jobs);
       }
     }
     dense.insert(dense.end(), {&layer.q, &layer.k, &layer.v, &layer.o});
   }
-  if (how.dense != Arrangement::kAsStored) {
+  if (how.interleave_dense) {
     for (MatrixView* m : dense) AddDense(*m, weights, jobs);
   }
   int64_t done = 0, total = 0;
@@ -161,7 +143,7 @@ int64_t ArrangeWeights(const Arrangements& how, WeightsView& weights, ThreadTeam
         const int64_t panel_bytes = kRows * job.dense->row_bytes();
         for (int64_t p = job.first; p < job.first + job.panels; ++p)
           InterleaveQ8(Ours(job.dense->data + p * panel_bytes), job.dense->cols / 32, room);
-      } else if (!Arrange(experts, *job.expert, room)) {
+      } else if (!Arrange(*how.experts, *job.expert, room)) {
         return;
       }
       arranged += job.bytes;

@@ -61,17 +61,8 @@ RowPlace PlaceOf(const ExpertView& e, int64_t r) {
 }
 
 int64_t RowBytes(const ExpertView& e) {
-  const int64_t groups = e.cols / kMxfp4BlockElements;
-  switch (e.layout) {
-    case ExpertLayout::kMxfp4:
-    case ExpertLayout::kGgmlMxfp4:
-    case ExpertLayout::kOllamaMxfp4:
-    case ExpertLayout::kInterleavedMxfp4:
-    case ExpertLayout::kGroupedMxfp4:
-      return groups * (kMxfp4BlockBytes + 1);
-    default:
-      return StoredBytes(e.dtype, e.cols);
-  }
+  if (IsMxfp4(e.layout)) return e.cols / kMxfp4BlockElements * (kMxfp4BlockBytes + 1);
+  return StoredBytes(e.dtype, e.cols);
 }
 
 }  // namespace
@@ -105,12 +96,13 @@ void ExpertView::DecodeRow(int64_t r, float* out) const {
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t block = place.row * groups + g;
     float* values_out = out + g * kMxfp4BlockElements;
-    if (layout == ExpertLayout::kMxfp4) {
+    if (LayoutRow(layout).scales == ScalePlace::kOwnMatrix) {
       DecodeMxfp4Block(bytes + block * kMxfp4BlockBytes, reinterpret_cast<const uint8_t*>(scales)[block],
                        values_out);
     } else {
       const uint8_t* stored = bytes + block * (kMxfp4BlockBytes + 1);
-      const auto decode = layout == ExpertLayout::kGgmlMxfp4 ? DecodeGgmlMxfp4Block : DecodeMxfp4Block;
+      const bool ggml = LayoutRow(layout).nibbles == NibbleOrder::kGgml;
+      const auto decode = ggml ? DecodeGgmlMxfp4Block : DecodeMxfp4Block;
       decode(stored + 1, stored[0], values_out);
     }
   }

@@ -11,6 +11,7 @@
 
 #include "model/model_config.h"
 #include "tensor/dtype.h"
+#include "tensor/expert_layout.h"
 
 namespace oxidized {
 
@@ -39,17 +40,6 @@ struct MatrixView {
   int64_t bytes() const { return rows * row_bytes(); }
 };
 
-// How an expert's matrix W [rows, cols] lies in the file.
-enum class ExpertLayout : uint8_t {
-  kMxfp4,        // blocks [rows, cols/32, 16] bytes, scales [rows, cols/32] bytes (tensor/mxfp4.h)
-  kGgmlMxfp4,    // [rows, cols/32, 17] bytes: scale, then 16 bytes; low nibbles elements 0..15, high 16..31
-  kOllamaMxfp4,  // [rows, cols/32, 17] bytes: scale, then 16 bytes in the nibble order of kMxfp4
-  kInterleavedMxfp4,  // panels of 32 rows (tensor/interleaved.h), scales apart if `scales` is not null
-  kGroupedMxfp4,      // rows whose blocks are grouped (tensor/grouped_mxfp4.h), scales likewise
-  kRows,              // values [rows, cols] of `dtype` (F32, BF16, F16 or Q8_0)
-  kTransposed,        // values [cols, rows] of `dtype` (F32, BF16, F16): the dequantised Hugging Face form
-};
-
 // One expert's linear map y = W x + bias with W [rows, cols]. The rows of a gate_up map alternate: row 2j
 // gate unit j, row 2j+1 up unit j. Some files keep the two apart: then `values` and `bias` hold the even rows
 // [rows/2], `up_values` and `up_bias` the odd ones, and up_values is not null (not in kMxfp4 and
@@ -58,7 +48,7 @@ struct ExpertView {
   ExpertLayout layout = ExpertLayout::kMxfp4;
   DType dtype = DType::kBF16;         // of `values`, for kRows and kTransposed
   const std::byte* values = nullptr;  // blocks, or the matrix
-  const std::byte* scales = nullptr;  // kMxfp4, and what was interleaved of it
+  const std::byte* scales = nullptr;  // kMxfp4, and what was rearranged of it
   VectorView bias;                    // [rows], or [rows/2] of the even rows
   const std::byte* up_values = nullptr;
   VectorView up_bias;  // [rows/2]; size 0 unless up_values

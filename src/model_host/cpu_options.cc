@@ -1,5 +1,7 @@
 #include "model_host/cpu_options.h"
 
+#include <algorithm>
+
 #include "parallel/cpu_topology.h"
 
 namespace oxidized {
@@ -33,6 +35,7 @@ ExecutorLimits LimitsOf(const RuntimeOptions& options) {
   ExecutorLimits limits;
   limits.max_context = options.context;
   limits.max_sequences = options.max_sequences;
+  limits.max_step_tokens = std::max(limits.max_step_tokens, limits.max_sequences);  // all may decode
   return limits;
 }
 

@@ -182,14 +182,14 @@ void Runtime::ArrangeWhatIsOwn() {
   const bool store = experts_->store() != nullptr;
   if (options_.use_mmap && !store) return;
   Arrangements best = BestArrangements(checkpoint_.weights, CpuOptionsOf(options_, checkpoint_));
-  if (store) best.experts = Arrangement::kAsStored;
-  if (best.dense == Arrangement::kAsStored && best.experts == Arrangement::kAsStored) return;
+  if (store) best.experts.reset();
+  if (!best.any()) return;
   const auto start = std::chrono::steady_clock::now();
   ThreadTeam team(ThreadsOf(options_));
   for (MappedFile& file : checkpoint_.files) file.LetOwnedBeWritten(true);
   arranged_bytes_ = ArrangeWeights(best, checkpoint_.weights, team, options_.arranging_progress);
   for (MappedFile& file : checkpoint_.files) file.LetOwnedBeWritten(false);
-  if (arranged_bytes_ > 0) arrangement_ = best.experts != Arrangement::kAsStored ? best.experts : best.dense;
+  if (arranged_bytes_ > 0) arrangement_ = best;
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   arranging_ms_ = elapsed.count();
 }

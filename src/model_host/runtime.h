@@ -80,7 +80,7 @@ class Runtime {
   double load_ms() const { return load_ms_; }
   double packing_ms() const { return packing_ms_; }  // of load_ms: packing, or opening the file of it
   // How weights in memory of our own were rearranged, how many bytes of them, and how long it took.
-  Arrangement arrangement() const { return arrangement_; }
+  const Arrangements& arrangement() const { return arrangement_; }
   int64_t arranged_bytes() const { return arranged_bytes_; }
   double arranging_ms() const { return arranging_ms_; }
 
@@ -111,7 +111,7 @@ class Runtime {
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<HarmonyTokens> harmony_;
   std::shared_ptr<TokenMask> mask_;
-  Arrangement arrangement_ = Arrangement::kAsStored;
+  Arrangements arrangement_;
   int64_t arranged_bytes_ = 0;
   double load_ms_ = 0.0, packing_ms_ = 0.0, arranging_ms_ = 0.0;
   Engine* engine_ = nullptr;          // the loop's

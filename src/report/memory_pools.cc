@@ -8,7 +8,7 @@
 #include "base/printable.h"
 #include "report/memory_report.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -118,4 +118,4 @@ Json MemoryStatsJson(const Runtime& runtime) {
   return json;
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

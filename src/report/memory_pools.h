@@ -7,7 +7,7 @@
 
 #include "model_host/runtime.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 
 std::string PoolTable(const Runtime& runtime);
 
@@ -15,4 +15,4 @@ std::string PoolTable(const Runtime& runtime);
 // most_held}], expert_store: null or {...}, cleanup: null or {...}}; docs/json-output.md has the fields.
 nlohmann::ordered_json MemoryStatsJson(const Runtime& runtime);
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

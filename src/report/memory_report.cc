@@ -17,7 +17,7 @@
 #include <malloc.h>
 #endif
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 // Which pages of a range are in this process's page tables (bit 63 of /proc/self/pagemap).
@@ -148,4 +148,4 @@ std::string MemoryTable() {
   return table;
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace oxidized::cli {
+namespace oxidized {
 
 // Bytes that the program's heap has handed out.
 int64_t HeapBytes();
@@ -27,4 +27,4 @@ MemoryAccount AccountMemory();
 
 std::string MemoryTable();
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

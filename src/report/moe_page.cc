@@ -10,7 +10,7 @@ namespace oxidized::embedded {
 std::span<const std::byte> moe_page();
 }
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -58,4 +58,4 @@ std::string MoePage(const MoeReport& report) {
                       Escaped(data.dump(-1, ' ', false, Json::error_handler_t::replace)));
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -6,8 +6,8 @@
 
 #include "report/moe_report.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 
 std::string MoePage(const MoeReport& report);
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "base/printable.h"
 #include "moe/routing_metrics.h"
+#include "report/stage_parts.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -75,27 +75,6 @@ std::string MeansRow(const std::string& name, const PhaseMeans& m) {
                      100.0 * m.near_ties, m.dropped, m.rerouted);
 }
 
-struct Times {
-  double routing = 0.0, experts = 0.0, combine = 0.0, all = 0.0;  // microseconds
-};
-Times TimesOf(const StageTotals& totals) {
-  constexpr struct {
-    const char* stage;
-    double Times::* part;
-  } kParts[] = {{"router", &Times::routing},
-                {"gate_up", &Times::experts},
-                {"down", &Times::experts},
-                {"combine", &Times::combine}};
-  Times times;
-  for (const StageCost& stage : totals.stages) {
-    times.all += stage.microseconds;
-    for (const auto& row : kParts) {
-      if (std::strcmp(stage.stage, row.stage) == 0) times.*row.part += stage.microseconds;
-    }
-  }
-  return times;
-}
-
 Json LayerJson(const LayerRouting& layer, int32_t usable, bool pairs) {
   const LayerFigures f = FiguresOf(layer, usable);
   Json json = {{"tokens", layer.tokens},
@@ -128,13 +107,13 @@ Json LayersJson(const std::vector<LayerRouting>& layers, int32_t usable, bool pa
 }
 
 Json TimesJson(const StageTotals& totals) {
-  const Times times = TimesOf(totals);
+  const StageParts parts = PartsOf(totals);
   return {{"steps", totals.steps},
           {"rows", totals.rows},
-          {"routing_ms", times.routing / 1e3},
-          {"experts_ms", times.experts / 1e3},
-          {"combine_ms", times.combine / 1e3},
-          {"all_ms", times.all / 1e3}};
+          {"routing_ms", parts.routing.microseconds / 1e3},
+          {"experts_ms", parts.experts.microseconds / 1e3},
+          {"combine_ms", parts.combine.microseconds / 1e3},
+          {"all_ms", parts.all.microseconds / 1e3}};
 }
 
 Json CacheLayerJson(const ExpertCacheLayer& layer) {
@@ -200,11 +179,13 @@ std::string RunTables(const MoeReport& report) {
                                               MeansOf(window.Stats().layers(), usable));
   for (const auto& [name, totals] :
        {std::pair{"prefill", report.prefill}, std::pair{"decode", report.decode}}) {
-    const Times times = TimesOf(*totals);
-    if (times.all <= 0.0) continue;
-    text += fmt::format("\ntime in {}: routing {:.1f} %, experts {:.1f} %, combine {:.1f} % of {:.1f} ms",
-                        name, 100.0 * times.routing / times.all, 100.0 * times.experts / times.all,
-                        100.0 * times.combine / times.all, times.all / 1e3);
+    const StageParts parts = PartsOf(*totals);
+    const double all = parts.all.microseconds;
+    if (all <= 0.0) continue;
+    text +=
+        fmt::format("\ntime in {}: routing {:.1f} %, experts {:.1f} %, combine {:.1f} % of {:.1f} ms", name,
+                    100.0 * parts.routing.microseconds / all, 100.0 * parts.experts.microseconds / all,
+                    100.0 * parts.combine.microseconds / all, all / 1e3);
   }
   if (!report.cache.layers.empty()) {
     const ExpertCacheLayer all = report.cache.Total();
@@ -251,4 +232,4 @@ Json MoeJson(const MoeReport& report, const RoutingStats& routing) {
   return json;
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

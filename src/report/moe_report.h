@@ -8,7 +8,7 @@
 #include "moe/expert_cache_counters.h"
 #include "moe/routing_collector.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 
 // Views of what a run has collected.
 struct MoeReport {
@@ -31,4 +31,4 @@ std::string RunTables(const MoeReport& report);
 nlohmann::ordered_json MoeJson(const MoeReport& report, const RoutingStats& routing);
 nlohmann::ordered_json CacheJson(const ExpertCacheCounters& cache);
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -8,7 +8,7 @@
 #include "report/memory_pools.h"
 #include "tokenizer/utf8_stream.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 
 StageSums Sum(const StageTotals& totals) {
   StageSums sums{.steps = totals.steps};
@@ -91,4 +91,4 @@ std::string CutInReasoning(const FinishedAnswer& answer) {
       Counted(answer.stats.generated_tokens, "token"));
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -8,7 +8,7 @@
 #include "model_host/runtime.h"
 #include "report/moe_report.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 
 // A kind of step, all stages together; two of them can be subtracted.
 struct StageSums {
@@ -40,4 +40,4 @@ std::string StageTable(const char* title, const StageTotals& totals);
 std::string ClosingLine(const FinishedAnswer& answer);
 std::string CutInReasoning(const FinishedAnswer& answer);
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -1,20 +1,25 @@
-// Charts as self-contained SVG: lines over logarithmic axes, and stacked bars, light or dark as the viewer
-// is. For pictures of measurements; no interaction, no scripts.
+// Charts as self-contained SVG: lines over logarithmic axes or over the points of a measurement side by side,
+// and stacked bars, light or dark as the viewer is. The one drawer: `bench moe` and `bench plot` fill these
+// structs. No interaction, no scripts.
 #pragma once
 
 #include <string>
 #include <vector>
 
-namespace oxidized::cli {
+namespace oxidized {
 
 struct LineSeries {
   std::string name;
-  std::vector<double> x, y;  // positive
-  bool dashed = false;
+  std::vector<double> x, y;
+  bool dashed = false;                      // a limit: without marks
+  std::vector<double> low = {}, high = {};  // whiskers of each point; empty: none
 };
 struct LineChart {
-  std::string title, x_label, y_label;
+  std::string title, x_label, y_label;  // an empty title: the picture's says it
   std::vector<LineSeries> series;
+  // Logarithmic axes want positive values. Else each x of a series has a place of its own, evenly, whatever
+  // its value, and y begins at 0.
+  bool logarithmic = true;
 };
 
 struct BarChart {
@@ -27,13 +32,19 @@ struct BarChart {
 // One picture, charts below each other. Text is escaped.
 class SvgPicture {
  public:
+  SvgPicture();
   void Add(const LineChart& chart);
   void Add(const BarChart& chart);
   std::string Finish(const std::string& title) const;
 
  private:
-  int height_ = 40;
+  struct Frame;
+  Frame NextFrame(const std::string& title, const std::string& x_label, const std::string& y_label);
+  void Legend(const Frame& frame, size_t place, const std::string& name, const std::string& mark);
+  void LinearTicks(const Frame& frame, double step, double high);
+
+  int width_, height_;
   std::string body_;
 };
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -29,17 +29,13 @@ std::string TypeNames(const std::set<DType>& types) {
   return names;
 }
 
-bool IsMxfp4(const ExpertView& expert) {
-  return expert.layout != ExpertLayout::kRows && expert.layout != ExpertLayout::kTransposed;
-}
-
 // The types of the experts' matrices that are not MXFP4.
 std::set<DType> OtherExpertTypes(const WeightsView& weights) {
   std::set<DType> types;
   for (const LayerWeights& layer : weights.layers) {
     for (const auto* experts : {&layer.gate_up, &layer.down}) {
       for (const ExpertView& expert : *experts) {
-        if (!IsMxfp4(expert)) types.insert(expert.dtype);
+        if (!IsMxfp4(expert.layout)) types.insert(expert.dtype);
       }
     }
   }

@@ -72,11 +72,6 @@ void Convert(DType from, const std::byte* data, int64_t n, const LayoutTensor& t
   }
 }
 
-bool IsMxfp4(const ExpertView& view) {
-  return view.layout == ExpertLayout::kMxfp4 || view.layout == ExpertLayout::kGgmlMxfp4 ||
-         view.layout == ExpertLayout::kOllamaMxfp4;
-}
-
 // One row of MXFP4 in the order of safetensors: 16 bytes and a scale for each of `groups` blocks.
 struct Mxfp4Row {
   std::vector<uint8_t> blocks, scales;
@@ -88,7 +83,7 @@ void TakeMxfp4Row(const ExpertView& view, int64_t row, ExpertPiece piece, Mxfp4R
   out.blocks.resize(groups * kMxfp4BlockBytes);
   out.scales.resize(groups);
   const auto* values = reinterpret_cast<const uint8_t*>(view.values);
-  if (view.layout == ExpertLayout::kMxfp4) {
+  if (LayoutRow(view.layout).scales == ScalePlace::kOwnMatrix) {
     const size_t first = static_cast<size_t>(row) * groups;
     if (piece != ExpertPiece::kScales)
       std::memcpy(out.blocks.data(), values + first * kMxfp4BlockBytes, out.blocks.size());
@@ -100,15 +95,12 @@ void TakeMxfp4Row(const ExpertView& view, int64_t row, ExpertPiece piece, Mxfp4R
     if (row % 2 != 0) values = reinterpret_cast<const uint8_t*>(view.up_values);
     row /= 2;
   }
+  OX_CHECK(LayoutRow(view.layout).scales == ScalePlace::kBeforeBlock);
   const uint8_t* stored = values + static_cast<size_t>(row) * groups * (kMxfp4BlockBytes + 1);
   for (size_t g = 0; g < groups; ++g, stored += kMxfp4BlockBytes + 1) {
-    uint8_t* block = out.blocks.data() + g * kMxfp4BlockBytes;
     out.scales[g] = stored[0];
-    if (view.layout == ExpertLayout::kGgmlMxfp4) {
-      Mxfp4FromGgmlOrder(stored + 1, block);
-    } else {
-      std::memcpy(block, stored + 1, kMxfp4BlockBytes);
-    }
+    Mxfp4FromOrder(LayoutRow(view.layout).nibbles, reinterpret_cast<const std::byte*>(stored + 1),
+                   reinterpret_cast<std::byte*>(out.blocks.data() + g * kMxfp4BlockBytes));
   }
 }
 
@@ -268,7 +260,7 @@ void TensorEncoder::FillExperts(const LayoutTensor& tensor, int64_t first, int64
     RowDecoder decoder;
     for (int64_t r = source_row - base; r < source_row - base + some * stride; r += stride) {
       if (to_mxfp4) {
-        if (IsMxfp4(view)) {
+        if (IsMxfp4(view.layout)) {
           TakeMxfp4Row(view, r, tensor.piece, packed);
         } else {
           QuantiseRow(decoder.Row(view, r, view.rows), view.cols, tensor, packed, error);

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tensor/expert_layout.h"
+
 namespace oxidized {
 
 inline constexpr int kMxfp4BlockElements = 32;
@@ -34,8 +36,6 @@ void DecodeMxfp4Block(const uint8_t* block, uint8_t scale, float* out);
 // The same of a block in ggml's nibble order: byte b holds element b in its low and element b + 16 in its
 // high nibble. (ggml reads code 8 as +0 and scale 255 as 2^128; here they mean the same as in safetensors.)
 void DecodeGgmlMxfp4Block(const uint8_t* block, uint8_t scale, float* out);
-
-enum class NibbleOrder : uint8_t { kPublished, kGgml };
 
 // The 16 bytes of a block moved between the two nibble orders; `from` and `to` do not overlap.
 void Mxfp4ToGgmlOrder(const uint8_t* from, uint8_t* to);

@@ -24,7 +24,7 @@ PROGRAM = [word for word in os.environ["OXIDIZED_PROGRAM"].split("|") if word]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOKENIZER = ROOT / "tests/golden/tokenizer/tokenizer.json"
 FAKE = ROOT / "tests/e2e/fake_llama_bench.py"
-USAGE, CONTEXT_FULL = 2, 5
+USAGE, BAD_FILE, CONTEXT_FULL = 2, 3, 5
 
 
 def load_tool(name):
@@ -115,7 +115,7 @@ class Bench(unittest.TestCase):
             (("pp0",), "'pp0': tokens must be from 1 to 1048576"), (("pp",), "'pp' is no test"),
             (("tg99999999999",), "tokens must be from 1 to"), (("tg99999999999999999999999",), "tokens must be"), (("pp-1",), "is no test"),
             (("tg64@d0",), "the depth must be from 1"), (("tg64@4",), "tg64@4"), (("tg64@d",), "tg64@d"),
-            (("b256",), "sequences must be from 1 to 255"), (("ttft16@d4",), "ttft16@d4"), (("speed",), "known are"), (("pp16x",), "pp16x"),
+            (("b5000",), "sequences must be from 1 to 4096"), (("ttft16@d4",), "ttft16@d4"), (("speed",), "known are"), (("pp16x",), "pp16x"),
             (("--tier", "mmx"), "mmx"), (("--tier", ""), "--tier: '' is none that this machine has"), (("--threads", "1,"), "''"), (("--threads", "0"), "'0'"),
             (("--runs", "0"), "--runs"), (("--ceiling-seconds", "0"), "--ceiling-seconds"), (("--json", "--csv"), "exclude"), (("--csv", "--stages"), "--json"),
             (("pp16", "--executor", "reference", "--threads", "2"), "one thread"),
@@ -163,6 +163,12 @@ class Bench(unittest.TestCase):
                 for sample in figure["samples"]:
                     self.assertEqual(sample["bytes"], sum(self.shape.decode_bytes(p, element) for p in positions))
                     self.assertEqual(sample["flops"], sum(self.shape.decode_flops(p) for p in positions))
+
+    def test_more_sequences_than_a_byte_counts(self):
+        [figure] = self.record("b600@d1", "--runs", 1, "--stages")["figures"]
+        self.assertEqual(figure["steps"], 32)
+        [sample] = figure["samples"]
+        self.assertAlmostEqual(sample["value"], 32 * 600 / sample["seconds"], delta=1e-6 * sample["value"])
 
     def test_nothing_timed_was_kept_from_before(self):
         record = self.record("pp32", "ttft32", "pp32@d8")
@@ -398,6 +404,31 @@ class Bench(unittest.TestCase):
                     self.assertLessEqual(value, 100)
         self.assertGreater(min(store["25 % of experts, read"]), 0)
 
+    def test_bench_moe_is_the_same(self):
+        plot = self.folder / "same.svg"
+        result = run("bench", "moe", "-m", self.model, "--runs", 1, "--json", "--plot", plot, "--show-moe-metrics",
+                     "--experts-per-token", 1)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn(b"max/mean", result.stderr)
+        self.assertIn(b"change the model's answers", result.stderr)
+        xml.etree.ElementTree.parse(plot)
+        here = json.loads(result.stdout)
+        there = json.loads(run("-m", self.model, "--benchmark-moe", "--benchmark-runs", 1, "--json").stdout)
+
+        def form(record):
+            if isinstance(record, dict):
+                return {key: form(value) for key, value in record.items()}
+            return [form(value) for value in record] if isinstance(record, list) else None
+        self.assertEqual(form(here), form(there))
+        layer = [f for s in here["sections"] if s["section"] == "layers" for f in s["figures"]
+                 if f["name"] == "experts" and f["rows"] == 1][0]
+        self.assertEqual(layer["experts_used"], 1)
+        table = run("bench", "moe", "-m", self.model, "--runs", 1, "--expert-eviction", "lru")
+        self.assertIn("experts: used in a layer", table.stdout.decode(), table.stderr)
+        self.refused(USAGE, "bench moe: the reference executor", "bench", "moe", "-m", self.model, "--executor", "reference")
+        self.refused(USAGE, "--runs before moe", "bench", "--runs", "2", "moe", "-m", self.model)
+        self.refused(USAGE, "pp512 before moe", "bench", "pp512", "moe", "-m", self.model)
+
     def test_benchmark_moe_refuses(self):
         self.refused(USAGE, "--executor cpu", "-m", self.model, "--benchmark-moe", "--executor", "reference")
         self.refused(USAGE, "--prompt", "-m", self.model, "--benchmark-moe", "-p", "x")
@@ -459,20 +490,26 @@ class Bench(unittest.TestCase):
         self.assertAlmostEqual(slow["ratio_max"], 12.0 / 8.0)
         self.assertIsNone(fast["ratio"])
 
-    def test_plot_bench(self):
+    def test_plot(self):
         file = self.folder / "bench.json"
         file.write_text(self.bench("--json", "--threads", "1,2", "pp4", "pp8", "tg2", "tg2@d9", "b2", "b3"))
         out = self.folder / "images"
-        result = subprocess.run([sys.executable, "-B", ROOT / "tools/plot_bench.py", "--out", out, f"a=b={file}"],
-                                capture_output=True, text=True)
-        self.assertEqual(result.returncode, 1)  # the name ends at the first =
-        result = subprocess.run([sys.executable, "-B", ROOT / "tools/plot_bench.py", "--out", out, f"tiny={file}"],
-                                capture_output=True, text=True)
+        self.refused(BAD_FILE, "b=", "bench", "plot", "--out", out, f"a=b={file}")  # the name ends at the first =
+        self.refused(BAD_FILE, "not what `bench --json` writes", "bench", "plot", "--out", out, self.model / "config.json")
+        self.refused(USAGE, "--out", "bench", "plot", f"tiny={file}")
+        self.assertFalse(out.exists())
+        result = run("bench", "plot", "--out", out, f"tiny={file}")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual({p.name for p in out.iterdir()}, {"prompt.svg", "depth.svg", "batch.svg", "threads.svg"})
+        self.assertEqual([pathlib.Path(line).name for line in result.stdout.decode().splitlines()],
+                         ["prompt.svg", "depth.svg", "batch.svg", "threads.svg"])
         for picture in out.iterdir():
             xml.etree.ElementTree.parse(picture)
         self.assertIn("2 threads", (out / "prompt.svg").read_text())
+        alone = json.loads(file.read_text())
+        alone["figures"] = alone["figures"][:1]
+        file.write_text(json.dumps(alone))
+        self.refused(USAGE, "no kind of test has two points", "bench", "plot", "--out", out, file)
 
 
 if __name__ == "__main__":

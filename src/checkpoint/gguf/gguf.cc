@@ -24,14 +24,15 @@ struct TensorType {
   uint32_t id;
   const char* name;
   std::optional<DType> dtype;
+  ExpertLayout experts = ExpertLayout::kRows;
 };
-constexpr uint32_t kOllamaMxfp4Type = 4;  // Q4_2 until 2023, then free; Ollama's own MXFP4
 const TensorType kTensorTypes[] = {
     {0, "F32", DType::kF32},
     {1, "F16", DType::kF16},
     {2, "Q4_0", DType::kQ4_0},
     {3, "Q4_1", DType::kQ4_1},
-    {kOllamaMxfp4Type, "MXFP4 (Ollama)", DType::kGgmlMxfp4},
+    // Q4_2 until 2023, then free; Ollama's own MXFP4.
+    {4, "MXFP4 (Ollama)", DType::kGgmlMxfp4, ExpertLayout::kOllamaMxfp4},
     {5, "Q4_3", {}},
     {6, "Q5_0", DType::kQ5_0},
     {7, "Q5_1", DType::kQ5_1},
@@ -66,7 +67,7 @@ const TensorType kTensorTypes[] = {
     {36, "IQ4_NL_4_4", {}},
     {37, "IQ4_NL_4_8", {}},
     {38, "IQ4_NL_8_8", {}},
-    {39, "MXFP4", DType::kGgmlMxfp4},
+    {39, "MXFP4", DType::kGgmlMxfp4, ExpertLayout::kGgmlMxfp4},
     {40, "NVFP4", {}},
     {41, "Q1_0", {}},
     {42, "Q2_0", {}},
@@ -237,7 +238,7 @@ class Parser {
            name_, Quoted(tensor.name), row.name);
     }
     tensor.dtype = *row.dtype;
-    tensor.ollama_mxfp4 = type == kOllamaMxfp4Type;
+    tensor.experts = row.experts;
     tensor.end = SizeOf(tensor);
     const auto offset = Fixed<uint64_t>("a tensor's offset");
     if (offset > file_.size()) {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tensor/dtype.h"
+#include "tensor/expert_layout.h"
 
 namespace oxidized {
 
@@ -61,7 +62,7 @@ class GgufStrings {
 struct GgufTensor {
   std::string_view name;
   DType dtype = DType::kF32;
-  bool ollama_mxfp4 = false;   // kGgmlMxfp4 under Ollama's type 4: nibbles in the order of safetensors
+  ExpertLayout experts = ExpertLayout::kRows;  // how the type lies as experts' matrices
   std::vector<int64_t> shape;  // slowest dimension first, as everywhere here; the file has it the other way
   int64_t begin = 0;           // bytes from the start of the file
   int64_t end = 0;

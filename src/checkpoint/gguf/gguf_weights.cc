@@ -3,9 +3,8 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/log.h"
-#include "base/printable.h"
 #include "checkpoint/message_text.h"
+#include "checkpoint/missed_tensors.h"
 #include "tensor/stored.h"
 
 namespace oxidized {
@@ -26,14 +25,14 @@ Shape WithoutLeadingOnes(Shape shape) {
 struct Found {
   const std::byte* data = nullptr;
   DType dtype = DType::kF32;
-  bool ollama_mxfp4 = false;
+  ExpertLayout layout = ExpertLayout::kRows;  // as an expert's matrix
 };
 
-// Looks tensors up and collects what does not fit, so that one message can show the pattern of the damage.
+// Looks tensors up by name, checks their shapes and types, and makes views of them.
 class Binder {
  public:
   Binder(const ModelConfig& config, const GgufFiles& files, DType convert_to, std::string source)
-      : config_(config), files_(files), convert_to_(convert_to), source_(std::move(source)) {}
+      : config_(config), files_(files), convert_to_(convert_to), missed_(std::move(source)) {}
 
   GgufWeights Bind() {
     const ModelConfig& c = config_;
@@ -46,8 +45,8 @@ class Binder {
     const bool tied = !Has("output.weight");
     result_.view.unembedding =
         tied ? result_.view.embedding : Matrix("output.weight", c.vocab_size, c.hidden_size);
-    ThrowIfBroken();
-    WarnOfUnused();
+    missed_.ThrowIfAny();
+    missed_.WarnOfUnused(files_.tensors);
     return std::move(result_);
   }
 
@@ -122,11 +121,11 @@ class Binder {
     ExpertView first;
     first.rows = rows;
     first.cols = cols;
-    const bool same = matrices.front().dtype == matrices.back().dtype &&
-                      matrices.front().ollama_mxfp4 == matrices.back().ollama_mxfp4;
-    if (same && matrices.front().dtype == DType::kGgmlMxfp4) {
-      first.layout = matrices.front().ollama_mxfp4 ? ExpertLayout::kOllamaMxfp4 : ExpertLayout::kGgmlMxfp4;
-      first.dtype = DType::kGgmlMxfp4;
+    const bool same =
+        matrices.front().dtype == matrices.back().dtype && matrices.front().layout == matrices.back().layout;
+    if (same && IsMxfp4(matrices.front().layout)) {
+      first.layout = matrices.front().layout;
+      first.dtype = matrices.front().dtype;
     } else {
       first.layout = ExpertLayout::kRows;
       for (size_t i = 0; i < names.size(); ++i) {
@@ -171,11 +170,11 @@ class Binder {
                  bool always) {
     if (found.data == nullptr || found.dtype == to) return found;
     if (!always && (IsFloat(found.dtype) || found.dtype == DType::kQ8_0)) return found;
-    if (found.ollama_mxfp4) {
-      Problem(fmt::format("{} is MXFP4 of type 4, which only expert matrices have", Quoted(name)));
+    if (found.layout == ExpertLayout::kOllamaMxfp4) {
+      missed_.Add(fmt::format("{} is MXFP4 of type 4, which only expert matrices have", Quoted(name)));
       return {};
     }
-    return {result_.conversion.Plan(found.dtype, found.data, rows, cols, to), to, false};
+    return {result_.conversion.Plan(found.dtype, found.data, rows, cols, to), to};
   }
 
   bool Has(const std::string& name) const { return files_.tensors.contains(name); }
@@ -190,7 +189,7 @@ class Binder {
   Found Floats(const std::string& name, const Shape& shape) {
     const Found found = Lookup(name, shape);
     if (found.data == nullptr || IsFloat(found.dtype)) return found;
-    Problem(fmt::format("{} is {}, expected F32, BF16 or F16", Quoted(name), Name(found.dtype)));
+    missed_.Add(fmt::format("{} is {}, expected F32, BF16 or F16", Quoted(name), Name(found.dtype)));
     return {};
   }
 
@@ -198,56 +197,29 @@ class Binder {
   Found Lookup(const std::string& name, const Shape& shape) {
     const auto found = files_.tensors.find(name);
     if (found == files_.tensors.end()) {
-      Problem(fmt::format("{} is missing", Quoted(name)));
+      missed_.Add(fmt::format("{} is missing", Quoted(name)));
       return {};
     }
-    used_.insert(found->first);
+    missed_.Use(found->first);
     const GgufTensor& entry = found->second.entry;
     if (WithoutLeadingOnes(entry.shape) != WithoutLeadingOnes(shape)) {
-      Problem(fmt::format("{} has shape {}, expected {}", Quoted(name), ShapeText(entry.shape),
-                          ShapeText(shape)));
+      missed_.Add(fmt::format("{} has shape {}, expected {}", Quoted(name), ShapeText(entry.shape),
+                              ShapeText(shape)));
       return {};
     }
     if (!CanDecode(entry.dtype)) {
-      Problem(fmt::format("{} is {}, expected a type of floating point", Quoted(name), Name(entry.dtype)));
+      missed_.Add(
+          fmt::format("{} is {}, expected a type of floating point", Quoted(name), Name(entry.dtype)));
       return {};
     }
-    return {files_.Data(found->second), entry.dtype, entry.ollama_mxfp4};
-  }
-
-  void Problem(std::string text) {
-    constexpr size_t kShown = 4;
-    if (problem_count_++ < kShown) problems_.push_back(std::move(text));
-  }
-
-  void ThrowIfBroken() const {
-    if (problem_count_ == 0) return;
-    std::string message = source_ + ": ";
-    for (size_t i = 0; i < problems_.size(); ++i) message += (i == 0 ? "" : "; ") + problems_[i];
-    if (problem_count_ > problems_.size()) {
-      message += fmt::format("; and {} more tensors that do not fit", problem_count_ - problems_.size());
-    }
-    throw Error(ErrorKind::kBadFile, message);
-  }
-
-  void WarnOfUnused() const {
-    std::vector<std::string_view> unused;
-    for (const auto& [name, tensor] : files_.tensors) {
-      if (!used_.contains(name)) unused.push_back(name);
-    }
-    if (unused.empty()) return;
-    Log(LogLevel::kWarning, "{}: {} ignored, no part of gpt-oss, the first {}", source_,
-        Counted(std::ssize(unused), "tensor"), Quoted(unused.front()));
+    return {files_.Data(found->second), entry.dtype, entry.experts};
   }
 
   const ModelConfig& config_;
   const GgufFiles& files_;
   const DType convert_to_;
-  const std::string source_;
+  MissedTensors missed_;
   GgufWeights result_;
-  std::set<std::string_view> used_;
-  std::vector<std::string> problems_;
-  size_t problem_count_ = 0;
 };
 
 }  // namespace

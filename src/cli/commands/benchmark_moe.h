@@ -1,4 +1,4 @@
-// --benchmark-moe: what the mixture of experts costs in this model on this machine. Called by generate.cc.
+// The door of `bench moe`, which is also --benchmark-moe: opens the model, measures (bench/moe.h), prints.
 #pragma once
 
 #include "cli/options/options.h"
@@ -6,7 +6,7 @@
 namespace oxidized::cli {
 
 // Runs options.benchmark_runs times and prints every run, median and spread to stdout (--json: one record).
-// Returns the exit code. Throws Error.
-int RunBenchmarkMoe(const GenerateOptions& options);
+// `name`: what was asked for, in messages. Returns the exit code. Throws Error.
+int RunBenchmarkMoe(const GenerateOptions& options, const char* name = "--benchmark-moe");
 
 }  // namespace oxidized::cli

@@ -65,8 +65,8 @@ TerminalModel::TerminalModel(const GenerateOptions& options) : options_(options)
                            file.empty() ? "packed" : "out of " + file.string() + ", opened",
                            runtime_->packing_ms()));
   }
-  if (runtime_->arrangement() != Arrangement::kAsStored && options.verbose) {
-    const bool interleaved = runtime_->arrangement() == Arrangement::kInterleaved;
+  if (const Arrangements& how = runtime_->arrangement(); how.any() && options.verbose) {
+    const bool interleaved = how.experts != ExpertLayout::kGroupedMxfp4;
     side_.Line(fmt::format("{}: {} in {:.0f} ms",
                            interleaved ? "rows interleaved for 8-bit activations" : "blocks of MXFP4 grouped",
                            Amount(static_cast<double>(runtime_->arranged_bytes())),

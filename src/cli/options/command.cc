@@ -178,6 +178,12 @@ void Command::AddRules(std::vector<OptionRule> rules) {
   rules_.insert(rules_.end(), std::make_move_iterator(rules.begin()), std::make_move_iterator(rules.end()));
 }
 
+void Command::DropRulesOf(const std::string& option) {
+  std::erase_if(rules_, [&](const OptionRule& rule) {
+    return std::find(rule.options.begin(), rule.options.end(), option) != rule.options.end();
+  });
+}
+
 std::vector<InputFile> Command::Inputs() const {
   std::vector<InputFile> files;
   for (const CLI::Option* option : inputs_) {

@@ -15,6 +15,7 @@
 #include "cli/commands/output_file.h"
 #include "cli/options/option_rules.h"
 #include "model_host/runtime.h"
+#include "moe/routing_policy.h"
 
 namespace CLI {
 class App;
@@ -84,6 +85,8 @@ class Command {
                  const std::string& help);
   // Of options by their long names; what is not an option of this command is passed over.
   void AddRules(std::vector<OptionRule> rules);
+  // Of options in common, for a command that has a use of its own for this one.
+  void DropRulesOf(const std::string& option);
 
   const CLI::App& app() const { return app_; }
   const std::vector<OptionRule>& rules() const { return rules_; }
@@ -110,6 +113,10 @@ void AddTokenizerOptions(Command& command, RuntimeOptions& options);  // of a co
 void AddExecutorOptions(Command& command, RuntimeOptions& options, std::optional<Value> threads = {});
 void AddExpertMemoryOptions(Command& command, ExpertMemoryOptions& options);
 void AddSpeculationOptions(Command& command, SpeculationOptions& options);
+// The result is to be called once the command line is read: it settles what follows from several of them,
+// with a warning about what is ignored. Both must live until then.
+std::function<void()> AddRoutingOptions(Command& command, RoutingPolicy& routing,
+                                        ExpertMemoryOptions& experts);
 
 // The commands: each adds its options and returns its action.
 Action AddGenerate(Command& command);  // the program itself, without a command
@@ -124,6 +131,8 @@ Action AddVerify(Command& command);
 Action AddPull(Command& command);
 Action AddMoeSimulate(Command& command);
 Action AddBench(Command& command);
+Action AddBenchMoe(Command& command);
+Action AddBenchPlot(Command& command);
 Action AddHarmonyRender(Command& command);
 Action AddHarmonyParse(Command& command);
 

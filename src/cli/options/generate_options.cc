@@ -5,18 +5,12 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/printable.h"
 #include "cli/options/command.h"
 #include "cli/options/options.h"
 
 namespace oxidized::cli {
 namespace {
 
-std::map<std::string, const RoutingStrategy*> Strategies() {
-  std::map<std::string, const RoutingStrategy*> strategies;
-  for (const RoutingStrategy* strategy : RoutingStrategies()) strategies[strategy->name()] = strategy;
-  return strategies;
-}
 const std::map<std::string, ReasoningEffort> kEfforts = {
     {"low", ReasoningEffort::kLow}, {"medium", ReasoningEffort::kMedium}, {"high", ReasoningEffort::kHigh}};
 
@@ -81,7 +75,8 @@ struct GenerateFlags {
 
 // Options that need to know whether they were given.
 struct GivenOptions {
-  Command::Option use_metal, device, seed, experts_per_token;
+  Command::Option use_metal, device, seed;
+  std::function<void()> finish_routing;
 };
 
 std::vector<OptionRule> Rules(const GenerateOptions& o) {
@@ -171,16 +166,7 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Group("Experts");
   c.AddFlag("--enable-moe", flags.enable_moe, "On by itself: every gpt-oss model is a mixture of experts",
             "BOOL");
-  c.Add("--num-experts", Number(o.routing.num_experts, 1, 1 << 20),
-        "Only the first N experts may be chosen: an ablation");
-  const auto k = c.Add("--experts-per-token", Number(o.routing.experts_per_token, 1, 256, "K"),
-                       "Experts a token uses [the model's own]");
-  c.Add("--routing-strategy", Choice(o.routing.strategy, Strategies()),
-        "topk is the model's own rule; the others change its answers");
-  c.Add(
-      "--expert-capacity-factor", Number(o.routing.capacity_factor, 1e-9, 1e9, "F"),
-      "Limit of tokens an expert takes in one step, as a multiple of an even load [switch: 1.0, topk: none]; "
-      "results then depend on --chunk-tokens");
+  const auto finish_routing = AddRoutingOptions(c, o.routing, o.runtime.experts);
   c.AddFlag("--show-moe-metrics", o.show_moe_metrics, "Table of routing metrics at the end, on stderr");
   c.Add("--moe-report", Output(o.moe_report), "Write what routing did as one page of HTML");
   c.Add("--moe-trace", Output(o.moe_trace, OutputKind::kWritten),
@@ -212,7 +198,7 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.AddFlag("--no-color", flags.no_color, "No colours (also: NO_COLOR)");
   c.AddFlag("--version", flags.version, "Print the version");
   c.AddRules(Rules(o));
-  return {use_metal, device, seed, k};
+  return {use_metal, device, seed, finish_routing};
 }
 
 // Checks that need several options at once, and what follows from them.
@@ -239,19 +225,7 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& 
     Fail(ErrorKind::kUsage,
          "nothing to do: give --prompt TEXT, --interactive, or a command; --help lists them");
   }
-  const RoutingStrategy& strategy = *o.routing.strategy;
-  const int32_t k = strategy.ExpertsPerToken(o.routing.experts_per_token);
-  if (given.experts_per_token.given() && k != o.routing.experts_per_token) {
-    Log(LogLevel::kWarning, "--routing-strategy {} uses {} a token; --experts-per-token {} is ignored",
-        strategy.name(), Counted(k, "expert"), o.routing.experts_per_token);
-    o.routing.experts_per_token = k;
-  }
-  o.runtime.experts.experts_per_token = k;
-  if (!strategy.uses_capacity() && o.routing.capacity_factor) {
-    Log(LogLevel::kWarning, "--routing-strategy {} has no capacity; --expert-capacity-factor is ignored",
-        strategy.name());
-    o.routing.capacity_factor.reset();
-  }
+  given.finish_routing();
 }
 
 }  // namespace

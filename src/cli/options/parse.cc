@@ -23,9 +23,9 @@ namespace oxidized::cli {
 namespace {
 
 struct CommandRow {
-  const char* name;  // "harmony render": a command of the group above it
+  const char* name;  // "harmony render": a command of the one above it
   const char* help;
-  Action (*add)(Command&);  // nullptr: a group
+  Action (*add)(Command&);  // nullptr: a group, which does nothing by itself
 };
 constexpr CommandRow kCommands[] = {
     {"inspect", "Configuration, tensors, sizes and bytes per token of a model", AddInspect},
@@ -40,6 +40,8 @@ constexpr CommandRow kCommands[] = {
     {"moe", "Routing of experts", nullptr},
     {"moe simulate", "What a cache of experts would have done, from a routing trace", AddMoeSimulate},
     {"bench", "How fast a model runs here, beside what the machine could do", AddBench},
+    {"bench moe", "What the mixture of experts costs, stage by stage (--benchmark-moe)", AddBenchMoe},
+    {"bench plot", "Pictures of what `bench --json` wrote", AddBenchPlot},
     {"harmony", "The Harmony chat format", nullptr},
     {"harmony render", "Conversation JSON to the completion prompt", AddHarmonyRender},
     {"harmony parse", "Token ids to messages as JSON", AddHarmonyParse},
@@ -88,10 +90,24 @@ void AddConfigFile(CLI::App& app) {
   app.allow_config_extras(CLI::config_extras_mode::error);
 }
 
+// The same of a command of commands: `bench --runs 5 moe`, `bench pp512 moe`.
+void RefuseWhatBelongsAbove(const CLI::App& command, std::span<const char* const> words) {
+  for (const CLI::App* below : command.get_subcommands()) {
+    for (const CLI::Option* option : command.get_options()) {
+      const std::string name = option->get_name();
+      if (name != "--help" && Written(command, name, words) && option->count() > 0) {
+        Fail(ErrorKind::kUsage, "{} before {} has no effect: options of a command come after it",
+             option->get_positional() ? option->results().front() : name, below->get_name());
+      }
+    }
+  }
+}
+
 // Options written before a command belong to answering; the command would not see them.
 void RefuseOptionsBeforeCommand(const CLI::App& app, int argc, const char* const* argv) {
   const auto parsed = app.get_subcommands();
   if (parsed.empty()) return;
+  RefuseWhatBelongsAbove(*parsed[0], std::span(argv, static_cast<size_t>(argc)));
   for (int i = 1; i < argc && argv[i] != parsed[0]->get_name(); ++i) {
     if (argv[i][0] == '-') {
       Fail(ErrorKind::kUsage, "{} before {} has no effect: options of a command come after it", argv[i],
@@ -198,10 +214,11 @@ std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
     CLI::App& parent = space == std::string::npos ? app : *groups.at(name.substr(0, space));
     CLI::App* added =
         parent.add_subcommand(space == std::string::npos ? name : name.substr(space + 1), row.help);
+    groups[name] = added;
     if (row.add == nullptr) {
       added->require_subcommand(1);
-      groups[name] = added;
     } else {
+      added->require_subcommand(0, 1);
       Command command(*added);
       const Action action = row.add(command);
       commands.push_back({std::move(command), action});
@@ -224,7 +241,9 @@ std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
   if (man->parsed()) return Print(ManPage(MakeOptionTable(app)));
   commands.push_back({std::move(program), generate});
   for (const auto& [command, action] : commands) {
-    if (!command.app().parsed()) continue;
+    if (!command.app().parsed() ||
+        (command.app().get_parent() != nullptr && !command.app().get_subcommands().empty()))
+      continue;
     const std::span words(argv, static_cast<size_t>(argc));
     const OptionSources sources(command.app(), *config, words);
     sources.Told([&] {

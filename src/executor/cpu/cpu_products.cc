@@ -9,12 +9,6 @@ namespace oxidized {
 
 namespace {
 
-bool IsMxfp4(ExpertLayout layout) {
-  return layout == ExpertLayout::kMxfp4 || layout == ExpertLayout::kGgmlMxfp4 ||
-         layout == ExpertLayout::kOllamaMxfp4 || layout == ExpertLayout::kInterleavedMxfp4 ||
-         layout == ExpertLayout::kGroupedMxfp4;
-}
-
 bool MultipliesBf16(const MatrixView& m) { return m.dtype == DType::kBF16 || m.dtype == DType::kQ8_0; }
 
 bool AllMxfp4(const WeightsView& weights) {
@@ -25,21 +19,6 @@ bool AllMxfp4(const WeightsView& weights) {
     }
   }
   return all;
-}
-
-Mxfp4Form FormOf(ExpertLayout layout) {
-  switch (layout) {
-    case ExpertLayout::kGgmlMxfp4:
-      return Mxfp4Form::kGgml;
-    case ExpertLayout::kOllamaMxfp4:
-      return Mxfp4Form::kOllama;
-    case ExpertLayout::kInterleavedMxfp4:
-      return Mxfp4Form::kInterleaved;
-    case ExpertLayout::kGroupedMxfp4:
-      return Mxfp4Form::kGrouped;
-    default:
-      return Mxfp4Form::kHf;
-  }
 }
 
 std::vector<const MatrixView*> DenseMatrices(const WeightsView& weights) {
@@ -81,10 +60,10 @@ ProductFormats ChooseFormats(Rounding rounding, bool int8, const CpuKernels& ker
 }
 
 Arrangements ArrangementsFor(const ProductFormats& formats, const CpuKernels& kernels) {
-  Arrangements best;
-  if (formats.int8_dense) best.dense = Arrangement::kInterleaved;
-  if (formats.experts.type == XType::kInt8) best.experts = Arrangement::kInterleaved;
-  if (formats.experts.type == XType::kBf16 && kernels.grouped_mxfp4) best.experts = Arrangement::kGrouped;
+  Arrangements best{.interleave_dense = formats.int8_dense};
+  if (formats.experts.type == XType::kInt8) best.experts = ExpertLayout::kInterleavedMxfp4;
+  if (formats.experts.type == XType::kBf16 && kernels.grouped_mxfp4)
+    best.experts = ExpertLayout::kGroupedMxfp4;
   return best;
 }
 
@@ -111,16 +90,18 @@ DenseProduct DenseProductFor(const CpuKernels& kernels, const MatrixView& w, XTy
 }
 
 ExpertProducts ExpertProductsFor(const CpuKernels& kernels, ExpertLayout layout, XType x) {
-  if (x == XType::kInt8) {
-    OX_CHECK(IsMxfp4(layout) && layout != ExpertLayout::kGroupedMxfp4);
-    return {kernels.int8_mxfp4w_moe_gate_up, kernels.int8_mxfp4w_moe_down};
+  const LayoutReaders& readers = LayoutRow(layout).readers;
+  switch (x) {
+    case XType::kInt8:
+      OX_CHECK(readers.int8);
+      return {kernels.int8_mxfp4w_moe_gate_up, kernels.int8_mxfp4w_moe_down};
+    case XType::kBf16:
+      OX_CHECK(readers.bf16 && (layout != ExpertLayout::kGroupedMxfp4 || kernels.grouped_mxfp4));
+      return {kernels.bf16_mxfp4w_moe_gate_up, kernels.bf16_mxfp4w_moe_down};
+    case XType::kF32:
+      break;
   }
-  OX_CHECK(layout != ExpertLayout::kInterleavedMxfp4);
-  if (x == XType::kBf16) {
-    OX_CHECK(IsMxfp4(layout) && (layout != ExpertLayout::kGroupedMxfp4 || kernels.grouped_mxfp4));
-    return {kernels.bf16_mxfp4w_moe_gate_up, kernels.bf16_mxfp4w_moe_down};
-  }
-  OX_CHECK(layout != ExpertLayout::kGroupedMxfp4);
+  OX_CHECK(readers.f32);
   if (layout == ExpertLayout::kTransposed)
     return {kernels.f32_transposedw_moe_gate_up, kernels.f32_transposedw_moe_down};
   if (layout == ExpertLayout::kRows) return {kernels.f32_rowsw_moe_gate_up, kernels.f32_rowsw_moe_down};
@@ -131,7 +112,7 @@ void SetWeights(const ExpertView& e, ExpertArgs& args) {
   args.values = e.values;
   args.up_values = e.up_values;
   args.scales = e.scales;
-  args.form = FormOf(e.layout);
+  args.layout = e.layout;
   args.value_type = e.dtype;
   args.bias = e.bias.data;
   args.up_bias = e.up_values != nullptr ? e.up_bias.data : nullptr;

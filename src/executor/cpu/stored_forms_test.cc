@@ -170,16 +170,15 @@ TEST_P(StoredFormsTest, ArrangedWeightsGiveTheSameBits) {
       const auto expected = logits();
       const auto rows = RowsOf(model.weights);
       const Arrangements best = BestArrangements(model.weights, options);
-      EXPECT_EQ(best.dense,
-                int8 && form.dense == DType::kQ8_0 ? Arrangement::kInterleaved : Arrangement::kAsStored);
-      EXPECT_EQ(best.experts, int8                                ? Arrangement::kInterleaved
-                              : GetParam().kernels->grouped_mxfp4 ? Arrangement::kGrouped
-                                                                  : Arrangement::kAsStored);
+      EXPECT_EQ(best.interleave_dense, int8 && form.dense == DType::kQ8_0);
+      const bool grouped = !int8 && GetParam().kernels->grouped_mxfp4;
+      EXPECT_EQ(best.experts.has_value(), int8 || grouped);
+      EXPECT_STREQ(best.name(), int8 ? "interleaved" : grouped ? "grouped" : "stored");
       ThreadTeam team(2);
       int64_t last = 0, total = 0;
       const int64_t arranged = ArrangeWeights(best, model.weights, team,
                                               [&](int64_t done, int64_t all) { last = done, total = all; });
-      if (best.experts == Arrangement::kAsStored) {
+      if (!best.experts) {
         EXPECT_EQ(arranged, 0);
         continue;
       }
@@ -223,7 +222,7 @@ TEST(StoredForms, WhatCannotBeArrangedStays) {
   const_cast<std::byte*>(special.up_values)[17 * 5] = std::byte{1};  // a scale whose half is no normal number
   weights.layers[1].k.rows = 31;
   ThreadTeam team(2);
-  constexpr Arrangements kBoth{Arrangement::kInterleaved, Arrangement::kInterleaved};
+  constexpr Arrangements kBoth{true, ExpertLayout::kInterleavedMxfp4};
   ArrangeWeights(kBoth, weights, team);
   EXPECT_FALSE(weights.unembedding.interleaved);
   EXPECT_EQ(special.layout, ExpertLayout::kGgmlMxfp4);
@@ -231,9 +230,10 @@ TEST(StoredForms, WhatCannotBeArrangedStays) {
   EXPECT_FALSE(weights.layers[1].k.interleaved);
   EXPECT_TRUE(weights.layers[1].v.interleaved);
   EXPECT_EQ(ArrangeWeights(kBoth, weights, team), 0) << "twice";
-  EXPECT_EQ(ArrangeWeights({.experts = Arrangement::kGrouped}, weights, team), 0) << "the special one stays";
+  EXPECT_EQ(ArrangeWeights({.experts = ExpertLayout::kGroupedMxfp4}, weights, team), 0)
+      << "the special one stays";
   TestModel experts_elsewhere(SmallShape(), DType::kQ8_0, ExpertLayout::kGgmlMxfp4);
-  ArrangeWeights({.dense = Arrangement::kInterleaved}, experts_elsewhere.weights, team);
+  ArrangeWeights({.interleave_dense = true}, experts_elsewhere.weights, team);
   EXPECT_TRUE(experts_elsewhere.weights.layers[0].q.interleaved);
   EXPECT_EQ(experts_elsewhere.weights.layers[0].down[0].layout, ExpertLayout::kGgmlMxfp4);
 }

@@ -59,8 +59,7 @@ struct TestModel {
       }
       weights.layers.push_back(std::move(w));
     }
-    if (layout_ == ExpertLayout::kGgmlMxfp4 || layout_ == ExpertLayout::kOllamaMxfp4)
-      StoreExperts(layout_, /*apart=*/true);
+    if (LayoutRow(layout_).scales == ScalePlace::kBeforeBlock) StoreExperts(layout_, /*apart=*/true);
   }
 
   // Stores the values of the experts, MXFP4 until now, in another layout; in kRows as `type`. With `apart`
@@ -107,7 +106,7 @@ struct TestModel {
         const auto* codes = reinterpret_cast<const uint8_t*>(from.values) + i * 16;
         uint8_t block[16];
         std::memcpy(block, codes, 16);
-        if (layout == ExpertLayout::kGgmlMxfp4) Mxfp4ToGgmlOrder(codes, block);
+        if (LayoutRow(layout).nibbles == NibbleOrder::kGgml) Mxfp4ToGgmlOrder(codes, block);
         stored.push_back(from.scales[i]);
         for (const uint8_t b : block) stored.push_back(static_cast<std::byte>(b));
       }
@@ -177,7 +176,7 @@ struct TestModel {
                  .up_bias = {},
                  .rows = rows,
                  .cols = cols};
-    if (layout_ == ExpertLayout::kTransposed || layout_ == ExpertLayout::kRows) {
+    if (!IsMxfp4(layout_)) {
       e.values = Values(rows * cols, dense_, 0.0f, 0.15f);
       return e;
     }

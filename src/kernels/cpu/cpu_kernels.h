@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "tensor/dtype.h"
+#include "tensor/expert_layout.h"
 #include "tensor/packed_bf16.h"
 
 namespace oxidized {
@@ -75,16 +76,11 @@ struct DenseArgs {
   const int32_t* x_rows = nullptr;  // [T] rows of x to take, or nullptr for 0..T-1
 };
 
-// How an MXFP4 matrix lies: blocks [N, K/32, 16] and scales [N, K/32] apart, or [N, K/32, 17] with each
-// block's scale before it, in ggml's nibble order or in that of the published files (tensor/mxfp4.h). Or
-// rearranged, scales apart or within: kInterleaved (tensor/interleaved.h), for the int8_* products alone,
-// whose n0 and n1 are multiples of 32 rows of each matrix then; kGrouped (tensor/grouped_mxfp4.h), for the
-// bf16_* products of tiers that say so.
-enum class Mxfp4Form : uint8_t { kHf, kGgml, kOllama, kInterleaved, kGrouped };
-
 // One expert's product for the rows routed to it, W [N, K]: MXFP4; rows of values [N, K]; or, for the
-// transposed form, values [K, N]. Where gate and up lie apart (gate_up of all but kHf and transposed),
-// `values` and `bias` are the even rows [N/2], up_values and up_bias the odd ones.
+// transposed form, values [K, N] (tensor/expert_layout.h; who reads which layout: its `readers`).
+// kInterleavedMxfp4: n0 and n1 are multiples of 32 rows of each matrix. Where gate and up lie apart (gate_up
+// of all but kMxfp4 and kTransposed), `values` and `bias` are the even rows [N/2], up_values and up_bias the
+// odd ones.
 struct ExpertArgs {
   const void* x = nullptr;  // rows of K (padded) elements, ldx elements (int8: bytes) apart
   int64_t ldx = 0;
@@ -92,20 +88,20 @@ struct ExpertArgs {
   const int32_t* y_rows = nullptr;  // [T] row of y to write
   const std::byte* values = nullptr;
   const std::byte* up_values = nullptr;
-  const std::byte* scales = nullptr;   // kHf, and what was rearranged of it
-  const std::byte* next = nullptr;     // kInterleaved: what this thread reads after n1, if known
-  Mxfp4Form form = Mxfp4Form::kHf;     // of MXFP4
-  DType value_type = DType::kBF16;     // of values: F32, BF16, F16, and of rows also Q8_0
-  const std::byte* bias = nullptr;     // [N] as stored
-  const std::byte* up_bias = nullptr;  // not null if up_values is not
-  DType bias_type = DType::kBF16;      // F32, BF16 or F16
-  void* y = nullptr;                   // gate_up: format `out`, [., N/2]; down: f32 [., N]
-  int64_t ldy = 0;                     // elements
-  int64_t tokens = 0;                  // T
-  int64_t n = 0;                       // N
-  int64_t k = 0;                       // K
-  XFormat out = {};                    // gate_up only
-  float alpha = 0.0f, limit = 0.0f;    // gate_up only: clamped SwiGLU
+  const std::byte* scales = nullptr;           // kMxfp4, and what was rearranged of it
+  const std::byte* next = nullptr;             // kInterleavedMxfp4: what this thread reads after n1, if known
+  ExpertLayout layout = ExpertLayout::kMxfp4;  // by the mxfp4w products; the others have one each
+  DType value_type = DType::kBF16;             // of values: F32, BF16, F16, and of rows also Q8_0
+  const std::byte* bias = nullptr;             // [N] as stored
+  const std::byte* up_bias = nullptr;          // not null if up_values is not
+  DType bias_type = DType::kBF16;              // F32, BF16 or F16
+  void* y = nullptr;                           // gate_up: format `out`, [., N/2]; down: f32 [., N]
+  int64_t ldy = 0;                             // elements
+  int64_t tokens = 0;                          // T
+  int64_t n = 0;                               // N
+  int64_t k = 0;                               // K
+  XFormat out = {};                            // gate_up only
+  float alpha = 0.0f, limit = 0.0f;            // gate_up only: clamped SwiGLU
 };
 
 // One KV block of one layer and KV head, as the attention kernel wants it: keys [D][B] (position fastest),

@@ -189,10 +189,10 @@ struct Case {
   }
 
   ExpertArgs Args(void* y, int64_t ldy, XFormat out) const {
-    const Mxfp4Form form = variant.lie == Lie::kGgml     ? Mxfp4Form::kGgml
-                           : variant.lie == Lie::kOllama ? Mxfp4Form::kOllama
-                           : variant.lie == Lie::kHf     ? Mxfp4Form::kHf
-                                                         : Mxfp4Form::kGrouped;
+    const ExpertLayout layout = variant.lie == Lie::kGgml     ? ExpertLayout::kGgmlMxfp4
+                                : variant.lie == Lie::kOllama ? ExpertLayout::kOllamaMxfp4
+                                : variant.lie == Lie::kHf     ? ExpertLayout::kMxfp4
+                                                              : ExpertLayout::kGroupedMxfp4;
     return {.x = x.memory.data(),
             .ldx = x.ld,
             .x_rows = x_rows.data(),
@@ -200,7 +200,7 @@ struct Case {
             .values = values.data(),
             .up_values = variant.apart ? up_values.data() : nullptr,
             .scales = variant.lie == Lie::kHf || variant.lie == Lie::kGroupedHf ? scales.data() : nullptr,
-            .form = form,
+            .layout = layout,
             .value_type = variant.type,
             .bias = bias.data(),
             .up_bias = variant.apart ? up_bias.data() : nullptr,

@@ -116,17 +116,17 @@ struct ExpertCase {
   std::vector<WeightRow> rows;
   std::vector<float> bias;
   Bytes values{0, 0}, up_values{0, 0}, scales{0, 0}, bias_bytes{0, 0}, up_bias{0, 0};
-  Mxfp4Form form;
+  ExpertLayout layout;
   bool apart, scales_apart;
 
-  ExpertCase(Mxfp4Form f, bool apart_, int64_t n_, int64_t k_, bool special_scales = true)
+  ExpertCase(ExpertLayout stored_as, bool apart_, int64_t n_, int64_t k_, bool special_scales = true)
       : n(n_),
         k(k_),
         rows(static_cast<size_t>(n)),
         bias(Gaussians(3, n)),
-        form(f),
+        layout(stored_as),
         apart(apart_),
-        scales_apart(f == Mxfp4Form::kHf) {
+        scales_apart(layout == ExpertLayout::kMxfp4) {
     std::vector<uint8_t> halves[2], scale_bytes, biases[2];
     for (int64_t r = 0; r < n; ++r) {
       const auto half = static_cast<size_t>(apart ? r % 2 : 0);
@@ -144,8 +144,8 @@ struct ExpertCase {
         for (const float v : decoded) row.q.push_back(static_cast<int>(v));
         row.scales.push_back(E8m0ToFloat(scale) * 0.5f);
         std::memcpy(stored, codes, 16);
-        if (form == Mxfp4Form::kGgml) Mxfp4ToGgmlOrder(codes, stored);
-        form == Mxfp4Form::kHf ? scale_bytes.push_back(scale) : halves[half].push_back(scale);
+        if (layout == ExpertLayout::kGgmlMxfp4) Mxfp4ToGgmlOrder(codes, stored);
+        layout == ExpertLayout::kMxfp4 ? scale_bytes.push_back(scale) : halves[half].push_back(scale);
         halves[half].insert(halves[half].end(), stored, stored + 16);
       }
       std::vector<float> one = {bias[static_cast<size_t>(r)]};
@@ -161,18 +161,18 @@ struct ExpertCase {
   }
   void Interleave() {
     const int64_t blocks = k / 32, of_each = apart ? n / 2 : n;
-    const NibbleOrder order = form == Mxfp4Form::kGgml ? NibbleOrder::kGgml : NibbleOrder::kPublished;
+    const NibbleOrder order = LayoutRow(layout).nibbles;
     std::vector<std::byte> scratch;
     for (int64_t r = 0; r < of_each; r += 32) {
-      if (form == Mxfp4Form::kHf) {
+      if (layout == ExpertLayout::kMxfp4) {
         InterleaveMxfp4(values.data() + r * blocks * 16, scales.data() + r * blocks, blocks, scratch);
         continue;
       }
       InterleaveMxfp4(values.data() + r * blocks * 17, order, blocks, scratch);
       if (apart) InterleaveMxfp4(up_values.data() + r * blocks * 17, order, blocks, scratch);
     }
-    scales_apart = form == Mxfp4Form::kHf;
-    form = Mxfp4Form::kInterleaved;
+    scales_apart = layout == ExpertLayout::kMxfp4;
+    layout = ExpertLayout::kInterleavedMxfp4;
   }
   ExpertArgs Args(const Inputs& in, std::vector<float>& y, int64_t ldy) const {
     return {.x = in.x.data(),
@@ -182,7 +182,7 @@ struct ExpertCase {
             .values = values.data(),
             .up_values = apart ? up_values.data() : nullptr,
             .scales = scales_apart ? scales.data() : nullptr,
-            .form = form,
+            .layout = layout,
             .bias = bias_bytes.data(),
             .up_bias = apart ? up_bias.data() : nullptr,
             .bias_type = DType::kBF16,
@@ -198,14 +198,14 @@ struct ExpertCase {
 
 struct Form {
   const char* name;
-  Mxfp4Form form;
+  ExpertLayout layout;
   bool apart;
 };
-constexpr Form kForms[] = {{"published", Mxfp4Form::kHf, false},
-                           {"ggml", Mxfp4Form::kGgml, false},
-                           {"ggml apart", Mxfp4Form::kGgml, true},
-                           {"ollama", Mxfp4Form::kOllama, false},
-                           {"ollama apart", Mxfp4Form::kOllama, true}};
+constexpr Form kForms[] = {{"published", ExpertLayout::kMxfp4, false},
+                           {"ggml", ExpertLayout::kGgmlMxfp4, false},
+                           {"ggml apart", ExpertLayout::kGgmlMxfp4, true},
+                           {"ollama", ExpertLayout::kOllamaMxfp4, false},
+                           {"ollama apart", ExpertLayout::kOllamaMxfp4, true}};
 
 struct Size {
   int64_t tokens, n, k;
@@ -226,7 +226,7 @@ TEST_P(Int8Test, ExpertsGiveTheModelsBitsInEveryForm) {
     const int64_t f = n / 2;
     std::vector<float> gated;  // of the first form, by the scalar tier
     for (const Form& form : kForms) {
-      const ExpertCase c(form.form, form.apart, n, k);
+      const ExpertCase c(form.layout, form.apart, n, k);
       if (!form.apart) {
         std::vector<float> y = Poisoned(tokens * n);
         kernels().int8_mxfp4w_moe_down(c.Args(in, y, n), 0, n);
@@ -269,7 +269,7 @@ TEST_P(Int8Test, SlicesAndGroupsOfTokensDoNotShow) {
   const int64_t tokens = 23, n = 140, k = 32 * 33;
   const Inputs in(kernels(), tokens, k);
   for (const Form& form : kForms) {
-    const ExpertCase c(form.form, form.apart, n, k);
+    const ExpertCase c(form.layout, form.apart, n, k);
     std::vector<float> whole = Poisoned(tokens * n / 2), parts = whole;
     kernels().int8_mxfp4w_moe_gate_up(c.Args(in, whole, n / 2), 0, n);
     for (int64_t t = 0; t < tokens;) {
@@ -330,8 +330,8 @@ TEST_P(Int8Test, InterleavedExpertsGiveTheSameBits) {
     const int64_t n = 192, k = 32 * 7;
     const Inputs in(kernels(), tokens, k);
     for (const Form& form : kForms) {
-      const ExpertCase stored(form.form, form.apart, n, k, /*special_scales=*/false);
-      ExpertCase interleaved(form.form, form.apart, n, k, /*special_scales=*/false);
+      const ExpertCase stored(form.layout, form.apart, n, k, /*special_scales=*/false);
+      ExpertCase interleaved(form.layout, form.apart, n, k, /*special_scales=*/false);
       interleaved.Interleave();
       for (const auto product : {&CpuKernels::int8_mxfp4w_moe_gate_up, &CpuKernels::int8_mxfp4w_moe_down}) {
         const bool gate_up = product == &CpuKernels::int8_mxfp4w_moe_gate_up;
@@ -380,7 +380,7 @@ TEST_P(Int8Test, InterleavedQ8GivesTheSameBits) {
 TEST_P(Int8Test, ErrorIsThatOfTheActivationsRounding) {
   const int64_t tokens = 5, n = 64, k = 320;
   const Inputs in(kernels(), tokens, k);
-  const ExpertCase c(Mxfp4Form::kHf, false, n, k);
+  const ExpertCase c(ExpertLayout::kMxfp4, false, n, k);
   std::vector<float> y = Poisoned(tokens * n);
   kernels().int8_mxfp4w_moe_down(c.Args(in, y, n), 0, n);
   double worst = 0.0;
@@ -410,7 +410,7 @@ TEST_P(Int8Test, ErrorIsThatOfTheActivationsRounding) {
 
 TEST_P(Int8Test, NanGoesThrough) {
   const Inputs clean(kernels(), 1, 32);
-  ExpertCase c(Mxfp4Form::kHf, false, 4, 32);
+  ExpertCase c(ExpertLayout::kMxfp4, false, 4, 32);
   c.scales.data()[1] = std::byte{255};  // row 1: the up unit of output 0
   std::vector<float> y(2, 0.0f);
   kernels().int8_mxfp4w_moe_gate_up(c.Args(clean, y, 2), 0, 4);

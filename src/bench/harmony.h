@@ -7,7 +7,7 @@
 #include "bench/figure.h"
 #include "harmony/conversation.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 
 // A conversation of about `tokens` tokens (o200k): reasoning, answers and tool calls over prose, code,
 // numbers and several scripts. The same for the same seed.
@@ -17,4 +17,4 @@ Conversation LongConversation(int64_t tokens, uint64_t seed);
 // tokens.
 std::vector<Figure> BenchHarmony(int32_t runs, uint64_t seed);
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -1,17 +1,16 @@
-#include "bench/bench_tests.h"
+#include "bench/tests.h"
 
 #include <charconv>
-#include <optional>
 #include <string_view>
 
 #include "base/error.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 using Kind = BenchTest::Kind;
 
-constexpr int64_t kMostTokens = 1 << 20, kMostSequences = 255;
+constexpr int64_t kMostTokens = 1 << 20, kMostSequences = 4096;  // streams of an EngineLoop
 constexpr int64_t kBatchPrompt = 128, kBatchSteps = 32;
 
 struct Form {
@@ -65,10 +64,15 @@ std::optional<BenchTest> Match(const Form& form, std::string_view text) {
 
 }  // namespace
 
-BenchTest ParseBenchTest(const std::string& name) {
+std::optional<BenchTest> FindBenchTest(const std::string& name) {
   for (const Form& form : kForms) {
-    if (const auto test = Match(form, name)) return *test;
+    if (auto test = Match(form, name)) return test;
   }
+  return std::nullopt;
+}
+
+BenchTest ParseBenchTest(const std::string& name) {
+  if (const auto test = FindBenchTest(name)) return *test;
   Fail(ErrorKind::kUsage,
        "bench: '{}' is no test; known are ppN, tgN and bS (each also with @dDEPTH), ttftN, harmony, kernels, "
        "ceilings",
@@ -84,4 +88,4 @@ std::vector<BenchTest> DefaultBenchTests() {
   return tests;
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -2,10 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
-namespace oxidized::cli {
+namespace oxidized {
 
 struct BenchTest {
   enum class Kind : uint8_t {
@@ -27,9 +28,11 @@ struct BenchTest {
   int64_t positions() const { return depth + tokens; }
 };
 
+// nullopt: it has not the form of any test. Throws Error(kUsage) where a number is out of range.
+std::optional<BenchTest> FindBenchTest(const std::string& name);
 // Throws Error(kUsage) saying what is known, or the range of a number.
 BenchTest ParseBenchTest(const std::string& name);
 // Those that run when none is named.
 std::vector<BenchTest> DefaultBenchTests();
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -1,4 +1,4 @@
-#include "bench/bench_kernels.h"
+#include "bench/kernels.h"
 
 #include <algorithm>
 #include <chrono>
@@ -9,7 +9,7 @@
 #include "tensor/interleaved.h"
 #include "tensor/stored.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -47,38 +47,40 @@ constexpr DenseRow kDense[] = {
 struct ExpertRow {
   const char* name;
   ExpertKernel CpuKernels::* kernel;
-  bool gate_up, mxfp4;  // not mxfp4: bf16 values
+  bool gate_up;
   XType x;
-  Mxfp4Form form = Mxfp4Form::kHf;
+  ExpertLayout layout = ExpertLayout::kMxfp4;  // plain ones: of bf16 values
 };
 constexpr ExpertRow kExperts[] = {
-    {"f32_mxfp4w_moe_gate_up", &CpuKernels::f32_mxfp4w_moe_gate_up, true, true, XType::kF32},
-    {"f32_rowsw_moe_gate_up", &CpuKernels::f32_rowsw_moe_gate_up, true, false, XType::kF32},
-    {"f32_transposedw_moe_gate_up", &CpuKernels::f32_transposedw_moe_gate_up, true, false, XType::kF32},
-    {"bf16_mxfp4w_moe_gate_up", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, true, XType::kBf16},
-    {"int8_mxfp4w_moe_gate_up", &CpuKernels::int8_mxfp4w_moe_gate_up, true, true, XType::kInt8},
-    {"f32_mxfp4w_moe_down", &CpuKernels::f32_mxfp4w_moe_down, false, true, XType::kF32},
-    {"f32_rowsw_moe_down", &CpuKernels::f32_rowsw_moe_down, false, false, XType::kF32},
-    {"f32_transposedw_moe_down", &CpuKernels::f32_transposedw_moe_down, false, false, XType::kF32},
-    {"bf16_mxfp4w_moe_down", &CpuKernels::bf16_mxfp4w_moe_down, false, true, XType::kBf16},
-    {"int8_mxfp4w_moe_down", &CpuKernels::int8_mxfp4w_moe_down, false, true, XType::kInt8},
+    {"f32_mxfp4w_moe_gate_up", &CpuKernels::f32_mxfp4w_moe_gate_up, true, XType::kF32},
+    {"f32_rowsw_moe_gate_up", &CpuKernels::f32_rowsw_moe_gate_up, true, XType::kF32, ExpertLayout::kRows},
+    {"f32_transposedw_moe_gate_up", &CpuKernels::f32_transposedw_moe_gate_up, true, XType::kF32,
+     ExpertLayout::kTransposed},
+    {"bf16_mxfp4w_moe_gate_up", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, XType::kBf16},
+    {"int8_mxfp4w_moe_gate_up", &CpuKernels::int8_mxfp4w_moe_gate_up, true, XType::kInt8},
+    {"f32_mxfp4w_moe_down", &CpuKernels::f32_mxfp4w_moe_down, false, XType::kF32},
+    {"f32_rowsw_moe_down", &CpuKernels::f32_rowsw_moe_down, false, XType::kF32, ExpertLayout::kRows},
+    {"f32_transposedw_moe_down", &CpuKernels::f32_transposedw_moe_down, false, XType::kF32,
+     ExpertLayout::kTransposed},
+    {"bf16_mxfp4w_moe_down", &CpuKernels::bf16_mxfp4w_moe_down, false, XType::kBf16},
+    {"int8_mxfp4w_moe_down", &CpuKernels::int8_mxfp4w_moe_down, false, XType::kInt8},
     // As GGUF files have it, gate and up apart.
-    {"bf16_mxfp4w_moe_gate_up, ggml", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, true, XType::kBf16,
-     Mxfp4Form::kGgml},
-    {"int8_mxfp4w_moe_gate_up, ggml", &CpuKernels::int8_mxfp4w_moe_gate_up, true, true, XType::kInt8,
-     Mxfp4Form::kGgml},
-    {"bf16_mxfp4w_moe_down, ggml", &CpuKernels::bf16_mxfp4w_moe_down, false, true, XType::kBf16,
-     Mxfp4Form::kGgml},
-    {"int8_mxfp4w_moe_down, ggml", &CpuKernels::int8_mxfp4w_moe_down, false, true, XType::kInt8,
-     Mxfp4Form::kGgml},
-    {"bf16_mxfp4w_moe_gate_up, grouped", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, true, XType::kBf16,
-     Mxfp4Form::kGrouped},
-    {"bf16_mxfp4w_moe_down, grouped", &CpuKernels::bf16_mxfp4w_moe_down, false, true, XType::kBf16,
-     Mxfp4Form::kGrouped},
-    {"int8_mxfp4w_moe_gate_up, interleaved", &CpuKernels::int8_mxfp4w_moe_gate_up, true, true, XType::kInt8,
-     Mxfp4Form::kInterleaved},
-    {"int8_mxfp4w_moe_down, interleaved", &CpuKernels::int8_mxfp4w_moe_down, false, true, XType::kInt8,
-     Mxfp4Form::kInterleaved},
+    {"bf16_mxfp4w_moe_gate_up, ggml", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, XType::kBf16,
+     ExpertLayout::kGgmlMxfp4},
+    {"int8_mxfp4w_moe_gate_up, ggml", &CpuKernels::int8_mxfp4w_moe_gate_up, true, XType::kInt8,
+     ExpertLayout::kGgmlMxfp4},
+    {"bf16_mxfp4w_moe_down, ggml", &CpuKernels::bf16_mxfp4w_moe_down, false, XType::kBf16,
+     ExpertLayout::kGgmlMxfp4},
+    {"int8_mxfp4w_moe_down, ggml", &CpuKernels::int8_mxfp4w_moe_down, false, XType::kInt8,
+     ExpertLayout::kGgmlMxfp4},
+    {"bf16_mxfp4w_moe_gate_up, grouped", &CpuKernels::bf16_mxfp4w_moe_gate_up, true, XType::kBf16,
+     ExpertLayout::kGroupedMxfp4},
+    {"bf16_mxfp4w_moe_down, grouped", &CpuKernels::bf16_mxfp4w_moe_down, false, XType::kBf16,
+     ExpertLayout::kGroupedMxfp4},
+    {"int8_mxfp4w_moe_gate_up, interleaved", &CpuKernels::int8_mxfp4w_moe_gate_up, true, XType::kInt8,
+     ExpertLayout::kInterleavedMxfp4},
+    {"int8_mxfp4w_moe_down, interleaved", &CpuKernels::int8_mxfp4w_moe_down, false, XType::kInt8,
+     ExpertLayout::kInterleavedMxfp4},
 };
 
 struct AttentionRow {
@@ -114,7 +116,7 @@ class KernelBench {
     AdviseHugePages(weights_.data(), weights_.size());  // as an executor asks for its weights
     // 16-bit words that are small, sane numbers as bf16, f16, f32 and as the scale of a Q8_0 block; their
     // bytes are sane scales of MXFP4.
-    in_.team.Run([&](int worker, int workers) {
+    in_.machine.team().Run([&](int worker, int workers) {
       const Share share = ShareOf(static_cast<int64_t>(weights_.size()), 64, worker, workers);
       for (int64_t i = share.begin; i < share.end; i += 2) {
         const auto word = static_cast<uint16_t>(0x3C02 + i / 2 % 61);
@@ -132,7 +134,7 @@ class KernelBench {
     }
     for (const ExpertRow& row : kExperts) {
       if (in_.kernels.*row.kernel == nullptr) continue;
-      if (row.form == Mxfp4Form::kGrouped && !in_.kernels.grouped_mxfp4) continue;
+      if (row.layout == ExpertLayout::kGroupedMxfp4 && !in_.kernels.grouped_mxfp4) continue;
       for (const int64_t rows : kRowCounts) Expert(row, rows);
     }
     for (const AttentionRow& row : kAttention) {
@@ -165,7 +167,7 @@ class KernelBench {
     const auto seconds_of = [&](int64_t calls) {
       const auto start = Clock::now();
       for (int64_t i = 0; i < calls; ++i, ++call)
-        in_.team.Run([&](int worker, int workers) { body(call, worker, workers); });
+        in_.machine.team().Run([&](int worker, int workers) { body(call, worker, workers); });
       return std::chrono::duration<double>(Clock::now() - start).count();
     };
     seconds_of(1);
@@ -174,12 +176,12 @@ class KernelBench {
     Figure figure{.test = "kernels",
                   .subject = name,
                   .rows = rows,
-                  .threads = in_.team.size(),
+                  .threads = in_.machine.team().size(),
                   .tier = in_.kernels.name,
                   .unit = "us",
                   .arithmetic_per_s = arithmetic_per_s};
     for (int32_t run = 0; run < in_.runs; ++run) {
-      const double read = in_.probe.Measure(0.0);
+      const double read = in_.machine.probe().Measure(0.0);
       const double seconds = seconds_of(calls);
       figure.samples.push_back({.value = seconds / static_cast<double>(calls) * 1e6,
                                 .seconds = seconds,
@@ -191,9 +193,9 @@ class KernelBench {
   }
 
   double CeilingOf(XType x) const {
-    return x == XType::kInt8   ? in_.ceilings.int8_per_s
-           : x == XType::kBf16 ? in_.ceilings.bf16_per_s
-                               : in_.ceilings.f32_per_s;
+    return x == XType::kInt8   ? in_.machine.ceilings().int8_per_s
+           : x == XType::kBf16 ? in_.machine.ceilings().bf16_per_s
+                               : in_.machine.ceilings().f32_per_s;
   }
 
   void Dense(const DenseRow& row, int64_t tokens) {
@@ -227,12 +229,13 @@ class KernelBench {
   void Expert(const ExpertRow& row, int64_t tokens) {
     const int64_t n = row.gate_up ? 2 * c_.expert_width : c_.hidden_size;
     const int64_t k = row.gate_up ? c_.hidden_size : c_.expert_width;
-    const bool interleaved = row.form == Mxfp4Form::kInterleaved;
+    const bool interleaved = row.layout == ExpertLayout::kInterleavedMxfp4;
     const int64_t granule = !interleaved ? kGranule : row.gate_up ? 2 * kInterleavedRows : kInterleavedRows;
     if (interleaved && n % granule != 0) return;
-    const bool with_scales = row.mxfp4 && row.form != Mxfp4Form::kHf;  // a block's scale before its codes
-    const int64_t scales = row.mxfp4 && !with_scales ? n * k / 32 : 0;
-    const int64_t bytes = with_scales ? n * k / 32 * 17 : row.mxfp4 ? n * k / 2 : n * k * 2;
+    const bool apart = LayoutRow(row.layout).scales == ScalePlace::kOwnMatrix;
+    const bool with_scales = IsMxfp4(row.layout) && !apart;  // among the codes
+    const int64_t scales = apart ? n * k / 32 : 0;
+    const int64_t bytes = with_scales ? n * k / 32 * 17 : apart ? n * k / 2 : n * k * 2;
     const ExpertKernel kernel = in_.kernels.*row.kernel;
     Measure(row.name, tokens, bytes + scales, 2 * tokens * n * k, CeilingOf(row.x),
             [=, this](int64_t call, int worker, int workers) {
@@ -241,7 +244,7 @@ class KernelBench {
                               .x_rows = rows_.data(),
                               .y_rows = rows_.data(),
                               .values = Copy(call, bytes)};
-              args.form = row.form;
+              args.layout = row.layout;
               if (scales > 0) args.scales = scales_.data() + (args.values - weights_.data()) / 16;
               args.bias = weights_.data();
               if (with_scales && row.gate_up) {
@@ -271,10 +274,10 @@ class KernelBench {
     if (bytes > static_cast<int64_t>(weights_.size())) return;
     const int64_t stride = (AttentionScratchFloats(c_.head_dim) + 15) / 16 * 16;
     AlignedBuffer<float> scratch("kernel benchmark", MemoryClass::kOther,
-                                 static_cast<size_t>(stride * in_.team.size()));
+                                 static_cast<size_t>(stride * in_.machine.team().size()));
     const auto kernel = in_.kernels.*row.kernel;
     Measure(row.name, keys, keys * 2 * c_.kv_width() * element, keys * 4 * c_.query_width(),
-            in_.ceilings.f32_per_s, [&](int64_t call, int worker, int workers) {
+            in_.machine.ceilings().f32_per_s, [&](int64_t call, int worker, int workers) {
               const Share share = ShareOf(c_.num_kv_heads, 1, worker, workers);
               for (int64_t g = share.begin; g < share.end; ++g) {
                 kernel({.q = x_.data() + g * heads * d,
@@ -321,8 +324,9 @@ class KernelBench {
     measure("f32_combine", [&](int64_t, const float*, float* y) {
       kernels.f32_combine(x_.data(), m, weights.data(), experts.data(), c_.experts_per_token, m, y);
     });
-    AlignedBuffer<std::byte> block("kernel benchmark", MemoryClass::kOther,
-                                   static_cast<size_t>(KvHeadElements(c_.head_dim) * 4 * in_.team.size()));
+    AlignedBuffer<std::byte> block(
+        "kernel benchmark", MemoryClass::kOther,
+        static_cast<size_t>(KvHeadElements(c_.head_dim) * 4 * in_.machine.team().size()));
     Measure("write_kv", rows, 0, 0, 0.0, [&](int64_t, int worker, int workers) {
       const Share share = ShareOf(rows, 1, worker, workers);
       std::byte* own = block.data() + KvHeadElements(c_.head_dim) * 4 * worker;
@@ -346,4 +350,4 @@ class KernelBench {
 
 std::vector<Figure> BenchKernels(const KernelBenchInputs& inputs) { return KernelBench(inputs).Run(); }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

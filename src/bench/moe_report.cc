@@ -1,4 +1,4 @@
-#include "cli/commands/benchmark_moe_report.h"
+#include "bench/moe_report.h"
 
 #include <fmt/core.h>
 
@@ -6,12 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include "base/printable.h"
+#include "bench/figure_json.h"
 #include "report/svg_chart.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
-std::string NameOf(const MoeFigure& f) {
+std::string NameOf(const Figure& f) {
   const bool request = f.test == "prefill" || f.test == "decode";
   std::string name = request ? f.test : f.layer >= 0 ? fmt::format("layer {}", f.layer) : std::string();
   if (f.test == "layers" && f.layer < 0) name = "all layers";
@@ -32,7 +33,7 @@ std::string HeaderRow(int32_t runs) {
                            "ceiling", "experts");
 }
 
-std::string Row(const MoeFigure& f) {
+std::string Row(const Figure& f) {
   const Summary s = Summarize(f);
   std::string row = fmt::format("{:<32}{:<10}", NameOf(f), f.unit);
   for (const Sample& sample : f.samples)
@@ -44,11 +45,11 @@ std::string Row(const MoeFigure& f) {
 }
 
 // A line a layer for each count of rows: medians, and how close the experts' products came to the machine.
-std::string LayerGrid(const std::vector<MoeFigure>& figures) {
+std::string LayerGrid(const std::vector<Figure>& figures) {
   std::string text;
   int64_t rows = 0;
   int32_t layer = -1;
-  for (const MoeFigure& f : figures) {
+  for (const Figure& f : figures) {
     if (f.layer < 0) continue;
     if (f.rows != rows) {
       rows = f.rows;
@@ -67,7 +68,7 @@ std::string LayerGrid(const std::vector<MoeFigure>& figures) {
   return text;
 }
 
-nlohmann::ordered_json FigureJson(const MoeFigure& f) {
+nlohmann::ordered_json FigureJson(const Figure& f) {
   const Summary s = Summarize(f);
   nlohmann::ordered_json json = {{"name", f.subject}, {"rows", f.rows}, {"unit", f.unit}};
   if (f.layer >= 0) json["layer"] = f.layer;
@@ -86,63 +87,51 @@ nlohmann::ordered_json FigureJson(const MoeFigure& f) {
   json["flops"] = flops;
   json["waited_share"] = waited;
   json["disturbed"] = disturbed;
-  json["median"] = s.median;
-  json["min"] = s.min;
-  json["max"] = s.max;
-  json["gb_per_s"] = s.gb_per_s;
-  json["memory_share"] = s.memory_share;
-  json["gflop_per_s"] = s.gflop_per_s;
-  json["arithmetic_share"] = s.arithmetic_share;
+  AddSummary(s, json);
   json["probe_min_gb_per_s"] = s.probe_min_gb_per_s;
   json["probe_max_gb_per_s"] = s.probe_max_gb_per_s;
   return json;
 }
 
-const std::vector<MoeFigure>& FiguresOf(const std::vector<MoeSectionResult>& results,
-                                        const std::string& name) {
-  static const std::vector<MoeFigure> none;
-  for (const MoeSectionResult& result : results) {
-    if (name == result.section.name) return result.figures;
+const std::vector<Figure>& FiguresOf(const MoeBenchResult& result, const std::string& name) {
+  static const std::vector<Figure> none;
+  for (const MoeSectionResult& section : result.sections) {
+    if (name == section.name) return section.figures;
   }
   return none;
 }
 
 }  // namespace
 
-std::string MoeBenchTable(const MoeBenchContext& context, const std::vector<MoeSectionResult>& results,
-                          bool verbose) {
-  const Runtime& runtime = context.generation.runtime();
-  std::string table = fmt::format("{}: {} after one to warm up\n", runtime.checkpoint().path.string(),
-                                  Counted(context.runs(), "run"));
-  table += fmt::format("ceilings: memory {:.1f} GB/s, {} {:.0f} GFLOP/s\n",
-                       context.ceilings.read_bytes_per_s / 1e9,
-                       context.stages.multiplies_bf16() ? "bf16" : "f32", context.arithmetic_per_s / 1e9);
-  for (const MoeSectionResult& result : results) {
-    table += fmt::format("\n{}\n{}", result.section.title, HeaderRow(context.runs()));
-    for (const MoeFigure& figure : result.figures) {
+std::string MoeBenchTable(const MoeBenchResult& result, bool verbose) {
+  std::string table = fmt::format("{}: {} after one to warm up\n", result.model, Counted(result.runs, "run"));
+  table +=
+      fmt::format("ceilings: memory {:.1f} GB/s, {} {:.0f} GFLOP/s\n", result.ceilings.read_bytes_per_s / 1e9,
+                  result.arithmetic, result.arithmetic_per_s / 1e9);
+  for (const MoeSectionResult& section : result.sections) {
+    table += fmt::format("\n{}\n{}", section.title, HeaderRow(result.runs));
+    for (const Figure& figure : section.figures) {
       if (figure.layer < 0 || verbose) table += Row(figure);
     }
-    if (!verbose) table += LayerGrid(result.figures);
+    if (!verbose) table += LayerGrid(section.figures);
   }
   return table +
          "\nspread: (highest - lowest) / median; ceiling: of memory or of arithmetic, whichever is nearer;\n"
          "experts: used in a layer, on average; *: a disturbed run, its threads waited for a processor\n";
 }
 
-std::string MoeBenchJson(const MoeBenchContext& context, const std::vector<MoeSectionResult>& results) {
+std::string MoeBenchJson(const MoeBenchResult& result) {
   using Json = nlohmann::ordered_json;
-  const MoeRequestSize size = RequestSize(context.generation.runtime().engine().info());
-  Json json = {{"prompt_tokens", size.prompt_tokens},
-               {"answer_tokens", size.answer_tokens},
+  Json json = {{"prompt_tokens", result.request.prompt_tokens},
+               {"answer_tokens", result.request.answer_tokens},
                {"metrics", Json::array()}};
-  json["ceilings"] = {{"read_gb_per_s", context.ceilings.read_bytes_per_s / 1e9},
-                      {"arithmetic", context.stages.multiplies_bf16() ? "bf16" : "f32"},
-                      {"arithmetic_gflop_per_s", context.arithmetic_per_s / 1e9}};
+  json["ceilings"] = {{"read_gb_per_s", result.ceilings.read_bytes_per_s / 1e9},
+                      {"arithmetic", result.arithmetic},
+                      {"arithmetic_gflop_per_s", result.arithmetic_per_s / 1e9}};
   json["sections"] = Json::array();
-  for (const MoeSectionResult& result : results) {
-    Json section = {
-        {"section", result.section.name}, {"title", result.section.title}, {"figures", Json::array()}};
-    for (const MoeFigure& figure : result.figures) {
+  for (const MoeSectionResult& measured : result.sections) {
+    Json section = {{"section", measured.name}, {"title", measured.title}, {"figures", Json::array()}};
+    for (const Figure& figure : measured.figures) {
       Json record = FigureJson(figure);
       if (figure.test == "prefill" || figure.test == "decode") {
         record["phase"] = figure.test;
@@ -161,30 +150,30 @@ std::string MoeBenchJson(const MoeBenchContext& context, const std::vector<MoeSe
   return json.dump() + "\n";
 }
 
-std::string MoeBenchPicture(const MoeBenchContext& context, const std::vector<MoeSectionResult>& results) {
+std::string MoeBenchPicture(const MoeBenchResult& result) {
   SvgPicture picture;
   LineSeries measured{"measured", {}, {}}, limit{"ceiling", {}, {}, true};
-  for (const MoeFigure& f : FiguresOf(results, "expert")) {
+  for (const Figure& f : FiguresOf(result, "expert")) {
     const Summary s = Summarize(f);
     if (!std::isfinite(s.gflop_per_s)) continue;
     const double flops_per_byte = f.samples[0].flops / f.samples[0].bytes;
     measured.x.push_back(static_cast<double>(f.rows));
     measured.y.push_back(s.gflop_per_s);
     limit.x.push_back(static_cast<double>(f.rows));
-    limit.y.push_back(std::min(context.arithmetic_per_s, flops_per_byte * context.ceilings.read_bytes_per_s) /
+    limit.y.push_back(std::min(result.arithmetic_per_s, flops_per_byte * result.ceilings.read_bytes_per_s) /
                       1e9);
   }
   picture.Add(LineChart{"One expert's product", "rows", "GFLOP/s", {measured, limit}});
 
-  const std::vector<MoeFigure>& layers = FiguresOf(results, "layers");
+  const std::vector<Figure>& layers = FiguresOf(result, "layers");
   std::vector<int64_t> row_counts;
-  for (const MoeFigure& f : layers) {
+  for (const Figure& f : layers) {
     if (row_counts.empty() || row_counts.back() != f.rows) row_counts.push_back(f.rows);
   }
   for (const int64_t rows : row_counts) {
     BarChart chart{
         fmt::format("A layer's stages, {} {}", rows, rows == 1 ? "row" : "rows"), "layer", "us", {}, {}, {}};
-    for (const MoeFigure& f : layers) {
+    for (const Figure& f : layers) {
       if (f.rows != rows || f.layer < 0) continue;
       if (static_cast<size_t>(f.layer) == chart.values.size()) {
         chart.values.emplace_back();
@@ -197,12 +186,12 @@ std::string MoeBenchPicture(const MoeBenchContext& context, const std::vector<Mo
   }
 
   BarChart load{"A layer under three loads", "load, rows", "us a row", {"median"}, {}, {}};
-  for (const MoeFigure& f : FiguresOf(results, "load")) {
+  for (const Figure& f : FiguresOf(result, "load")) {
     load.bars.push_back(fmt::format("{}, {}", f.subject, f.rows));
     load.values.push_back({Summarize(f).median / static_cast<double>(f.rows)});
   }
   picture.Add(load);
-  return picture.Finish("Mixture of experts: " + context.generation.runtime().executor().Info().device);
+  return picture.Finish("Mixture of experts: " + result.device);
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

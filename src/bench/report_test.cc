@@ -1,9 +1,9 @@
 // What other programs read of a report.
-#include "bench/bench_report.h"
+#include "bench/report.h"
 
 #include <gtest/gtest.h>
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 TEST(BenchCsv, AFieldIsQuotedWhereItWouldEndEarly) {
@@ -31,4 +31,4 @@ TEST(BenchCsv, EveryRowHasTheHeadersFields) {
 }
 
 }  // namespace
-}  // namespace oxidized::cli
+}  // namespace oxidized

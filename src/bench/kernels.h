@@ -6,18 +6,15 @@
 #include <vector>
 
 #include "bench/figure.h"
-#include "kernels/cpu/ceilings.h"
+#include "bench/machine.h"
 #include "model/model_config.h"
-#include "parallel/thread_team.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 
 struct KernelBenchInputs {
   const ModelConfig& config;
   const CpuKernels& kernels;
-  ThreadTeam& team;
-  BandwidthProbe& probe;
-  const Ceilings& ceilings;
+  BenchMachine& machine;
   int32_t runs;
   std::function<void(const std::string&)> status;  // what is measured now
 };
@@ -26,4 +23,4 @@ struct KernelBenchInputs {
 // microseconds a call. Throws Error(kNoMemory), Interrupted.
 std::vector<Figure> BenchKernels(const KernelBenchInputs& inputs);
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

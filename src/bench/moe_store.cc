@@ -1,10 +1,10 @@
 // The requests of the end-to-end section again, with room for a part of the experts only: what reading the
 // others costs. Each budget has a runtime of its own, so its pool starts empty; the run that warms up fills
 // it.
+#include "bench/moe_sections.h"
 #include "bench/run_watch.h"
-#include "cli/commands/benchmark_moe_sections.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 constexpr double kBudgets[] = {0.25, 0.5, 0.75};
@@ -21,31 +21,26 @@ constexpr FigureName kFigures[] = {{"prefill", "tokens/s"},
 
 }  // namespace
 
-std::vector<MoeFigure> BenchMoeStore(MoeBenchContext& context) {
-  std::vector<MoeFigure> figures;
+std::vector<Figure> BenchMoeStore(MoeBenchContext& context) {
+  std::vector<Figure> figures;
   const ModelConfig& config = context.config();
-  const int32_t k = ExpertsPerToken(context.options.routing, config.experts_per_token);
+  const int32_t k = ExpertsPerToken(context.settings.routing, config.experts_per_token);
   for (const double budget : kBudgets) {
     // Below one token's experts of a layer there is nothing to run (experts/expert_budget.h).
     if (budget * config.num_layers * config.num_experts < k) continue;
-    RuntimeOptions options = context.options.runtime;
-    options.model_path = context.generation.runtime().checkpoint().path;
-    options.experts.budget = ExpertBudget{.bytes = std::nullopt, .share = budget};
-    const auto runtime = Runtime::Load(options);
+    const auto runtime = context.settings.open_with(budget);
     const ExpertStore* store = runtime->experts()->store();
     if (store == nullptr) continue;  // rounding gave every expert a slot
     const size_t first = figures.size();
     for (const FigureName& name : kFigures) {
-      MoeFigure figure;
-      figure.test = "store";
-      figure.subject = fmt::format("{:.0f} % of experts, {}", 100 * budget, name.subject);
-      figure.unit = name.unit;
-      figures.push_back(std::move(figure));
+      figures.push_back({.test = "store",
+                         .subject = fmt::format("{:.0f} % of experts, {}", 100 * budget, name.subject),
+                         .unit = name.unit});
     }
     for (int32_t run = 0; run <= context.runs(); ++run) {
       const ExpertCacheLayer before = store->counters().Total();
       const RunWatch watch;
-      const RequestStats stats = RunMoeRequest(context, runtime->engine(), "experts on demand", run);
+      const RequestStats stats = RunMoeRequest(context, runtime->loop(), "experts on demand", run);
       if (run == 0) continue;
       const ExpertCacheLayer after = store->counters().Total();
       const auto hits = static_cast<double>(after.hits - before.hits),
@@ -65,4 +60,4 @@ std::vector<MoeFigure> BenchMoeStore(MoeBenchContext& context) {
   return figures;
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

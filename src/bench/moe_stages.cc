@@ -3,15 +3,16 @@
 #include <cmath>
 
 #include "base/rng.h"
+#include "bench/moe_sections.h"
 #include "bench/run_watch.h"
-#include "cli/commands/benchmark_moe_sections.h"
+#include "report/stage_parts.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 constexpr int64_t kLayerRows[] = {1, 256};
 constexpr int64_t kLoadRows[] = {16, 512};
-constexpr int64_t kMostExpertRows = 512, kExpertsASample = 8, kLoadLayers = 4;
+constexpr int64_t kExpertsASample = 8, kLoadLayers = 4;
 
 // Standard normal, as rows are after a norm: the sum of 4 uniforms, scaled.
 std::vector<float> RandomRows(int64_t rows, int64_t width, uint64_t seed) {
@@ -24,35 +25,25 @@ std::vector<float> RandomRows(int64_t rows, int64_t width, uint64_t seed) {
   return values;
 }
 
-struct Cost {
-  double us = 0.0, bytes = 0.0, flops = 0.0;
-  void Add(const StageCost& cost) {
-    us += cost.microseconds;
-    bytes += static_cast<double>(cost.bytes);
-    flops += static_cast<double>(cost.flops);
-  }
-};
-
-MoeFigure NewFigure(const MoeBenchContext& context, const char* test, std::string subject, int64_t rows) {
-  MoeFigure figure;
-  figure.test = test;
-  figure.subject = std::move(subject);
-  figure.rows = rows;
-  figure.unit = "us";
-  figure.arithmetic_per_s = context.arithmetic_per_s;
-  return figure;
+Figure NewFigure(const MoeBenchContext& context, const char* test, std::string subject, int64_t rows) {
+  return {.test = test,
+          .subject = std::move(subject),
+          .rows = rows,
+          .unit = "us",
+          .arithmetic_per_s = context.result.arithmetic_per_s};
 }
 
 // Memory's speed at this moment. The stages' threads slept meanwhile; an untimed stage wakes them.
 double Probe(MoeBenchContext& context) {
-  const double read = context.probe.Measure(0.0);
-  context.stages.Router(0);
+  const double read = context.machine.probe().Measure(0.0);
+  context.settings.stages.Router(0);
   return read;
 }
 
 // `calls`: what the value is the mean of.
-void AddSample(MoeFigure& figure, const Cost& sum, double calls, double read_bytes_per_s) {
-  figure.samples.push_back({sum.us / calls, sum.us / 1e6, sum.bytes, sum.flops, read_bytes_per_s});
+void AddSample(Figure& figure, const StageSum& sum, double calls, double read_bytes_per_s) {
+  figure.samples.push_back(
+      {sum.microseconds / calls, sum.microseconds / 1e6, sum.bytes, sum.flops, read_bytes_per_s});
 }
 
 }  // namespace
@@ -69,12 +60,12 @@ std::vector<float> SkewedLogits(int64_t rows, int32_t experts, double skew, uint
   return logits;
 }
 
-std::vector<MoeFigure> BenchMoeLayers(MoeBenchContext& context) {
-  MoeStages& stages = context.stages;
+std::vector<Figure> BenchMoeLayers(MoeBenchContext& context) {
+  MoeStages& stages = context.settings.stages;
   constexpr const char* kStages[] = {"routing", "dispatch", "experts", "combine"};
   constexpr size_t kCount = std::size(kStages);
   const int32_t layers = context.config().num_layers;
-  std::vector<MoeFigure> figures;
+  std::vector<Figure> figures;
   for (const int64_t rows : kLayerRows) {
     const size_t first = figures.size();
     for (int32_t layer = 0; layer <= layers; ++layer) {
@@ -88,14 +79,14 @@ std::vector<MoeFigure> BenchMoeLayers(MoeBenchContext& context) {
       stages.SetInput(RandomRows(rows, context.config().hidden_size, static_cast<uint64_t>(run)));
       const double read = Probe(context);
       const RunWatch watch;
-      Cost all[kCount];
+      StageSum all[kCount];
       double used = 0.0;
       for (int32_t layer = 0; layer < layers; ++layer) {
-        const StageCost costs[] = {stages.Router(layer), stages.Choose(context.options.routing),
+        const StageCost costs[] = {stages.Router(layer), stages.Choose(context.settings.routing),
                                    stages.Dispatch(),    stages.GateUp(layer),
                                    stages.Down(layer),   stages.Combine()};
         constexpr size_t kStageOf[] = {0, 0, 1, 2, 2, 3};
-        Cost sums[kCount];
+        StageSum sums[kCount];
         for (size_t i = 0; i < std::size(costs); ++i) {
           sums[kStageOf[i]].Add(costs[i]);
           all[kStageOf[i]].Add(costs[i]);
@@ -103,13 +94,13 @@ std::vector<MoeFigure> BenchMoeLayers(MoeBenchContext& context) {
         used += static_cast<double>(stages.experts_used());
         if (run == 0) continue;
         for (size_t i = 0; i < kCount; ++i) {
-          MoeFigure& figure = figures[first + static_cast<size_t>(layer) * kCount + i];
+          Figure& figure = figures[first + static_cast<size_t>(layer) * kCount + i];
           AddSample(figure, sums[i], 1.0, read);
           figure.experts_used += static_cast<double>(stages.experts_used()) / context.runs();
         }
       }
       for (size_t i = 0; run > 0 && i < kCount; ++i) {
-        MoeFigure& figure = figures[first + static_cast<size_t>(layers) * kCount + i];
+        Figure& figure = figures[first + static_cast<size_t>(layers) * kCount + i];
         AddSample(figure, all[i], 1.0, read);
         figure.experts_used += used / layers / context.runs();
       }
@@ -119,22 +110,22 @@ std::vector<MoeFigure> BenchMoeLayers(MoeBenchContext& context) {
   return figures;
 }
 
-std::vector<MoeFigure> BenchMoeExpert(MoeBenchContext& context) {
-  MoeStages& stages = context.stages;
+std::vector<Figure> BenchMoeExpert(MoeBenchContext& context) {
+  MoeStages& stages = context.settings.stages;
   const ModelConfig& config = context.config();
   const int64_t experts = int64_t{config.num_layers} * config.num_experts;
   const int64_t calls = std::min(kExpertsASample, experts);
   int64_t next = 0;  // expert of all layers: none is used again before all the others were
-  std::vector<MoeFigure> figures;
-  for (int64_t rows = 1; rows <= std::min(kMostExpertRows, stages.max_tokens()); rows *= 2) {
-    MoeFigure figure = NewFigure(context, "expert", "", rows);
+  std::vector<Figure> figures;
+  for (int64_t rows = 1; rows <= stages.max_tokens(); rows *= 2) {
+    Figure figure = NewFigure(context, "expert", "", rows);
     figure.experts_used = 1.0;
     stages.SetInput(RandomRows(rows, config.hidden_size, 1));
     for (int32_t run = 0; run <= context.runs(); ++run) {
       context.Progress("one expert", run);
       const double read = Probe(context);
       const RunWatch watch;
-      Cost sum;
+      StageSum sum;
       for (int64_t call = 0; call < calls; ++call, ++next) {
         const auto layer = static_cast<int32_t>(next % config.num_layers);
         const auto expert = static_cast<int32_t>(next / config.num_layers % config.num_experts);
@@ -152,8 +143,8 @@ std::vector<MoeFigure> BenchMoeExpert(MoeBenchContext& context) {
   return figures;
 }
 
-std::vector<MoeFigure> BenchMoeLoad(MoeBenchContext& context) {
-  MoeStages& stages = context.stages;
+std::vector<Figure> BenchMoeLoad(MoeBenchContext& context) {
+  MoeStages& stages = context.settings.stages;
   const ModelConfig& config = context.config();
   const int64_t layers = std::min<int64_t>(kLoadLayers, config.num_layers);
   constexpr double kUniform = 0.0, kZipf = 1.0, kAllToOne = 1e6;  // no noise moves a choice of the last
@@ -161,17 +152,17 @@ std::vector<MoeFigure> BenchMoeLoad(MoeBenchContext& context) {
     const char* name;
     double skew;
   } loads[] = {{"uniform", kUniform}, {"zipf", kZipf}, {"all to one", kAllToOne}};
-  std::vector<MoeFigure> figures;
+  std::vector<Figure> figures;
   int32_t layer = 0;
   for (const int64_t rows : kLoadRows) {
     stages.SetInput(RandomRows(rows, config.hidden_size, 2));
     for (const auto& load : loads) {
-      MoeFigure figure = NewFigure(context, "load", load.name, rows);
+      Figure figure = NewFigure(context, "load", load.name, rows);
       for (int32_t run = 0; run <= context.runs(); ++run) {
         context.Progress("load", run);
         const double read = Probe(context);
         const RunWatch watch;
-        Cost sum;
+        StageSum sum;
         double used = 0.0;
         for (int64_t call = 0; call < layers; ++call, layer = (layer + 1) % config.num_layers) {
           stages.SetLogits(
@@ -194,4 +185,4 @@ std::vector<MoeFigure> BenchMoeLoad(MoeBenchContext& context) {
   return figures;
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -1,18 +1,18 @@
-// Samples of the tests that run the model: through Engine, as an answer does, with random tokens.
+// Samples of the tests that run the model, with random tokens: what is computed before the timed part, what
+// is timed, and what the test wants of the engine.
 #pragma once
 
-#include <memory>
+#include <string>
 
-#include "bench/bench_tests.h"
-#include "bench/figure.h"
-#include "engine/engine.h"
+#include "bench/requests.h"
+#include "bench/tests.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 
 class BenchEngine {
  public:
-  // `engine` must outlive this.
-  BenchEngine(Engine& engine, uint64_t seed) : engine_(engine), seed_(seed) {}
+  // `loop` must outlive this.
+  BenchEngine(EngineLoop& loop, uint64_t seed) : requests_(loop, seed) {}
 
   // What the engine lacks for this test, for people; "" if nothing.
   std::string Lacks(const BenchTest& test) const;
@@ -31,14 +31,9 @@ class BenchEngine {
  private:
   Result Prompt(const BenchTest& test);
   Result Decode(const BenchTest& test, int64_t steps);
-  Request MakeRequest(std::vector<int32_t> prompt, int64_t new_tokens) const;
-  std::vector<int32_t> RandomTokens(uint64_t stream, int64_t count) const;
-  Finished RunToEnd(Request request);
-  RequestId Submit(Request request);
 
-  Engine& engine_;
-  uint64_t seed_;
+  BenchRequests requests_;
   uint64_t prompts_ = 0;  // timed so far: each gets tokens of its own
 };
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -1,4 +1,4 @@
-#include "bench/bench_harmony.h"
+#include "bench/harmony.h"
 
 #include <fmt/core.h>
 
@@ -13,7 +13,7 @@
 #include "harmony/parser.h"
 #include "harmony/render.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -109,4 +109,4 @@ std::vector<Figure> BenchHarmony(int32_t runs, uint64_t seed) {
   return {render, parse};
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized

@@ -1,4 +1,4 @@
-#include "bench/bench_report.h"
+#include "bench/report.h"
 
 #include <fmt/core.h>
 
@@ -8,8 +8,9 @@
 #include <utility>
 
 #include "base/printable.h"
+#include "bench/figure_json.h"
 
-namespace oxidized::cli {
+namespace oxidized {
 namespace {
 
 using Cells = std::vector<std::string>;
@@ -116,7 +117,7 @@ std::string Held(const BenchReport::Weights& w) {
   if (w.packed_bytes > 0)
     text +=
         fmt::format(", {} packed {}", megabytes(w.packed_bytes), w.packed_file ? "in a file" : "in memory");
-  if (w.arranged_bytes > 0) text += fmt::format(", {} {}", megabytes(w.arranged_bytes), Name(w.arrangement));
+  if (w.arranged_bytes > 0) text += fmt::format(", {} {}", megabytes(w.arranged_bytes), w.arrangement);
   if (w.expert_slots > 0) text += fmt::format(", {} of {} experts at once", w.expert_slots, w.stored_experts);
   return text;
 }
@@ -210,7 +211,7 @@ Record WeightsJson(const std::optional<BenchReport::Weights>& weights) {
                             : w.packed_file     ? "file"
                                                 : "memory"},
                  {"packed_bytes", w.packed_bytes},
-                 {"arrangement", Name(w.arrangement)},
+                 {"arrangement", w.arrangement},
                  {"arranged_bytes", w.arranged_bytes},
                  {"expert_memory", nullptr}};
   if (w.expert_slots > 0)
@@ -240,22 +241,11 @@ std::string Json(const BenchReport& report, bool stages) {
                              {"int8_gop_per_s", team.ceilings.int8_per_s / 1e9}});
   }
   for (const Figure& f : report.figures) {
-    const Summary s = Summarize(f);
-    Record figure = {{"test", f.test},
-                     {"subject", f.subject},
-                     {"rows", f.rows},
-                     {"threads", f.threads},
-                     {"tier", f.tier},
-                     {"unit", f.unit},
-                     {"median", s.median},
-                     {"min", s.min},
-                     {"max", s.max},
-                     {"gb_per_s", s.gb_per_s},
-                     {"memory_share", s.memory_share},
-                     {"gflop_per_s", s.gflop_per_s},
-                     {"arithmetic_share", s.arithmetic_share},
-                     {"arithmetic_ceiling_gflop_per_s", f.arithmetic_per_s / 1e9},
-                     {"samples", Record::array()}};
+    Record figure = {{"test", f.test},       {"subject", f.subject}, {"rows", f.rows},
+                     {"threads", f.threads}, {"tier", f.tier},       {"unit", f.unit}};
+    AddSummary(Summarize(f), figure);
+    figure["arithmetic_ceiling_gflop_per_s"] = f.arithmetic_per_s / 1e9;
+    figure["samples"] = Record::array();
     for (const Sample& sample : f.samples) {
       figure["samples"].push_back({{"value", sample.value},
                                    {"seconds", sample.seconds},
@@ -297,4 +287,4 @@ std::string Print(const BenchReport& report, BenchFormat format, bool stages) {
   return "";
 }
 
-}  // namespace oxidized::cli
+}  // namespace oxidized
