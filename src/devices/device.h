@@ -98,9 +98,9 @@ struct DevicePlan {
 
 // What became of some of the weights on the way to the device.
 struct PreparedWeights {
-  std::string form;          // for programs: "packed", "interleaved", "grouped"
-  std::string what;          // for people: "dense weights in 12 bits"
-  std::string how;           // likewise: "packed", "out of FILE, opened"; may be empty
+  std::string form = {};     // for programs: "packed", "interleaved", "grouped"
+  std::string what = {};     // for people: "dense weights in 12 bits"
+  std::string how = {};      // likewise: "packed", "out of FILE, opened"; may be empty
   int64_t bytes = 0;         // in this form
   int64_t stored_bytes = 0;  // before, where that is another number; else 0
   bool own_file = false;     // they lie in a file of their own

@@ -181,7 +181,7 @@ tl::expected<RequestId, RequestError> Engine::Submit(Request request) {
   if (request.logits != nullptr) sequence->logits = std::make_unique<OnceSink>(request.logits);
   sequence->request = std::move(request);
   sequence->stats.prompt_tokens = prompt;
-  sequence->stats.routing = RoutingStats(info().num_layers, info().num_experts);
+  sequence->stats.routing = RoutingStats(info().num_layers, info().num_experts, info().layer_experts);
   sequence->variant = VariantOf(sequence->request);
   speculation_.Begin(*sequence);
   sequence->submitted = EngineClock::now();
