@@ -36,7 +36,8 @@ std::vector<std::string> Advice(const RuntimePlan& r) {
   if (r.device.memory.fitting_slots > 0) {
     advice.push_back(
         fmt::format("--expert-memory {}MiB keeps {} of {} experts in memory and reads the others",
-                    r.device.memory.fitting_slots * in.slot_bytes / 1048576 + 1, r.device.memory.fitting_slots, in.experts));
+                    r.device.memory.fitting_slots * in.slot_bytes / 1048576 + 1,
+                    r.device.memory.fitting_slots, in.experts));
   }
   const int64_t shorter = r.context * 3 / 4;
   if (in.kv_bytes > in.available_bytes / 20 && shorter > 4096)
@@ -71,12 +72,14 @@ std::string Text(const RuntimePlan& r) {
   };
   const int64_t unpacked = in.dense_bytes - r.device.packed_bytes;
   const bool packed_own = !r.device.packed_mapped || !r.mapped || in.slots > 0;
-  line("dense weights", unpacked, Where(r, unpacked, in.own_dense_bytes - (packed_own ? r.device.packed_bytes : 0)));
+  line("dense weights", unpacked,
+       Where(r, unpacked, in.own_dense_bytes - (packed_own ? r.device.packed_bytes : 0)));
   if (r.device.packed_bytes > 0)
     line("packed dense weights", r.device.packed_bytes,
-         r.device.packed_mapped ? Where(r, r.device.packed_bytes, 0) +
-                               (r.device.packed_compared ? "" : "; not compared with values converted when opened")
-                         : "at least; packed when opened, in memory of their own");
+         r.device.packed_mapped
+             ? Where(r, r.device.packed_bytes, 0) +
+                   (r.device.packed_compared ? "" : "; not compared with values converted when opened")
+             : "at least; packed when opened, in memory of their own");
   if (in.slots > 0) {
     const int64_t stored = in.experts - in.own_experts;
     line("expert pool", plan.pool_bytes,
@@ -128,7 +131,8 @@ std::string Json(const RuntimePlan& r) {
                    {"own_dense_weights", in.own_dense_bytes},
                    {"own_experts", in.own_expert_bytes}};
   json["limit_bytes"] = r.limit ? nlohmann::ordered_json(r.limit->limit_bytes) : nlohmann::ordered_json();
-  json["packed_compared"] = r.device.packed_mapped ? nlohmann::ordered_json(r.device.packed_compared) : nullptr;
+  json["packed_compared"] =
+      r.device.packed_mapped ? nlohmann::ordered_json(r.device.packed_compared) : nullptr;
   json["context"] = r.context;
   json["experts"] = {{"all", in.experts},
                      {"resident", in.slots > 0 ? in.slots + in.own_experts : in.experts},
@@ -151,6 +155,7 @@ std::string Json(const RuntimePlan& r) {
 int RunDryRun(const GenerateOptions& options) {
   const RuntimePlan plan = PlanRuntime(options.runtime);
   CheckRouting(options.routing, plan.config);
+  WarnOfRouting(options.routing, plan.config);
   WriteAnswer(options.json ? Json(plan) : Text(plan));
   return plan.device.memory.fits ? 0 : static_cast<int>(ErrorKind::kNoMemory);
 }

@@ -24,9 +24,12 @@ void CheckRouting(const RoutingPolicy& routing, const ModelConfig& config) {
          "a token uses {} experts, but only {} may be chosen (--experts-per-token, --num-experts)", k,
          usable);
   }
+}
+
+void WarnOfRouting(const RoutingPolicy& routing, const ModelConfig& config) {
   RoutingPolicy other = routing;  // what is not the model's own, even if it was said
-  if (other.num_experts == num_experts) other.num_experts = 0;
-  if (other.experts_per_token == experts_per_token) other.experts_per_token = 0;
+  if (other.num_experts == config.most_experts()) other.num_experts = 0;
+  if (other.experts_per_token == config.experts_per_token) other.experts_per_token = 0;
   if (other != RoutingPolicy{})
     Log(LogLevel::kWarning, "the routing options change the model's answers; its own rule is plain topk");
 }
@@ -79,6 +82,7 @@ Generation::Generation(const GenerateOptions& options) : options_(options), side
   for (const PreparedWeights& weights : runtime_->device().report().prepared) {
     if (options.verbose) side_.Line(PreparedText(weights));
   }
+  WarnOfRouting(options.routing, runtime_->checkpoint().config);
   WatchRouting();
 }
 

@@ -16,8 +16,10 @@
 
 namespace oxidized::cli {
 
-// Throws Error(kUsage) for routing that this model does not have; warns of routing that is not its own.
+// Throws Error(kUsage) for routing that this model does not have.
 void CheckRouting(const RoutingPolicy& routing, const ModelConfig& config);
+// Says so if routing is not the model's own.
+void WarnOfRouting(const RoutingPolicy& routing, const ModelConfig& config);
 
 // What a device does with the weights while it is opened, for a status line.
 std::string ProgressText(PrepareStage stage, const DeviceOptions& options, int64_t done, int64_t total);

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <type_traits>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -99,6 +100,9 @@ Value ThreadCount(int32_t& count) {
 void NoneOf(const std::string& text, const std::string& names) {
   throw BadValue{fmt::format("'{}' is none of {}", text, names)};
 }
+
+// Whoever wants to know later whether an option was given keeps its Given: the parser is gone by then.
+static_assert(!std::is_copy_constructible_v<Command::Option> && std::is_copy_constructible_v<Command::Given>);
 
 Command::Option& Command::Option::Required() {
   option_->required();
@@ -284,9 +288,10 @@ std::shared_ptr<DeviceWish> AddExecutorOptions(Command& command, RuntimeOptions&
   const auto wish = std::make_shared<DeviceWish>(runtime.choice);
   Value device = wish->Device();
   device.set = [wish, set = device.set](const std::string& text) { set(text); };  // it lives as long as this
-  command.Add("--device", std::move(device),
-              "What computes: a row of `devices`, one of several as in cuda:1; reference is the scalar, exact, "
-              "slow specification. auto: a GPU if there is one and the model fits, else the CPU");
+  command.Add(
+      "--device", std::move(device),
+      "What computes: a row of `devices`, one of several as in cuda:1; reference is the scalar, exact, "
+      "slow specification. auto: a GPU if there is one and the model fits, else the CPU");
   command.Add("--executor", wish->Executor(), "The same as --device, as earlier versions called it");
   command.Add(
       "--precision", Choice(o.precision, kPrecisions),
