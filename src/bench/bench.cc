@@ -19,15 +19,17 @@ constexpr double kProbeSeconds = 0.02;
 
 BenchReport::Weights WeightsOf(const Runtime& runtime, const BenchSettings& settings) {
   BenchReport::Weights weights{.mapped = settings.mapped,
-                               .converted_bytes = runtime.checkpoint().converted.bytes,
-                               .arrangement = runtime.arrangement().name(),
-                               .arranged_bytes = runtime.arranged_bytes()};
-  if (const PackedDense* packed = runtime.packed()) {
-    weights.packed_bytes = packed->packed_bytes();
-    weights.packed_file = settings.packed_file;
+                               .converted_bytes = runtime.checkpoint().converted.bytes};
+  for (const PreparedWeights& prepared : runtime.device().report().prepared) {
+    if (prepared.form == "packed") {
+      weights.packed_bytes = prepared.bytes;
+      weights.packed_file = prepared.own_file;
+    } else {
+      weights.arrangement = prepared.form;
+      weights.arranged_bytes = prepared.bytes;
+    }
   }
-  const ExpertStore* store = runtime.experts() != nullptr ? runtime.experts()->store() : nullptr;
-  if (store != nullptr) {
+  if (const ExpertStore* store = runtime.device().expert_store()) {
     weights.mapped = false;  // all but the experts is read
     weights.expert_slots = store->slots();
     weights.stored_experts = store->map().num_stored();

@@ -35,7 +35,6 @@ struct BenchSettings {
   std::function<std::unique_ptr<Runtime>(int32_t threads, int32_t sequences)> open;
   std::function<Checkpoint()> shapes;  // for tests that want no more of it
   bool mapped = true;                  // how it holds weights: mapped, not read into memory
-  bool packed_file = false;            // packed ones come out of a file
 };
 
 // Throws Error, Interrupted.

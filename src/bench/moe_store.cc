@@ -27,9 +27,9 @@ std::vector<Figure> BenchMoeStore(MoeBenchContext& context) {
   const int32_t k = ExpertsPerToken(context.settings.routing, config.experts_per_token);
   for (const double budget : kBudgets) {
     // Below one token's experts of a layer there is nothing to run (experts/expert_budget.h).
-    if (budget * config.num_layers * config.num_experts < k) continue;
+    if (budget * static_cast<double>(config.all_experts()) < k) continue;
     const auto runtime = context.settings.open_with(budget);
-    const ExpertStore* store = runtime->experts()->store();
+    const ExpertStore* store = runtime->device().expert_store();
     if (store == nullptr) continue;  // rounding gave every expert a slot
     const size_t first = figures.size();
     for (const FigureName& name : kFigures) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "model/model_config.h"
 #include "moe/routing_policy.h"
 
 namespace oxidized {
@@ -17,7 +18,7 @@ struct RoutingFit {
   bool fits() const { return experts_exist && experts_per_token <= usable_experts; }
 };
 
-// `num_experts` and `experts_per_token` are the model's.
-RoutingFit FitRouting(const RoutingPolicy& policy, int32_t num_experts, int32_t experts_per_token);
+// Layers may have different numbers of experts: as many may be named as the largest has, and K must fit the smallest.
+RoutingFit FitRouting(const RoutingPolicy& policy, const ModelConfig& config);
 
 }  // namespace oxidized

@@ -78,15 +78,6 @@ std::string Describe(const MemoryRange& range) {
 
 }  // namespace
 
-int64_t HeapBytes() {
-#ifdef __GLIBC__
-  const struct mallinfo2 heap = ::mallinfo2();
-  return static_cast<int64_t>(heap.uordblks) + static_cast<int64_t>(heap.hblkhd);
-#else
-  return 0;
-#endif
-}
-
 MemoryAccount AccountMemory() {
   MemoryAccount account;
   const ProcessMemory process = ReadProcessMemory();

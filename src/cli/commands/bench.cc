@@ -10,6 +10,7 @@
 #include "base/interrupt.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/commands/bench_watch.h"
+#include "cli/commands/terminal_model.h"
 #include "cli/options/command.h"
 #include "parallel/cpu_topology.h"
 
@@ -54,27 +55,20 @@ std::vector<BenchTest> TestsOf(const BenchOptions& o) {
 }
 
 BenchReport Measure(const BenchOptions& o) {
-  const bool reference = o.runtime.executor == ExecutorKind::kReference;  // one thread, none of our kernels
+  const bool reference = o.runtime.choice.name == "reference";  // one thread, none of our kernels
   SideStream side(true);
   const auto open = [&](int32_t threads, int32_t sequences) {
     RuntimeOptions options = o.runtime;
-    options.threads = threads;
-    options.max_sequences = sequences;
+    options.text = TextParts::kNone;
+    options.device.threads = threads;
+    options.device.read_ahead = true;
+    options.device.limits.max_sequences = sequences;
     side.Status("opening the model");
-    options.reading_progress = [&](int64_t done, int64_t total) {
-      side.Status(fmt::format("reading the model: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
-                              static_cast<double>(total) / 1e9));
-    };
-    options.arranging_progress = [&](int64_t done, int64_t total) {
-      side.Status(fmt::format("rearranging the weights: {} %", 100 * done / total));
+    options.device.progress = [&](PrepareStage stage, int64_t done, int64_t total) {
+      side.Status(ProgressText(stage, options.device, done, total));
       ThrowIfInterrupted();
     };
-    auto runtime = Runtime::Load(options);
-    runtime->ReadAhead([&](int64_t done, int64_t total) {
-      options.reading_progress(done, total);
-      return PendingSignal() == 0;
-    });
-    return runtime;
+    return Runtime::Load(options);
   };
   BenchSettings settings{.tests = TestsOf(o),
                          .named = !o.tests.empty(),
@@ -91,8 +85,7 @@ BenchReport Measure(const BenchOptions& o) {
                                    ResolveModelPath(o.runtime.model_path, o.runtime.download),
                                    {.metadata_only = true});
                              },
-                         .mapped = o.runtime.use_mmap,
-                         .packed_file = !o.runtime.packed_weights.empty()};
+                         .mapped = o.runtime.device.use_mmap};
   if (settings.threads.empty()) settings.threads = {reference ? 1 : DetectCpuTopology().DefaultThreads()};
   return RunBench(settings, StatusOn(side));
 }
@@ -137,7 +130,7 @@ void AddTestRules(Command& command, const std::shared_ptr<const BenchOptions>& o
   };
   unless(kModel, {"--model-path"}, "no model is opened");
   unless(kEngine,
-         {"--executor", "--precision", "--activations", "--context", "--chunk-tokens", "--yarn-truncate",
+         {"--device", "--executor", "--precision", "--activations", "--context", "--chunk-tokens", "--yarn-truncate",
           "--use-mmap", "--pack-weights", "--packed-weights", "--expert-memory", "--expert-eviction",
           "--expert-prefetch", "--stages"},
          "no model is run");
@@ -145,13 +138,13 @@ void AddTestRules(Command& command, const std::shared_ptr<const BenchOptions>& o
   unless(kFigures, {"--runs", "--csv"}, "ceilings are measured once, and shown by --json");
   command.AddRules({{{"--tier"},
                      OptionRule::Kind::kUselessWith,
-                     {"--executor"},
+                     {"--executor", "--device"},
                      "the reference executor uses no kernels",
                      [o] {
                        constexpr Needs kTier = [](const BenchTest& t) {
                          return t.kind == Kind::kKernels || t.kind == Kind::kCeilings;
                        };
-                       return o->runtime.executor == ExecutorKind::kReference &&
+                       return o->runtime.choice.name == "reference" &&
                               Includes(TestsOf(*o), kEngine) && !Includes(TestsOf(*o), kTier);
                      }}});
 }

@@ -6,7 +6,6 @@
 #include "cli/commands/terminal_model.h"
 #include "cli/commands/output_file.h"
 #include "cli/options/command.h"
-#include "model_host/moe_stages.h"
 #include "parallel/cpu_topology.h"
 #include "report/memory_report.h"
 #include "report/moe_report.h"
@@ -14,12 +13,16 @@
 namespace oxidized::cli {
 namespace {
 
-void Check(const ExecutorInfo& info, const char* name) {
-  if (info.name != "cpu")
+std::unique_ptr<MoeStages> StagesOf(Runtime& runtime, const char* name) {
+  const ExecutorInfo& info = runtime.loop().info();
+  auto stages = runtime.device().MakeMoeStages(kMoeBenchRows);
+  if (stages == nullptr) {
     Fail(ErrorKind::kUsage, "{}: the {} executor does not time its stages; use --executor cpu", name,
          info.name);
+  }
   if (info.max_context < 4)
     Fail(ErrorKind::kUsage, "{} needs a context of 4 tokens, --context gives {}", name, info.max_context);
+  return stages;
 }
 
 }  // namespace
@@ -28,16 +31,16 @@ int RunBenchmarkMoe(const GenerateOptions& options, const char* name) {
   TerminalModel generation(options);
   Runtime& runtime = generation.runtime();
   SideStream& side = generation.side();
-  Check(runtime.loop().info(), name);
-  const auto stages = MakeMoeStages(options.runtime, runtime.checkpoint(), kMoeBenchRows);
+  const auto stages = StagesOf(runtime, name);
   const auto open_with = [&](double share) {
     RuntimeOptions with = options.runtime;
     with.model_path = runtime.checkpoint().path;
-    with.experts.budget = ExpertBudget{.bytes = std::nullopt, .share = share};
+    with.text = TextParts::kNone;
+    with.device.experts.budget = ExpertBudget{.bytes = std::nullopt, .share = share};
     return Runtime::Load(with);
   };
-  const int threads =
-      options.runtime.threads > 0 ? options.runtime.threads : DetectCpuTopology().DefaultThreads();
+  const int32_t asked = options.runtime.device.threads;
+  const int threads = asked > 0 ? asked : DetectCpuTopology().DefaultThreads();
   const MoeBenchResult result = RunMoeBench({.name = name,
                                              .runtime = runtime,
                                              .stages = *stages,
@@ -57,10 +60,12 @@ int RunBenchmarkMoe(const GenerateOptions& options, const char* name) {
 Action AddBenchMoe(Command& command) {
   auto o = std::make_shared<GenerateOptions>();
   o->benchmark_moe = true;
+  o->runtime.text = TextParts::kNone;
+  o->runtime.device.read_ahead = true;
   AddModelPath(command, o->runtime);
   AddExecutorOptions(command, o->runtime);
   command.DropRulesOf("--expert-eviction");  // one of the sections has a store of experts of its own
-  const auto finish_routing = AddRoutingOptions(command, o->routing, o->runtime.experts);
+  const auto finish_routing = AddRoutingOptions(command, o->routing, o->runtime.device.experts);
   command.Add("--runs", Number(o->benchmark_runs, 1, 1000), "Runs of each section, after one to warm up [3]");
   command.Add("--plot", Output(o->benchmark_plot), "Write the figures as a picture (SVG)");
   command.Add("--seed", Seed(o->sampling.seed), "Of the random tokens [0]");

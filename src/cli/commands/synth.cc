@@ -16,8 +16,11 @@ struct SynthCommandOptions {
   int32_t layers = 0;
 };
 
-const std::map<std::string, std::string> kPresets = {
-    {"gpt-oss-20b", "gpt-oss-20b"}, {"gpt-oss-120b", "gpt-oss-120b"}, {"small", "small"}, {"tiny", "tiny"}};
+std::map<std::string, std::string> Presets() {
+  std::map<std::string, std::string> presets;
+  for (const std::string_view name : SynthPresetNames()) presets.emplace(name, name);
+  return presets;
+}
 
 int Synth(SynthCommandOptions o) {
   SynthOptions& options = o.synth;
@@ -40,7 +43,7 @@ int Synth(SynthCommandOptions o) {
 
 Action AddSynth(Command& command) {
   auto o = std::make_shared<SynthCommandOptions>();
-  command.Add("--preset", Choice(o->synth.preset, kPresets), "Shape of the model").Required();
+  command.Add("--preset", Choice(o->synth.preset, Presets()), "Shape of the model").Required();
   command.Add("--layers", Number(o->layers, 1, 1024), "Layers [the preset's]");
   command.Add("--seed", Seed(o->synth.seed), "Same seed, same values [0]");
   command.Add("--out", Path(o->synth.out), "Folder to make; for gguf the file").Required();

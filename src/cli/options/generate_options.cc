@@ -28,10 +28,6 @@ Value View(ReasoningView& view) {
             view = found->second;
           }};
 }
-enum class Device : uint8_t { kAuto, kCpu, kCuda, kMetal };
-const std::map<std::string, Device> kDevices = {
-    {"auto", Device::kAuto}, {"cpu", Device::kCpu}, {"cuda", Device::kCuda}, {"metal", Device::kMetal}};
-
 std::string Today() {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
@@ -70,12 +66,8 @@ Value StopText(std::vector<std::string>& stop) {
 
 struct GenerateFlags {
   bool enable_moe = true, use_metal = true, no_color = false, version = false;
-  Device device = Device::kAuto;
-};
-
-// Options that need to know whether they were given.
-struct GivenOptions {
-  Command::Option use_metal, device, seed;
+  std::shared_ptr<DeviceWish> device;
+  Command::Given use_metal_given, seed_given;
   std::function<void()> finish_routing;
 };
 
@@ -127,9 +119,9 @@ std::vector<OptionRule> Rules(const GenerateOptions& o) {
   };
 }
 
-GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
+void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   AddModelOptions(c, o.runtime);
-  AddExecutorOptions(c, o.runtime);
+  flags.device = AddExecutorOptions(c, o.runtime);
   o.runtime.speculation = SpeculationOptions::Auto();
 
   c.Group("Generation");
@@ -146,8 +138,9 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Add("--repetition-penalty", Number(o.sampling.repetition_penalty, 1e-3, 1e3, "F"), "1: off");
   c.Add("--presence-penalty", Number(o.sampling.presence_penalty, -100, 100, "F"), "0: off");
   c.Add("--frequency-penalty", Number(o.sampling.frequency_penalty, -100, 100, "F"), "0: off");
-  const auto seed = c.Add("--seed", Seed(o.sampling.seed),
-                          "Same seed, same text, whatever the threads and chunks [random]");
+  flags.seed_given = c.Add("--seed", Seed(o.sampling.seed),
+                           "Same seed, same text, whatever the threads and chunks [random]")
+                         .given();
   c.Add("--stop", StopText(o.stop), "End the answer before this text; may be given again");
   c.Add("--system", Text(o.system), "Instructions for the model (Harmony's developer message)");
   c.Add("--developer", Text(o.developer), "The same, after those of --system");
@@ -166,7 +159,7 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Group("Experts");
   c.AddFlag("--enable-moe", flags.enable_moe, "On by itself: every gpt-oss model is a mixture of experts",
             "BOOL");
-  const auto finish_routing = AddRoutingOptions(c, o.routing, o.runtime.experts);
+  flags.finish_routing = AddRoutingOptions(c, o.routing, o.runtime.device.experts);
   c.AddFlag("--show-moe-metrics", o.show_moe_metrics, "Table of routing metrics at the end, on stderr");
   c.Add("--moe-report", Output(o.moe_report), "Write what routing did as one page of HTML");
   c.Add("--moe-trace", Output(o.moe_trace, OutputKind::kWritten),
@@ -181,11 +174,10 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Add("--benchmark-plot", Output(o.benchmark_plot), "Write the benchmark's figures as a picture (SVG)");
 
   c.Group("Machine");
-  const auto use_metal =
+  flags.use_metal_given =
       c.AddFlag("--use-metal", flags.use_metal,
-                "Use a GPU if this build and machine have one; =false: --device cpu", "BOOL");
-  const auto device =
-      c.Add("--device", Choice(flags.device, kDevices), "What computes [auto]; this build has the CPU");
+                "Use a GPU if this build and machine have one; =false: --device cpu", "BOOL")
+          .given();
   c.AddFlag("--memory-stats", o.memory_stats, "Where the bytes are, at the end, on stderr");
   c.AddFlag(
       "--dry-run", o.dry_run,
@@ -198,23 +190,26 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.AddFlag("--no-color", flags.no_color, "No colours (also: NO_COLOR)");
   c.AddFlag("--version", flags.version, "Print the version");
   c.AddRules(Rules(o));
-  return {use_metal, device, seed, finish_routing};
+}
+
+// --use-metal: a GPU where there is one; =false: --device cpu.
+void UseMetal(const GenerateFlags& flags) {
+  if (!flags.use_metal) return flags.device->Default("cpu");
+  if (DeviceNamed("metal").available().instances.empty()) {
+    Log(LogLevel::kWarning, "--use-metal: this build has no GPU support, the CPU is used instead");
+    return flags.device->Default("cpu");
+  }
+  flags.device->Default("metal");
 }
 
 // Checks that need several options at once, and what follows from them.
-void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& given) {
+void Finish(GenerateOptions& o, const GenerateFlags& flags) {
   if (!flags.enable_moe) {
     Fail(ErrorKind::kUsage,
          "--enable-moe=false: gpt-oss is a mixture-of-experts model and cannot run without its experts");
   }
-  if (flags.device == Device::kCuda || flags.device == Device::kMetal) {
-    Fail(ErrorKind::kUnsupported, "--device {} is not yet there; use --device cpu",
-         flags.device == Device::kCuda ? "cuda" : "metal");
-  }
-  if (given.use_metal.given() && flags.use_metal) {
-    Log(LogLevel::kWarning, "--use-metal: this build has no GPU support, the CPU is used instead");
-  }
-  if (!given.seed.given()) {
+  if (flags.use_metal_given) UseMetal(flags);
+  if (!flags.seed_given) {
     std::random_device device;
     o.sampling.seed = (uint64_t{device()} << 32 | device()) >> 11;  // exact as a JSON number
   }
@@ -225,7 +220,9 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& 
     Fail(ErrorKind::kUsage,
          "nothing to do: give --prompt TEXT, --interactive, or a command; --help lists them");
   }
-  given.finish_routing();
+  flags.finish_routing();
+  o.runtime.device.read_ahead = true;
+  o.runtime.text = o.benchmark_moe ? TextParts::kNone : o.raw ? TextParts::kTokens : TextParts::kChat;
 }
 
 }  // namespace
@@ -233,10 +230,10 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& 
 Action AddGenerate(Command& command) {
   auto options = std::make_shared<GenerateOptions>();
   auto flags = std::make_shared<GenerateFlags>();
-  const GivenOptions given = AddOptions(command, *options, *flags);
-  return [options, flags, given] {
+  AddOptions(command, *options, *flags);
+  return [options, flags] {
     if (flags->version) return PrintVersion(options->verbose);
-    Finish(*options, *flags, given);
+    Finish(*options, *flags);
     return RunGenerate(*options);
   };
 }

@@ -17,8 +17,9 @@ std::map<std::string, const RoutingStrategy*> Strategies() {
 std::function<void()> AddRoutingOptions(Command& c, RoutingPolicy& routing, ExpertMemoryOptions& experts) {
   c.Add("--num-experts", Number(routing.num_experts, 1, 1 << 20),
         "Only the first N experts may be chosen: an ablation");
-  const auto given = c.Add("--experts-per-token", Number(routing.experts_per_token, 1, 256, "K"),
-                           "Experts a token uses [the model's own]");
+  const Command::Given given = c.Add("--experts-per-token", Number(routing.experts_per_token, 1, 256, "K"),
+                                     "Experts a token uses [the model's own]")
+                                   .given();
   c.Add("--routing-strategy", Choice(routing.strategy, Strategies()),
         "topk is the model's own rule; the others change its answers");
   c.Add(
@@ -28,7 +29,7 @@ std::function<void()> AddRoutingOptions(Command& c, RoutingPolicy& routing, Expe
   return [&routing, &experts, given] {
     const RoutingStrategy& strategy = *routing.strategy;
     const int32_t k = strategy.ExpertsPerToken(routing.experts_per_token);
-    if (given.given() && k != routing.experts_per_token) {
+    if (given && k != routing.experts_per_token) {
       Log(LogLevel::kWarning, "--routing-strategy {} uses {} a token; --experts-per-token {} is ignored",
           strategy.name(), Counted(k, "expert"), routing.experts_per_token);
       routing.experts_per_token = k;
