@@ -5,6 +5,7 @@
 
 #include "executor/cpu/cpu_executor.h"
 #include "executor/reference/reference_executor.h"
+#include "executor/testing/queued_executor.h"
 
 namespace oxidized::conformance {
 namespace {
@@ -51,6 +52,16 @@ std::vector<Subject> Subjects() {
            .fail_next_step = {}});
     }
   }
+  // Two steps deep, on a thread of its own, as a GPU's queue is.
+  subjects.push_back({.name = "cpu_queued_f32",
+                      .open =
+                          [](const ModelConfig& config, const WeightsView& weights,
+                             const ExecutorLimits& limits) {
+                            return Opened(std::make_unique<QueuedExecutor>(MakeCpuExecutor(
+                                config, weights,
+                                {.limits = limits, .precision = CpuPrecision::kF32, .threads = 1})));
+                          },
+                      .fail_next_step = {}});
   return subjects;
 }
 
