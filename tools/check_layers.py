@@ -30,8 +30,11 @@ FLOORS = {
 ENGINE_SEES = {"executor/executor.h", "executor/step_batch.h"}
 ENGINE_NEVER = {"tokenizer", "harmony", "kernels", "checkpoint", "hub"}
 
-# Concrete executors are named by the composition root alone.
-CONCRETE_EXECUTOR = re.compile(r"executor/(reference|cpu|cuda)/")
+# Concrete executors are named by the rows of devices/ alone, and what a row's folder holds by nobody else. Above it,
+# nobody sees forms of weights that only one device reads.
+CONCRETE_EXECUTOR = re.compile(r"executor/(?!testing/)\w+/")
+DEVICE_FOLDER = re.compile(r"devices/\w+/")
+DEVICE_FORM = re.compile(r"model/(arrange|packed_dense)\.h$")
 
 # Tests of readers look at files that the writers made, whatever the floors.
 TESTS_SEE = {"audit", "rewrite"}
@@ -81,8 +84,14 @@ def check_include(path, quote, target):
         return f"engine must not know {other}: {target}"
     if module == "engine" and other == "executor" and target not in ENGINE_SEES and not TEST_ONLY.match(target):
         return f"engine sees only {', '.join(sorted(ENGINE_SEES))} of executor, not {target}"
-    if CONCRETE_EXECUTOR.match(target) and module not in ("devices", "model_host") and not is_test(path):
+    if is_test(path):
+        return None
+    if CONCRETE_EXECUTOR.match(target) and module != "devices":
         return f"only devices names a concrete executor: {target}"
+    if DEVICE_FOLDER.match(target):
+        return f"a device is a row of devices/device.h, its folder is its own: {target}"
+    if DEVICE_FORM.match(target) and FLOORS[module] > FLOORS["devices"]:
+        return f"how a device keeps its weights is its own business: {target}"
     return None
 
 

@@ -58,8 +58,27 @@ class CheckLayers(unittest.TestCase):
     def test_only_devices_name_a_concrete_executor(self):
         self.refused("cli/a.cc", '"executor/reference/reference_executor.h"', "only devices")
         self.refused("chat/a.cc", '"executor/cpu/cpu_executor.h"', "only devices")
+        self.refused("model_host/runtime.cc", '"executor/cpu/cpu_executor.h"', "only devices")
+        self.refused("model_host/runtime.h", '"executor/reference/reference_executor.h"', "only devices")
+        self.refused("bench/a.cc", '"executor/cpu/cpu_moe_stages.h"', "only devices")
+        self.refused("cli/a.cc", '"executor/cuda/cuda_executor.h"', "only devices")
+        self.refused("cli/a.cc", '"executor/gpu/vulkan/a.h"', "only devices")
         self.allowed("devices/a.cc", '"executor/reference/reference_executor.h"')
+        self.allowed("devices/cpu/a.cc", '"executor/cpu/cpu_executor.h"')
+        self.allowed("model_host/a_test.cc", '"executor/cpu/cpu_executor.h"')
+        self.allowed("cli/a.cc", '"executor/moe_stages.h"')
         self.allowed("executor/a.cc", '"executor/reference/reference_executor.h"')
+
+    def test_a_devices_folder_and_its_weights_are_its_own(self):
+        self.refused("model_host/runtime.cc", '"devices/cpu/cpu_device.h"', "its folder is its own")
+        self.refused("cli/a.cc", '"devices/cpu/expert_memory.h"', "its folder is its own")
+        self.allowed("cli/a.cc", '"devices/device.h"')
+        self.allowed("devices/table.cc", '"devices/cpu/cpu_device.h"')
+        self.allowed("model_host/a_test.cc", '"devices/cpu/expert_memory.h"')
+        self.refused("model_host/runtime.h", '"model/arrange.h"', "its own business")
+        self.refused("cli/a.cc", '"model/packed_dense.h"', "its own business")
+        self.allowed("devices/cpu/a.cc", '"model/arrange.h"')
+        self.allowed("executor/cpu/a.h", '"model/packed_dense.h"')
 
     def test_test_only_headers(self):
         self.refused("engine/a.cc", '"executor/testing/fake_executor.h"', "tests only")

@@ -1,10 +1,13 @@
 #include "audit/inspect.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
 #include <tuple>
 
 #include "base/printable.h"
@@ -68,11 +71,15 @@ struct KvBytes {
 KvBytes ComputeKvBytes(const ModelConfig& config, const ModelCosts& costs) {
   constexpr int64_t kBytesPerElement = 2;
   const int64_t layer = costs.kv_elements_per_token * kBytesPerElement;
-  const auto sliding = std::count(config.layers.begin(), config.layers.end(), LayerKind::kSliding);
   KvBytes kv;
   kv.per_token = layer * config.num_layers;
-  kv.growing = layer * (config.num_layers - sliding);
-  kv.windows = layer * sliding * config.sliding_window;
+  for (const LayerConfig& one : config.layers) {
+    if (one.slides()) {
+      kv.windows += layer * *one.window;
+    } else {
+      kv.growing += layer;
+    }
+  }
   return kv;
 }
 
@@ -91,14 +98,30 @@ std::string Count(int64_t n) {
 }
 
 // Alternating kinds, which every published model has, in two words; anything else letter by letter.
-std::string LayerText(const std::vector<LayerKind>& layers) {
+std::string LayerText(const std::vector<LayerConfig>& layers) {
   bool alternating = true;
   std::string letters;
   for (size_t i = 0; i < layers.size(); ++i) {
-    letters += layers[i] == LayerKind::kSliding ? 's' : 'f';
-    alternating = alternating && (layers[i] == LayerKind::kSliding) == (i % 2 == 0);
+    letters += layers[i].slides() ? 's' : 'f';
+    alternating = alternating && layers[i].slides() == (i % 2 == 0);
   }
   return alternating ? "sliding, full, alternating" : letters + " (s sliding, f full)";
+}
+
+// "128", or "128 or 8192" where layers differ.
+template <typename Value>
+std::string ValuesOf(const std::vector<LayerConfig>& layers, Value value) {
+  std::set<int32_t> values;
+  for (const LayerConfig& layer : layers) {
+    if (const std::optional<int32_t> one = value(layer)) values.insert(*one);
+  }
+  return values.empty() ? "none" : fmt::format("{}", fmt::join(values, " or "));
+}
+std::string ExpertsText(const ModelConfig& c) {
+  return ValuesOf(c.layers, [](const LayerConfig& layer) { return std::optional(layer.num_experts); });
+}
+std::string WindowsText(const ModelConfig& c) {
+  return ValuesOf(c.layers, [](const LayerConfig& layer) { return layer.window; });
 }
 
 std::string ConfigText(const ModelConfig& c) {
@@ -112,9 +135,9 @@ std::string ConfigText(const ModelConfig& c) {
   line("heads (H, G, D)",
        fmt::format("{} query, {} key/value, of {}", c.num_heads, c.num_kv_heads, c.head_dim));
   line("experts (E, K, F)",
-       fmt::format("{}, {} per token, width {}", c.num_experts, c.experts_per_token, c.expert_width));
+       fmt::format("{}, {} per token, width {}", ExpertsText(c), c.experts_per_token, c.expert_width));
   line("vocabulary (V)", std::to_string(c.vocab_size));
-  line("context", fmt::format("{} tokens, sliding window {}", c.max_context, c.sliding_window));
+  line("context", fmt::format("{} tokens, sliding window {}", c.max_context, WindowsText(c)));
   line("rope", fmt::format("theta {}, YaRN factor {} over {}, beta {} to {}{}", rope.theta, rope.factor,
                            rope.original_context, rope.beta_fast, rope.beta_slow,
                            rope.truncate ? ", truncated" : ""));
@@ -127,18 +150,22 @@ std::string ConfigText(const ModelConfig& c) {
 }
 
 nlohmann::ordered_json ConfigJson(const ModelConfig& c) {
-  nlohmann::ordered_json layers = nlohmann::ordered_json::array();
-  for (const LayerKind kind : c.layers) layers.push_back(kind == LayerKind::kSliding ? "sliding" : "full");
+  nlohmann::ordered_json layers = nlohmann::ordered_json::array(), experts = layers, windows = layers;
+  for (const LayerConfig& layer : c.layers) {
+    layers.push_back(layer.slides() ? "sliding" : "full");
+    experts.push_back(layer.num_experts);
+    windows.push_back(layer.slides() ? nlohmann::ordered_json(*layer.window) : nullptr);
+  }
   return {{"num_layers", c.num_layers},
           {"hidden_size", c.hidden_size},
           {"num_heads", c.num_heads},
           {"num_kv_heads", c.num_kv_heads},
           {"head_dim", c.head_dim},
-          {"num_experts", c.num_experts},
+          {"num_experts", c.most_experts()},
           {"experts_per_token", c.experts_per_token},
           {"expert_width", c.expert_width},
           {"vocab_size", c.vocab_size},
-          {"sliding_window", c.sliding_window},
+          {"sliding_window", c.shortest_window()},
           {"max_context", c.max_context},
           {"rms_norm_eps", ShortestDecimal(c.rms_norm_eps)},
           {"swiglu_alpha", ShortestDecimal(c.swiglu_alpha)},
@@ -152,6 +179,8 @@ nlohmann::ordered_json ConfigJson(const ModelConfig& c) {
             {"truncate", c.rope.truncate},
             {"attention_factor", c.rope.attention_factor}}},
           {"layers", std::move(layers)},
+          {"layer_experts", std::move(experts)},
+          {"layer_windows", std::move(windows)},
           {"eos_token_ids", c.eos_token_ids},
           {"pad_token_id", c.pad_token_id}};
 }
@@ -171,7 +200,7 @@ std::string InspectText(const Checkpoint& checkpoint) {
       Size(costs.decode_bytes), costs.decode_bytes, static_cast<double>(costs.decode_flops) * 1e-9);
   text += fmt::format(
       "KV per token, 16-bit\n  first {:<16}{} ({} B)\n  beyond                {} ({} B), windows {} in all\n",
-      fmt::format("{} tokens", checkpoint.config.sliding_window), Size(kv.per_token), kv.per_token,
+      fmt::format("{} tokens", checkpoint.config.shortest_window()), Size(kv.per_token), kv.per_token,
       Size(kv.growing), kv.growing, Size(kv.windows));
 
   text += fmt::format("\nTensors     {}\n", checkpoint.tensors.size());

@@ -131,7 +131,7 @@ std::vector<ScanTask> ScanTasks(const ModelConfig& config, const WeightsView& we
   for (int32_t layer = 0; layer < config.num_layers; ++layer) {
     for (const Part part : kLayerParts) maker.Dense(weights, part, layer);
     const LayerWeights& w = weights.layers[static_cast<size_t>(layer)];
-    for (int32_t e = 0; e < config.num_experts; ++e) {
+    for (int32_t e = 0; e < config.layer(layer).num_experts; ++e) {
       maker.Expert(w.gate_up[static_cast<size_t>(e)], Part::kGateUp, layer, e);
       maker.Expert(w.down[static_cast<size_t>(e)], Part::kDown, layer, e);
     }

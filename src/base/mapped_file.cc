@@ -110,20 +110,35 @@ MappedFile MappedFile::Open(const std::filesystem::path& path) {
   const timespec modified = status.st_mtim;
 #endif
   result.modified_ns_ = int64_t{modified.tv_sec} * 1'000'000'000 + modified.tv_nsec;
-  if (size == 0) return result;
-  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, result.fd_, 0);
+  result.size_ = size;
+  result.Map();
+  return result;
+}
+
+MappedFile MappedFile::MapAgain() const {
+  MappedFile result;
+  result.path_ = path_;
+  result.modified_ns_ = modified_ns_;
+  result.size_ = size_;
+  result.fd_ = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
+  if (result.fd_ < 0) Fail(ErrorKind::kBadFile, "{}: {}", path_.string(), std::strerror(errno));
+  result.Map();
+  return result;
+}
+
+void MappedFile::Map() {
+  if (size_ == 0) return;
+  void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd_, 0);
   if (data == MAP_FAILED && errno == ENOMEM)
     Fail(ErrorKind::kNoMemory, "{}: no address space for its {} bytes: raise the limit on memory (ulimit -v)",
-         path.string(), size);
+         path_.string(), size_);
   if (data == MAP_FAILED)
-    Fail(ErrorKind::kBadFile, "{}: cannot be mapped: {}", path.string(), std::strerror(errno));
+    Fail(ErrorKind::kBadFile, "{}: cannot be mapped: {}", path_.string(), std::strerror(errno));
   // Where the file system has large folios, what is read by way of this mapping comes in pages of 2 MiB.
-  AdviseHugePages(data, size);
-  result.data_ = static_cast<std::byte*>(data);
-  result.size_ = size;
-  Remember(result.data_, size, path);
-  result.Register();
-  return result;
+  AdviseHugePages(data, size_);
+  data_ = static_cast<std::byte*>(data);
+  Remember(data_, size_, path_);
+  Register();
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }

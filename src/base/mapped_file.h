@@ -25,6 +25,10 @@ class MappedFile {
   // Throws Error(kBadFile) naming the path when it cannot be opened or is no regular file, Error(kNoMemory).
   static MappedFile Open(const std::filesystem::path& path);
 
+  // The same file mapped once more, whatever has its name now: for whoever wants to Own() it while others
+  // read it. What is owned already is not. Throws Error(kNoMemory, kBadFile).
+  MappedFile MapAgain() const;
+
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
@@ -62,6 +66,7 @@ class MappedFile {
 
  private:
   MappedFile() = default;
+  void Map();  // fd_, of size_ bytes
   void Register();
 
   std::filesystem::path path_;

@@ -13,6 +13,10 @@
 
 #include "base/error.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace oxidized {
 namespace {
 
@@ -87,6 +91,15 @@ std::optional<MemoryLimit> ReadMemoryLimit() {
     if (controllers == "memory") Tighten(kVersion1, group, tightest);
   }
   return tightest;
+}
+
+int64_t HeapBytes() {
+#ifdef __GLIBC__
+  const struct mallinfo2 heap = ::mallinfo2();
+  return static_cast<int64_t>(heap.uordblks) + static_cast<int64_t>(heap.hblkhd);
+#else
+  return 0;
+#endif
 }
 
 ProcessMemory ReadProcessMemory() {

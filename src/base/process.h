@@ -16,6 +16,9 @@ struct ProcessMemory {
 };
 ProcessMemory ReadProcessMemory();
 
+// Bytes that the program's heap has handed out.
+int64_t HeapBytes();
+
 // A limit that a container or a service manager put on this process: the tightest of the control groups it is
 // in. `used` leaves out page cache that the kernel would give up.
 struct MemoryLimit {

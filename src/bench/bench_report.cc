@@ -116,7 +116,7 @@ std::string Held(const BenchReport::Weights& w) {
   if (w.packed_bytes > 0)
     text +=
         fmt::format(", {} packed {}", megabytes(w.packed_bytes), w.packed_file ? "in a file" : "in memory");
-  if (w.arranged_bytes > 0) text += fmt::format(", {} {}", megabytes(w.arranged_bytes), Name(w.arrangement));
+  if (w.arranged_bytes > 0) text += fmt::format(", {} {}", megabytes(w.arranged_bytes), w.arrangement);
   if (w.expert_slots > 0) text += fmt::format(", {} of {} experts at once", w.expert_slots, w.stored_experts);
   return text;
 }
@@ -210,7 +210,7 @@ Record WeightsJson(const std::optional<BenchReport::Weights>& weights) {
                             : w.packed_file     ? "file"
                                                 : "memory"},
                  {"packed_bytes", w.packed_bytes},
-                 {"arrangement", Name(w.arrangement)},
+                 {"arrangement", w.arrangement},
                  {"arranged_bytes", w.arranged_bytes},
                  {"expert_memory", nullptr}};
   if (w.expert_slots > 0)

@@ -7,7 +7,6 @@
 
 #include "bench/figure.h"
 #include "kernels/cpu/ceilings.h"
-#include "model/arrange.h"
 
 namespace oxidized::cli {
 
@@ -24,7 +23,7 @@ struct BenchReport {
     int64_t converted_bytes = 0;  // of what lies in no file: made when the model was opened
     int64_t packed_bytes = 0;     // of dense weights in 12 bits; 0: none
     bool packed_file = false;     // these out of a file
-    Arrangement arrangement = Arrangement::kAsStored;
+    std::string arrangement = "stored";  // or the form that the device gave some of them (PreparedWeights)
     int64_t arranged_bytes = 0;
     int64_t expert_slots = 0;  // with --expert-memory: so many experts are in memory at once; 0: all
     int64_t stored_experts = 0, slot_bytes = 0;

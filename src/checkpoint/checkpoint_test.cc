@@ -145,7 +145,8 @@ TEST(Checkpoint, TensorsThatDoNotFitAreNamed) {
   {
     HfWriteRequest request = MiniRequest(temp.path() / "experts");
     ModelConfig config = testing::MiniConfig();
-    config.num_experts = 16384;  // must not be believed before the tensors have been seen
+    for (LayerConfig& layer : config.layers)
+      layer.num_experts = 16384;  // must not be believed before the tensors have been seen
     request.text_files["config.json"] = PublishedConfigJson(config);
     ExpectBroken(request, kBad, {"router.weight", "[2, 32]", "expected [16384, 32]"});
   }

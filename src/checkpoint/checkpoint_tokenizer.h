@@ -1,5 +1,5 @@
 // The tokenizer that belongs to a checkpoint: for running it, checking it, writing it into another file.
-// Called by runtime, convert, synth and verify.
+// Called by LoadedModel, convert, synth and verify.
 #pragma once
 
 #include <memory>

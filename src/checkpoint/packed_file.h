@@ -2,7 +2,7 @@
 // packed-dense` and mapped instead of packing them each time; docs/weights.md has the format. It stands
 // beside its model, which is opened as well: only the matrices it holds are read from it.
 //
-// Written by packed_file_writer, mapped by Runtime; its packed values are summed by verify alone.
+// Written by packed_file_writer, mapped by the CPU device; its packed values are summed by verify alone.
 #pragma once
 
 #include <array>

@@ -63,7 +63,7 @@ tl::expected<RequestId, RequestError> Engine::Submit(Request request) {
                           (sequence->may_mask && !info().late_masks);
   sequence->request = std::move(request);
   sequence->stats.prompt_tokens = sequence->prompt_tokens();
-  sequence->stats.routing = RoutingStats(info().num_layers, info().num_experts);
+  sequence->stats.routing = RoutingStats(info().num_layers, info().num_experts, info().layer_experts);
   sequence->variant = VariantOf(sequence->request);
   speculation_.Begin(*sequence);
   sequence->submitted = EngineClock::now();

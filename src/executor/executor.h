@@ -36,8 +36,9 @@ struct ExecutorInfo {
   std::string precision;         // "f32", "bf16", "f16"
   std::string activations = "";  // "int8": inputs of products are lossy; else empty: as the precision says
   int32_t num_layers = 0;
-  int32_t num_experts = 0;
-  int32_t experts_per_token = 0;  // the model's K
+  int32_t num_experts = 0;             // the most that a layer has: the width of router logits
+  std::vector<int32_t> layer_experts;  // [L]; empty: each has num_experts
+  int32_t experts_per_token = 0;       // the model's K
   int32_t vocab_size = 0;
   int64_t max_context = 0;          // positions a sequence may have
   int32_t max_sequences = 0;        // slots are 0 .. max_sequences-1

@@ -7,7 +7,8 @@ namespace oxidized {
 ExecutorInfo DeriveInfo(const ModelConfig& config, const KvLayout& layout, const ExecutorLimits& limits) {
   ExecutorInfo info;
   info.num_layers = config.num_layers;
-  info.num_experts = config.num_experts;
+  info.num_experts = config.most_experts();
+  for (const LayerConfig& layer : config.layers) info.layer_experts.push_back(layer.num_experts);
   info.experts_per_token = config.experts_per_token;
   info.vocab_size = config.vocab_size;
   info.max_context = limits.max_context > 0 ? limits.max_context : config.max_context;

@@ -25,7 +25,7 @@ class MoeStages {
   virtual bool multiplies_bf16() const = 0;
 
   virtual StageCost Router(int32_t layer) = 0;                    // the router's logits of every row
-  virtual void SetLogits(std::span<const float> logits) = 0;      // [T, E], instead
+  virtual void SetLogits(std::span<const float> logits) = 0;      // [T, E] of a layer, instead
   virtual StageCost Choose(const RoutingPolicy& policy) = 0;      // experts and weights from the logits
   virtual void SetChoices(std::span<const int32_t> experts) = 0;  // [T]: one expert a row, weight 1
   virtual StageCost Dispatch() = 0;                               // rows grouped by expert

@@ -1,6 +1,7 @@
 #include "executor/step_batch.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace oxidized {
 
@@ -27,6 +28,18 @@ RoutedRows RoutingObservation::Rows(int32_t layer, int32_t tokens, int32_t begin
   return {stride, std::span(experts).subspan(row * width, count * width),
           std::span(weights).subspan(row * width, count * width), std::span(dropped).subspan(row, count),
           std::span(rerouted).subspan(row, count)};
+}
+
+void RoutingObservation::KeepLogits(int32_t layer, int32_t tokens, std::span<const float> rows) {
+  if (logits_width == 0) return;
+  const std::span<float> kept = Logits(layer, tokens, 0, tokens);
+  const auto from = rows.size() / static_cast<size_t>(tokens), to = static_cast<size_t>(logits_width);
+  for (size_t t = 0; t < static_cast<size_t>(tokens); ++t) {
+    std::copy_n(rows.begin() + static_cast<ptrdiff_t>(t * from), from,
+                kept.begin() + static_cast<ptrdiff_t>(t * to));
+    std::fill_n(kept.begin() + static_cast<ptrdiff_t>(t * to + from), to - from,
+                -std::numeric_limits<float>::infinity());
+  }
 }
 
 std::span<float> RoutingObservation::Logits(int32_t layer, int32_t tokens, int32_t begin, int32_t end) {

@@ -72,7 +72,8 @@ struct StepBatch {
 };
 
 // What the routers of one step chose: arrays over [L, T, stride] (experts, weights), [L, T] (dropped,
-// rerouted) and, if StepBatch::router_logits asked for it, [L, T, E] (logits, bias included; else empty).
+// rerouted) and, if StepBatch::router_logits asked for it, [L, T, E] (logits, bias included; else empty). E is
+// the most that a layer has; a layer with fewer experts has -infinity for the others.
 struct RoutingObservation {
   int32_t stride = 0;
   std::vector<int32_t> experts;
@@ -86,6 +87,8 @@ struct RoutingObservation {
   void Resize(int32_t layers, int32_t tokens, int32_t row_stride, int32_t router_width = 0);
   // The rows [begin, end) of one layer of a step with `tokens` rows.
   RoutedRows Rows(int32_t layer, int32_t tokens, int32_t begin, int32_t end);
+  // Takes the logits of all `tokens` rows of a layer [tokens, width] where they are wanted.
+  void KeepLogits(int32_t layer, int32_t tokens, std::span<const float> rows);
   // The same of the logits: [end - begin, E], or empty.
   std::span<float> Logits(int32_t layer, int32_t tokens, int32_t begin, int32_t end);
 };

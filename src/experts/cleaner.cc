@@ -18,7 +18,8 @@ MemoryCleaner::MemoryCleaner(const WeightsView& weights, std::span<const MappedF
                              const ResidentExperts* experts)
     : experts_(experts) {
   if (experts == nullptr || weights.layers.empty()) return;
-  num_experts_ = static_cast<int32_t>(weights.layers.front().gate_up.size());
+  for (const LayerWeights& layer : weights.layers)
+    num_experts_ = std::max(num_experts_, static_cast<int32_t>(layer.gate_up.size()));
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto whole_pages = [&](const std::byte* data, int64_t bytes) {
     const bool mapped = std::any_of(files.begin(), files.end(),
@@ -27,9 +28,11 @@ MemoryCleaner::MemoryCleaner(const WeightsView& weights, std::span<const MappedF
     const auto end = (reinterpret_cast<uintptr_t>(data) + static_cast<uintptr_t>(bytes)) / page * page;
     return mapped && begin < end ? Pages{reinterpret_cast<std::byte*>(begin), end - begin} : Pages{};
   };
-  for (const LayerWeights& layer : weights.layers) {
+  pages_.resize(weights.layers.size() * static_cast<size_t>(num_experts_));
+  for (size_t l = 0; l < weights.layers.size(); ++l) {
+    const LayerWeights& layer = weights.layers[l];
     for (size_t e = 0; e < layer.gate_up.size(); ++e) {
-      std::vector<Pages>& pages = pages_.emplace_back();
+      std::vector<Pages>& pages = pages_[l * static_cast<size_t>(num_experts_) + e];
       for (const ExpertView* view : {&layer.gate_up[e], &layer.down[e]}) {
         for (const std::byte* values : {view->values, view->up_values}) {
           const Pages found = whole_pages(values, view->value_bytes());
@@ -64,6 +67,7 @@ void MemoryCleaner::ReleaseColdExperts(int64_t cold_steps) {
   for (size_t key = 0; key < pages_.size(); ++key) {
     const auto layer = static_cast<int32_t>(key) / num_experts_;
     const auto expert = static_cast<int32_t>(key) % num_experts_;
+    if (pages_[key].empty()) continue;  // among them experts that this layer does not have
     const int64_t last = experts_->last_use(layer, expert);
     if (last == released_at_[key] || last > experts_->steps() - cold_steps) continue;
     for (const Pages& pages : pages_[key]) ::madvise(pages.begin, pages.bytes, MADV_DONTNEED);

@@ -48,7 +48,7 @@ class MemoryCleaner {
 
   const ResidentExperts* experts_;
   int32_t num_experts_ = 0;
-  std::vector<std::vector<Pages>> pages_;  // [L * E]
+  std::vector<std::vector<Pages>> pages_;  // [L * E], E the most that a layer has
   std::vector<int64_t> released_at_;       // [L * E] the last use after which it was let go
   CleanupCounts counts_;
 };

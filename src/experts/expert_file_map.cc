@@ -38,10 +38,14 @@ ExpertFileMap::ExpertFileMap(const WeightsView& weights, std::span<const MappedF
     paths_.push_back(file.path());
     sizes_.push_back(static_cast<int64_t>(file.bytes().size()));
   }
-  if (num_layers_ > 0) num_experts_ = static_cast<int32_t>(weights.layers.front().gate_up.size());
-  for (const LayerWeights& layer : weights.layers) {
+  for (const LayerWeights& layer : weights.layers)
+    num_experts_ = std::max(num_experts_, static_cast<int32_t>(layer.gate_up.size()));
+  places_.resize(static_cast<size_t>(num_layers_) * static_cast<size_t>(num_experts_));
+  for (size_t l = 0; l < weights.layers.size(); ++l) {
+    const LayerWeights& layer = weights.layers[l];
+    all_experts_ += std::ssize(layer.gate_up);
     for (size_t e = 0; e < layer.gate_up.size(); ++e) {
-      Place& place = places_.emplace_back();
+      Place& place = places_[l * static_cast<size_t>(num_experts_) + e];
       Locate(layer.gate_up[e], layer.down[e], files, place);
       if (place.pieces.empty()) continue;
       ++num_stored_;

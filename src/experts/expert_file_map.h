@@ -32,7 +32,8 @@ class ExpertFileMap {
   ExpertFileMap(const WeightsView& weights, std::span<const MappedFile> files);
 
   int32_t num_layers() const { return num_layers_; }
-  int32_t num_experts() const { return num_experts_; }
+  int32_t num_experts() const { return num_experts_; }  // the most that a layer has
+  int64_t all_experts() const { return all_experts_; }   // of all layers
   bool stored(int32_t layer, int32_t expert) const { return !At(layer, expert).pieces.empty(); }
   int64_t num_stored() const { return num_stored_; }
   // Stored size of all stored experts.
@@ -68,8 +69,8 @@ class ExpertFileMap {
 
   const WeightsView& weights_;
   int32_t num_layers_ = 0, num_experts_ = 0;
-  int64_t num_stored_ = 0, stored_bytes_ = 0, slot_bytes_ = 0;
-  std::vector<Place> places_;  // [L * E]
+  int64_t all_experts_ = 0, num_stored_ = 0, stored_bytes_ = 0, slot_bytes_ = 0;
+  std::vector<Place> places_;  // [L * E]; nothing is stored of experts that a layer does not have
   std::vector<std::span<const std::byte>> stored_parts_;
   std::vector<std::filesystem::path> paths_;
   std::vector<int64_t> sizes_;

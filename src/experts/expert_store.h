@@ -1,6 +1,6 @@
 // Experts on demand: a pool of slots, filled from the model's files by reads in the background, each slot one
 // expert. Which expert makes room is the eviction policy's choice (moe/eviction_policy.h). Called by the
-// executor through ExpertSource; the runtime owns it.
+// executor through ExpertSource; the CPU device owns it.
 //
 // Never a deadlock: an expert is pinned from its request until the executor has taken the next portion, a
 // prefetched one until the next request begins, and reads always end. So whenever nothing can be evicted,

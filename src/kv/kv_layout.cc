@@ -1,19 +1,23 @@
 #include "kv/kv_layout.h"
 
+#include <set>
+
 namespace oxidized {
 
 KvLayout::KvLayout(const ModelConfig& config)
     : group_of_layer(static_cast<size_t>(config.num_layers)),
       index_in_group(static_cast<size_t>(config.num_layers)) {
-  for (const LayerKind kind : {LayerKind::kFull, LayerKind::kSliding}) {
-    KvGroup group{kind, kind == LayerKind::kSliding ? config.sliding_window : 0, {}};
+  std::set<int32_t> windows;  // 0, all, comes first
+  for (const LayerConfig& layer : config.layers) windows.insert(layer.window.value_or(0));
+  for (const int32_t window : windows) {
+    KvGroup group{window, {}};
     for (int32_t layer = 0; layer < config.num_layers; ++layer) {
-      if (config.layers[static_cast<size_t>(layer)] != kind) continue;
+      if (config.layer(layer).window.value_or(0) != window) continue;
       group_of_layer[static_cast<size_t>(layer)] = static_cast<int32_t>(groups.size());
       index_in_group[static_cast<size_t>(layer)] = static_cast<int32_t>(group.layers.size());
       group.layers.push_back(layer);
     }
-    if (!group.layers.empty()) groups.push_back(std::move(group));
+    groups.push_back(std::move(group));
   }
 }
 

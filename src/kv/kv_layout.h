@@ -1,5 +1,5 @@
-// How the KV cache is cut into blocks. Layers of one kind form a group with its own pool: full-attention
-// layers keep every position, sliding layers only the last `window`. A block holds B consecutive positions of
+// How the KV cache is cut into blocks. Layers of one window form a group with its own pool: full-attention
+// layers keep every position, sliding layers only the last `window`; published models have two groups. A block holds B consecutive positions of
 // all layers of its group; what a block's bytes look like is the executor's business.
 #pragma once
 
@@ -13,13 +13,12 @@ namespace oxidized {
 inline constexpr int32_t kKvBlockTokens = 32;  // B
 
 struct KvGroup {
-  LayerKind kind;
   int32_t window = 0;           // keys a query sees, itself included; 0: all
   std::vector<int32_t> layers;  // model layer numbers, ascending
 };
 
 struct KvLayout {
-  std::vector<KvGroup> groups;          // full group first; a kind without layers has no group
+  std::vector<KvGroup> groups;          // full group first, then by window
   std::vector<int32_t> group_of_layer;  // [L]
   std::vector<int32_t> index_in_group;  // [L]
 

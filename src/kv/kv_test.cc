@@ -9,8 +9,7 @@ namespace {
 TEST(KvLayout, LayersOfOneKindShareAGroup) {
   ModelConfig config;
   config.num_layers = 4;
-  config.sliding_window = 128;
-  config.layers = {LayerKind::kSliding, LayerKind::kFull, LayerKind::kSliding, LayerKind::kFull};
+  config.layers = AlternatingLayers(4, 128, 8);
   const KvLayout layout(config);
   ASSERT_EQ(layout.groups.size(), 2u);
   EXPECT_EQ(layout.groups[0].window, 0);
@@ -18,6 +17,19 @@ TEST(KvLayout, LayersOfOneKindShareAGroup) {
   EXPECT_EQ(layout.groups[1].window, 128);
   EXPECT_EQ(layout.group_of_layer, (std::vector<int32_t>{1, 0, 1, 0}));
   EXPECT_EQ(layout.index_in_group, (std::vector<int32_t>{0, 0, 1, 1}));
+}
+
+TEST(KvLayout, EveryWindowHasAGroup) {
+  ModelConfig config;
+  config.num_layers = 5;
+  config.layers = {{128, 64}, {std::nullopt, 64}, {8192, 128}, {128, 128}, {std::nullopt, 64}};
+  const KvLayout layout(config);
+  ASSERT_EQ(layout.groups.size(), 3u);
+  EXPECT_EQ(layout.groups[0].window, 0);
+  EXPECT_EQ(layout.groups[1].window, 128);
+  EXPECT_EQ(layout.groups[2].window, 8192);
+  EXPECT_EQ(layout.group_of_layer, (std::vector<int32_t>{1, 0, 2, 1, 0}));
+  EXPECT_EQ(layout.index_in_group, (std::vector<int32_t>{0, 0, 0, 1, 1}));
 }
 
 TEST(BlockPool, HandsOutTheLowestFreeBlock) {

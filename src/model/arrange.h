@@ -1,5 +1,6 @@
-// Weights rearranged where they lie, into forms that products read faster and that no file has. By the
-// runtime, once, before the first step, where weights lie in memory of our own. Products give the same bits.
+// Weights rearranged where they lie, into forms that products read faster and that no file has. By a
+// device, once, before its executor exists, where weights lie in memory of our own. Products give the same
+// bits.
 #pragma once
 
 #include <cstdint>

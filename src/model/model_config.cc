@@ -1,11 +1,59 @@
 #include "model/model_config.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/printable.h"
 
 namespace oxidized {
+
+int32_t ModelConfig::most_experts() const {
+  int32_t most = 0;
+  for (const LayerConfig& layer : layers) most = std::max(most, layer.num_experts);
+  return most;
+}
+
+int32_t ModelConfig::least_experts() const {
+  int32_t least = most_experts();
+  for (const LayerConfig& layer : layers) least = std::min(least, layer.num_experts);
+  return least;
+}
+
+int64_t ModelConfig::all_experts() const {
+  int64_t sum = 0;
+  for (const LayerConfig& layer : layers) sum += layer.num_experts;
+  return sum;
+}
+
+int32_t ModelConfig::shortest_window() const {
+  int32_t shortest = 0;
+  for (const LayerConfig& layer : layers) {
+    if (layer.slides() && (shortest == 0 || *layer.window < shortest)) shortest = *layer.window;
+  }
+  return shortest;
+}
+
+bool ModelConfig::layers_alike() const {
+  return std::all_of(layers.begin(), layers.end(), [&](const LayerConfig& layer) {
+    return layer.num_experts == layers.front().num_experts &&
+           (!layer.slides() || *layer.window == shortest_window());
+  });
+}
+
+std::vector<LayerConfig> UniformLayers(const std::vector<bool>& slides, int32_t window, int32_t num_experts) {
+  std::vector<LayerConfig> layers;
+  for (const bool sliding : slides)
+    layers.push_back({sliding ? std::optional(window) : std::nullopt, num_experts});
+  return layers;
+}
+
+std::vector<LayerConfig> AlternatingLayers(int32_t num_layers, int32_t window, int32_t num_experts) {
+  constexpr int32_t kMostLayers = 1024;
+  std::vector<bool> slides;
+  for (int32_t i = 0; i < std::min(num_layers, kMostLayers); ++i) slides.push_back(i % 2 == 0);
+  return UniformLayers(slides, window, num_experts);
+}
 
 void ValidateConfig(const ModelConfig& c, const std::string& source) {
   const auto require = [&](bool sound, const std::string& what) {
@@ -21,11 +69,13 @@ void ValidateConfig(const ModelConfig& c, const std::string& source) {
   in_range("num_attention_heads", c.num_heads, 1, 1 << 14);
   in_range("num_key_value_heads", c.num_kv_heads, 1, 1 << 14);
   in_range("head_dim", c.head_dim, 2, 1 << 12);
-  in_range("num_local_experts", c.num_experts, 1, 1 << 14);
-  in_range("num_experts_per_tok", c.experts_per_token, 1, c.num_experts);
+  for (const LayerConfig& layer : c.layers) in_range("num_local_experts", layer.num_experts, 1, 1 << 14);
+  if (!c.layers.empty()) in_range("num_experts_per_tok", c.experts_per_token, 1, c.least_experts());
   in_range("intermediate_size", c.expert_width, 1, 1 << 20);
   in_range("vocab_size", c.vocab_size, 1, 1 << 24);
-  in_range("sliding_window", c.sliding_window, 1, int64_t{1} << 30);
+  for (const LayerConfig& layer : c.layers) {
+    if (layer.slides()) in_range("sliding_window", *layer.window, 1, int64_t{1} << 30);
+  }
   in_range("max_position_embeddings", c.max_context, 1, int64_t{1} << 30);
   require(c.head_dim % 2 == 0,
           fmt::format("head_dim is {}, expected an even number (rotary pairs)", c.head_dim));

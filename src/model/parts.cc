@@ -51,7 +51,7 @@ const char* Name(Part part) {
   return "";
 }
 
-PartShape ShapeOf(const ModelConfig& c, Part part) {
+PartShape ShapeOf(const ModelConfig& c, Part part, int32_t layer) {
   switch (part) {
     case Part::kEmbedding:
     case Part::kUnembedding:
@@ -71,9 +71,9 @@ PartShape ShapeOf(const ModelConfig& c, Part part) {
     case Part::kO:
       return {c.hidden_size, c.query_width()};
     case Part::kRouter:
-      return {c.num_experts, c.hidden_size};
+      return {c.layer(layer).num_experts, c.hidden_size};
     case Part::kRouterBias:
-      return {c.num_experts, 1};
+      return {c.layer(layer).num_experts, 1};
     case Part::kGateUp:
       return {int64_t{2} * c.expert_width, c.hidden_size};
     case Part::kDown:

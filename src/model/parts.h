@@ -32,12 +32,13 @@ enum class Part : uint8_t {
 };
 const char* Name(Part part);  // for people: "attention query weight"
 
-// [rows, cols] of a part; a vector of n is [n, 1]; of an expert part, the matrix of one expert.
+// [rows, cols] of a part of this layer (-1: of no layer); a vector of n is [n, 1]; of an expert part, the
+// matrix of one expert.
 struct PartShape {
   int64_t rows;
   int64_t cols;
 };
-PartShape ShapeOf(const ModelConfig& config, Part part);
+PartShape ShapeOf(const ModelConfig& config, Part part, int32_t layer);
 
 // The whole of a dense part as a matrix; a vector of n is [n, 1].
 MatrixView DensePart(const WeightsView& weights, Part part, int32_t layer);

@@ -3,8 +3,10 @@
 namespace oxidized {
 
 ResidentExperts::ResidentExperts(const WeightsView& weights) : weights_(weights) {
-  if (!weights.layers.empty()) ready_.reserve(weights.layers.front().gate_up.size());
-  for (const LayerWeights& layer : weights.layers) last_use_.emplace_back(layer.gate_up.size(), 0);
+  for (const LayerWeights& layer : weights.layers) {
+    ready_.reserve(layer.gate_up.size());
+    last_use_.emplace_back(layer.gate_up.size(), 0);
+  }
 }
 
 void ResidentExperts::Request(int32_t layer, std::span<const int32_t> experts) {

@@ -40,6 +40,7 @@ LoadBalance BalanceOf(std::span<const int64_t> counts) {
 }
 
 LayerFigures FiguresOf(const LayerRouting& layer, int32_t usable) {
+  usable = std::min(usable, static_cast<int32_t>(layer.counts.size()));  // a layer may have fewer
   LayerFigures figures;
   figures.balance = BalanceOf(layer.counts);
   const RouterDetail& router = layer.router;

@@ -4,9 +4,12 @@
 // change a result.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
+#include <vector>
 
+#include "model/model_config.h"
 #include "moe/routing_policy.h"
 
 namespace oxidized {
@@ -18,14 +21,20 @@ const char* Name(RoutingPhase phase);
 
 // What an observer has to know of the model and of the policy.
 struct RoutingShape {
-  int32_t num_layers = 0;         // L
-  int32_t num_experts = 0;        // E
-  int32_t experts_per_token = 0;  // K of the policy
-  int32_t usable_experts = 0;     // only experts below this may be chosen
+  int32_t num_layers = 0;                   // L
+  int32_t num_experts = 0;                  // E: the most that a layer has
+  int32_t experts_per_token = 0;            // K of the policy
+  int32_t usable_experts = 0;               // only experts below this may be chosen
+  std::vector<int32_t> layer_experts = {};  // [L]; empty: each layer has E
 
+  int32_t experts_of(size_t layer) const {
+    return layer_experts.empty() ? num_experts : layer_experts[layer];
+  }
+  int32_t usable_of(size_t layer) const { return std::min(usable_experts, experts_of(layer)); }
   bool operator==(const RoutingShape&) const = default;
 };
 RoutingShape ShapeOf(const RoutingPolicy& policy, int32_t num_layers, int32_t num_experts, int32_t model_k);
+RoutingShape ShapeOf(const RoutingPolicy& policy, const ModelConfig& config);
 
 // R rows of one sequence and one phase. The spans live until the call returns.
 struct ObservedRows {
@@ -33,9 +42,11 @@ struct ObservedRows {
   int64_t step = 0;  // of the engine; rows of one step went through each layer together
   RoutingPhase phase = RoutingPhase::kPrefill;
   int64_t first_position = 0;
-  std::span<const int32_t> tokens;                 // [R]
-  std::span<const RoutedRows> layers;              // [L], of R rows each
-  std::span<const std::span<const float>> logits;  // [L] of [R, E]; empty if no observer wants them
+  std::span<const int32_t> tokens;     // [R]
+  std::span<const RoutedRows> layers;  // [L], of R rows each
+  std::span<const std::span<const float>>
+      logits;  // [L] of [R, E], -infinity for
+               // experts that a layer does not have; empty if no observer wants them
 };
 
 class RoutingObserver {

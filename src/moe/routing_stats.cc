@@ -32,6 +32,12 @@ RoutingShape ShapeOf(const RoutingPolicy& policy, int32_t num_layers, int32_t nu
   return {num_layers, num_experts, std::min(ExpertsPerToken(policy, model_k), usable), usable};
 }
 
+RoutingShape ShapeOf(const RoutingPolicy& policy, const ModelConfig& config) {
+  RoutingShape shape = ShapeOf(policy, config.num_layers, config.most_experts(), config.experts_per_token);
+  for (const LayerConfig& layer : config.layers) shape.layer_experts.push_back(layer.num_experts);
+  return shape;
+}
+
 void RouterDetail::Add(const RouterDetail& other) {
   tokens += other.tokens;
   AddEach(probability, other.probability);
@@ -93,19 +99,22 @@ void AddRouterDetail(std::span<const float> logits, int32_t k, RouterDetail& int
   for (size_t i = 0; i < kNearTieMargins.size(); ++i) into.near_ties[i] += margin < kNearTieMargins[i];
 }
 
-RoutingStats::RoutingStats(int32_t num_layers, int32_t num_experts) {
+RoutingStats::RoutingStats(int32_t num_layers, int32_t num_experts, std::span<const int32_t> layer_experts) {
   for (auto& layers : phases_) {
     layers.resize(static_cast<size_t>(num_layers));
-    for (LayerRouting& layer : layers) layer.counts.assign(static_cast<size_t>(num_experts), 0);
+    for (size_t l = 0; l < layers.size(); ++l) {
+      const int32_t experts = layer_experts.empty() ? num_experts : layer_experts[l];
+      layers[l].counts.assign(static_cast<size_t>(experts), 0);
+    }
   }
 }
 
 RoutingStats RoutingStats::Detailed(const RoutingShape& shape) {
-  RoutingStats stats(shape.num_layers, shape.num_experts);
+  RoutingStats stats(shape.num_layers, shape.num_experts, shape.layer_experts);
   stats.detail_ = shape;
-  const auto experts = static_cast<size_t>(shape.num_experts);
   for (auto& layers : stats.phases_) {
     for (LayerRouting& layer : layers) {
+      const size_t experts = layer.counts.size();
       layer.pairs.assign(experts * (experts - 1) / 2, 0);
       layer.router.probability.assign(experts, 0.0);
     }
@@ -125,8 +134,8 @@ void RoutingStats::Add(RoutingPhase phase, int32_t layer, const RoutedRows& rows
   if (!detail_) return;
   const auto stride = static_cast<size_t>(rows.stride);
   for (size_t at = 0; at < rows.experts.size(); at += stride)
-    AddPairs(rows.experts.subspan(at, stride), detail_->num_experts, into.pairs);
-  const auto usable = static_cast<size_t>(detail_->usable_experts);
+    AddPairs(rows.experts.subspan(at, stride), static_cast<int32_t>(into.counts.size()), into.pairs);
+  const auto usable = static_cast<size_t>(detail_->usable_of(static_cast<size_t>(layer)));
   for (size_t at = 0; at < logits.size(); at += static_cast<size_t>(detail_->num_experts))
     AddRouterDetail(logits.subspan(at, usable), detail_->experts_per_token, into.router);
 }

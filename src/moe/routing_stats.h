@@ -31,7 +31,7 @@ struct RouterDetail {
 };
 
 struct LayerRouting {
-  std::vector<int64_t> counts;  // [E] how many (token, rank) choices each expert served
+  std::vector<int64_t> counts;  // [E of the layer] how many (token, rank) choices each expert served
   int64_t tokens = 0;
   int64_t dropped = 0;
   int64_t rerouted = 0;
@@ -51,8 +51,8 @@ inline size_t PairIndex(int32_t a, int32_t b, int32_t num_experts) {
 class RoutingStats {
  public:
   RoutingStats() = default;
-  // Counts alone: some integers for each row and layer.
-  RoutingStats(int32_t num_layers, int32_t num_experts);
+  // Counts alone: some integers for each row and layer. `layer_experts` [L], or empty: E in each layer.
+  RoutingStats(int32_t num_layers, int32_t num_experts, std::span<const int32_t> layer_experts = {});
   // Also pairs and, of rows that come with logits, RouterDetail.
   static RoutingStats Detailed(const RoutingShape& shape);
 

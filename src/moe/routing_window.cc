@@ -94,7 +94,8 @@ std::span<const uint32_t> RoutingTimeline::counts(int32_t bin, int32_t layer) co
   const auto e = static_cast<size_t>(shape_.num_experts);
   const size_t row =
       static_cast<size_t>(bin) * static_cast<size_t>(shape_.num_layers) + static_cast<size_t>(layer);
-  return std::span(counts_).subspan(row * e, e);
+  return std::span(counts_).subspan(row * e,
+                                    static_cast<size_t>(shape_.experts_of(static_cast<size_t>(layer))));
 }
 
 void RoutingTimeline::Halve() {

@@ -121,7 +121,6 @@ void TraceWriter::OnRows(const ObservedRows& rows) {
   if (error_ != 0) return;
   const auto k = static_cast<size_t>(header_.shape.experts_per_token);
   const auto e = static_cast<size_t>(header_.shape.num_experts);
-  const auto usable = static_cast<size_t>(header_.shape.usable_experts);
   OX_CHECK(rows.logits.size() == rows.layers.size());
   for (size_t r = 0; r < rows.tokens.size(); ++r) {
     record_.sequence = static_cast<uint32_t>(rows.sequence);
@@ -137,7 +136,8 @@ void TraceWriter::OnRows(const ObservedRows& rows) {
       record_.dropped[l] = from.dropped[r];
       record_.rerouted[l] = from.rerouted[r];
       const std::span<const float> logits = rows.logits[l].subspan(r * e, e);
-      record_.margins[l] = RouterMargin(logits.first(usable), static_cast<int32_t>(k));
+      record_.margins[l] = RouterMargin(logits.first(static_cast<size_t>(header_.shape.usable_of(l))),
+                                        static_cast<int32_t>(k));
       if (header_.logits)
         std::copy(logits.begin(), logits.end(), record_.logits.begin() + static_cast<ptrdiff_t>(l * e));
     }

@@ -24,9 +24,7 @@ std::string PoolTable(const Runtime& runtime) {
         pool.window == 0 ? "KV blocks, full attention" : fmt::format("KV blocks, window of {}", pool.window);
     table += fmt::format("\n{:<30}{:>10}{:>10}{:>10}", name, pool.held, pool.most_held, pool.blocks);
   }
-  const ExpertMemory* experts = runtime.experts();
-  if (experts == nullptr) return table;
-  if (const ExpertStore* store = experts->store()) {
+  if (const ExpertStore* store = runtime.device().expert_store()) {
     const ExpertCacheCounters counters = store->counters();
     const ExpertCacheLayer all = counters.Total();
     table += fmt::format("\n{:<30}{:>10}{:>10}{:>10}", "expert slots", counters.resident_experts,
@@ -44,7 +42,7 @@ std::string PoolTable(const Runtime& runtime) {
     const size_t shown = std::min<size_t>(5, order.size());
     std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(shown), order.end(),
                       [&](size_t a, size_t b) { return accounts[a].bytes_read > accounts[b].bytes_read; });
-    const auto per_layer = static_cast<size_t>(runtime.checkpoint().config.num_experts);
+    const auto per_layer = static_cast<size_t>(store->map().num_experts());
     table += "\n  most read (layer.expert: MiB read, uses):";
     for (size_t i = 0; i < shown; ++i) {
       const ExpertAccount& account = accounts[order[i]];
@@ -52,7 +50,9 @@ std::string PoolTable(const Runtime& runtime) {
                            order[i] % per_layer, Mib(account.bytes_read), account.uses);
     }
   }
-  const CleanupCounts& cleanup = experts->cleaner().counts();
+  const CleanupCounts* counts = runtime.device().cleanup();
+  if (counts == nullptr) return table;
+  const CleanupCounts& cleanup = *counts;
   table += fmt::format("\nclean-up: {} in {:.1f} ms gave back {:.1f} MiB of heap and {:.1f} MiB of {}",
                        Counted(cleanup.runs, "run"), cleanup.microseconds / 1e3, Mib(cleanup.heap_bytes),
                        Mib(cleanup.expert_bytes), Counted(cleanup.cold_experts, "cold expert"));
@@ -78,9 +78,7 @@ Json MemoryStatsJson(const Runtime& runtime) {
   json["kv"] = std::move(kv);
   json["expert_store"] = nullptr;
   json["cleanup"] = nullptr;
-  const ExpertMemory* experts = runtime.experts();
-  if (experts == nullptr) return json;
-  if (const ExpertStore* store = experts->store()) {
+  if (const ExpertStore* store = runtime.device().expert_store()) {
     const ExpertCacheCounters counters = store->counters();
     const ExpertCacheLayer all = counters.Total();
     Json per_expert = Json::array();
@@ -105,7 +103,9 @@ Json MemoryStatsJson(const Runtime& runtime) {
                             {"stall_ms", all.stall_microseconds / 1e3},
                             {"experts", std::move(per_expert)}};
   }
-  const CleanupCounts& cleanup = experts->cleaner().counts();
+  const CleanupCounts* counts = runtime.device().cleanup();
+  if (counts == nullptr) return json;
+  const CleanupCounts& cleanup = *counts;
   json["cleanup"] = {{"runs", cleanup.runs},
                      {"ms", cleanup.microseconds / 1e3},
                      {"heap_bytes", cleanup.heap_bytes},

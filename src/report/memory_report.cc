@@ -13,10 +13,6 @@
 #include "base/memory_registry.h"
 #include "base/process.h"
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 namespace oxidized::cli {
 namespace {
 
@@ -77,15 +73,6 @@ std::string Describe(const MemoryRange& range) {
 }
 
 }  // namespace
-
-int64_t HeapBytes() {
-#ifdef __GLIBC__
-  const struct mallinfo2 heap = ::mallinfo2();
-  return static_cast<int64_t>(heap.uordblks) + static_cast<int64_t>(heap.hblkhd);
-#else
-  return 0;
-#endif
-}
 
 MemoryAccount AccountMemory() {
   MemoryAccount account;

@@ -8,9 +8,6 @@
 
 namespace oxidized::cli {
 
-// Bytes that the program's heap has handed out.
-int64_t HeapBytes();
-
 struct MemoryLine {
   std::string what;
   int64_t resident_bytes = 0;

@@ -234,7 +234,7 @@ void WriteDequantised(const fs::path& in, const fs::path& out, DType dtype, floa
       spec.name.resize(spec.name.size() - 7);
       spec.dtype = dtype;
       const bool gate_up = spec.name.ends_with("gate_up_proj");
-      spec.shape = {c.num_experts, gate_up ? c.hidden_size : c.expert_width,
+      spec.shape = {c.most_experts(), gate_up ? c.hidden_size : c.expert_width,
                     gate_up ? 2 * c.expert_width : c.hidden_size};
     }
     request.tensors.push_back(std::move(spec));
@@ -346,7 +346,7 @@ TEST(Convert, RefusesWhatAFormCannotHold) {
   ExpectError(ErrorKind::kUnsupported, {"original/", "which layers slide"},
               [&] { Convert(hf, out, CheckpointFormat::kOriginal); });
   Convert(hf, temp.path() / "odd.gguf", CheckpointFormat::kGguf);  // has a key for it
-  EXPECT_EQ(OpenCheckpoint(temp.path() / "odd.gguf").config.layers[0], LayerKind::kFull);
+  EXPECT_FALSE(OpenCheckpoint(temp.path() / "odd.gguf").config.layers[0].slides());
   EXPECT_FALSE(fs::exists(out));
 }
 
@@ -409,7 +409,7 @@ TEST(Convert, NarrowingNeverOverflows) {
 // The same blocks in each layout that a file may have, gate and up together or apart.
 TEST(TensorEncoder, MovesMxfp4OutOfEveryLayout) {
   ModelConfig config = testing::MiniConfig();
-  const PartShape shape = ShapeOf(config, Part::kGateUp);
+  const PartShape shape = ShapeOf(config, Part::kGateUp, 0);
   const auto groups = static_cast<size_t>(shape.cols / kMxfp4BlockElements);
   const auto rows = static_cast<size_t>(shape.rows);
   std::vector<uint8_t> blocks(rows * groups * 16), scales(rows * groups);

@@ -71,6 +71,7 @@ void RequireExpressible(const ModelConfig& config) {
   };
   require(config.swiglu_limit == usual.swiglu_limit, "swiglu_limit", config.swiglu_limit, usual.swiglu_limit);
   require(config.swiglu_alpha == usual.swiglu_alpha, "swiglu_alpha", config.swiglu_alpha, usual.swiglu_alpha);
+  require(config.layers_alike(), "layers that differ in experts or window", "one of these", "layers alike");
   require(!config.rope.truncate, "rope truncation", true, false);
   require(config.rope.attention_factor == 0.0, "the rotation's attention factor",
           config.rope.attention_factor, "the one that YaRN derives");
@@ -146,12 +147,12 @@ void AddGgufConfig(GgufMetadata& m, const ModelConfig& c, const std::string& nam
   u32("attention.head_count_kv", c.num_kv_heads);
   f32("rope.freq_base", c.rope.theta);
   f32("attention.layer_norm_rms_epsilon", c.rms_norm_eps);
-  u32("expert_count", c.num_experts);
+  u32("expert_count", c.most_experts());
   u32("expert_used_count", c.experts_per_token);
   u32("attention.key_length", c.head_dim);
   u32("attention.value_length", c.head_dim);
   m.AddU32("general.file_type", RowOf(experts == DType::kGgmlMxfp4 ? experts : dense).file_type);
-  u32("attention.sliding_window", c.sliding_window);
+  u32("attention.sliding_window", c.shortest_window() > 0 ? c.shortest_window() : kPublishedWindow);
   u32("expert_feed_forward_length", c.expert_width);
   m.AddString("gpt-oss.rope.scaling.type", "yarn");
   f32("rope.scaling.factor", c.rope.factor);
@@ -161,7 +162,7 @@ void AddGgufConfig(GgufMetadata& m, const ModelConfig& c, const std::string& nam
   std::vector<bool> sliding;
   bool even = true;
   for (size_t i = 0; i < c.layers.size(); ++i) {
-    sliding.push_back(c.layers[i] == LayerKind::kSliding);
+    sliding.push_back(c.layers[i].slides());
     even = even && sliding.back() == (i % 2 == 0);
   }
   if (!even) m.AddBools("gpt-oss.attention.sliding_window_pattern", sliding);

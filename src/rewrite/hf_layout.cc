@@ -23,14 +23,20 @@ std::vector<TensorSpec> PublishedTensors(const ModelConfig& c) {
 
 std::string PublishedConfigJson(const ModelConfig& c) {
   Json layer_types = Json::array();
-  for (const LayerKind kind : c.layers) {
-    layer_types.push_back(kind == LayerKind::kSliding ? "sliding_attention" : "full_attention");
-  }
+  for (const LayerConfig& layer : c.layers)
+    layer_types.push_back(layer.slides() ? "sliding_attention" : "full_attention");
+  const bool alike = c.layers_alike();
   Json config;
-  config["architectures"] = {"GptOssForCausalLM"};
+  config["architectures"] = {alike ? "GptOssForCausalLM" : "GptOssPuzzleForCausalLM"};
   config["attention_bias"] = true;
   config["attention_dropout"] = 0.0;
   if (!c.eos_token_ids.empty()) config["eos_token_id"] = c.eos_token_ids.front();
+  if (!alike) {
+    for (const LayerConfig& layer : c.layers) {
+      config["block_configs"].push_back({{"num_local_experts", layer.num_experts},
+                                         {"sliding_window", layer.slides() ? Json(*layer.window) : Json()}});
+    }
+  }
   config["experts_per_token"] = c.experts_per_token;
   config["head_dim"] = c.head_dim;
   config["hidden_act"] = "silu";
@@ -40,12 +46,12 @@ std::string PublishedConfigJson(const ModelConfig& c) {
   config["intermediate_size"] = c.expert_width;
   config["layer_types"] = std::move(layer_types);
   config["max_position_embeddings"] = c.max_context;
-  config["model_type"] = "gpt_oss";
+  config["model_type"] = alike ? "gpt_oss" : "gpt_oss_puzzle";
   config["num_attention_heads"] = c.num_heads;
   config["num_experts_per_tok"] = c.experts_per_token;
   config["num_hidden_layers"] = c.num_layers;
   config["num_key_value_heads"] = c.num_kv_heads;
-  config["num_local_experts"] = c.num_experts;
+  if (alike) config["num_local_experts"] = c.most_experts();
   config["output_router_logits"] = false;
   if (c.pad_token_id >= 0) config["pad_token_id"] = c.pad_token_id;
   config["quantization_config"] = {
@@ -60,7 +66,7 @@ std::string PublishedConfigJson(const ModelConfig& c) {
   if (c.rope.attention_factor != 0.0) config["rope_scaling"]["attention_factor"] = c.rope.attention_factor;
   config["rope_theta"] = c.rope.theta;
   config["router_aux_loss_coef"] = 0.9;
-  config["sliding_window"] = c.sliding_window;
+  if (alike) config["sliding_window"] = c.shortest_window() > 0 ? c.shortest_window() : kPublishedWindow;
   if (c.swiglu_alpha != ModelConfig{}.swiglu_alpha) config["swiglu_alpha"] = ShortestDecimal(c.swiglu_alpha);
   config["swiglu_limit"] = ShortestDecimal(c.swiglu_limit);
   config["tie_word_embeddings"] = false;

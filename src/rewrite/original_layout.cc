@@ -26,8 +26,9 @@ void RequireExpressible(const ModelConfig& c) {
           "the one that YaRN derives");
   const double context = c.rope.factor * static_cast<double>(c.rope.original_context);
   require(static_cast<double>(c.max_context) == context, "the longest context", c.max_context, context);
+  require(c.layers_alike(), "layers that differ in experts or window", "one of these", "layers alike");
   for (size_t i = 0; i < c.layers.size(); ++i) {
-    const bool sliding = c.layers[i] == LayerKind::kSliding;
+    const bool sliding = c.layers[i].slides();
     require(sliding == (i % 2 == 0), "which layers slide", fmt::format("another one at layer {}", i),
             "every even layer");
   }
@@ -45,7 +46,7 @@ std::string OriginalConfigJson(const ModelConfig& c) {
   RequireExpressible(c);
   Json config;
   config["num_hidden_layers"] = c.num_layers;
-  config["num_experts"] = c.num_experts;
+  config["num_experts"] = c.most_experts();
   config["experts_per_token"] = c.experts_per_token;
   config["vocab_size"] = c.vocab_size;
   config["hidden_size"] = c.hidden_size;
@@ -54,7 +55,7 @@ std::string OriginalConfigJson(const ModelConfig& c) {
   config["head_dim"] = c.head_dim;
   config["num_attention_heads"] = c.num_heads;
   config["num_key_value_heads"] = c.num_kv_heads;
-  config["sliding_window"] = c.sliding_window;
+  config["sliding_window"] = c.shortest_window();
   config["initial_context_length"] = c.rope.original_context;
   config["rope_theta"] = Whole(c.rope.theta);
   config["rope_scaling_factor"] = c.rope.factor;

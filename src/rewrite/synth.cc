@@ -28,6 +28,9 @@ constexpr int64_t kDrawBytes = 16;  // of one Philox output
 struct Preset {
   std::string_view name;
   int32_t layers, hidden, heads, kv_heads, head_dim, experts, experts_per_token, expert_width, vocab, window;
+  // Layers differ, as those of nvidia/gpt-oss-puzzle-88B: of each four the last two have half the
+  // experts, and the second that slides has the window twice as long.
+  bool mixed = false;
 };
 
 // small keeps the published widths' property of being no multiple of 128; tiny is for tests. Their vocabulary
@@ -38,6 +41,7 @@ constexpr Preset kPresets[] = {
     {"gpt-oss-120b", 36, 2880, 64, 8, 64, 128, 4, 2880, 201088, 128},
     {"small", 8, 576, 16, 2, 64, 16, 4, 576, 3136, 128},
     {"tiny", 4, 128, 8, 2, 32, 8, 2, 128, 3136, 32},
+    {"mixed", 4, 128, 8, 2, 32, 8, 2, 128, 3136, 32, true},
 };
 constexpr auto kPresetNames = [] {
   std::array<std::string_view, std::size(kPresets)> names;
@@ -181,12 +185,12 @@ class SynthWeights : public WeightSource {
 
   MatrixView Rows(Part part, int32_t layer, int64_t first, int64_t count, Scratch& scratch) const override {
     const std::byte* data = Make(part, layer, ExpertPiece::kNone, first, count, scratch.values);
-    return {data, DType::kBF16, count, ShapeOf(config_, part).cols};
+    return {data, DType::kBF16, count, ShapeOf(config_, part, layer).cols};
   }
 
   ExpertSlice Expert(Part part, int32_t layer, int32_t expert, int64_t first, int64_t count,
                      ExpertPiece piece, Scratch& scratch) const override {
-    const PartShape shape = ShapeOf(config_, part);
+    const PartShape shape = ShapeOf(config_, part, layer);
     const int64_t row = expert * shape.rows + first;
     const auto wants = [&](ExpertPiece one) {
       return piece == one || (piece == ExpertPiece::kMatrix && one != ExpertPiece::kBias);
@@ -239,13 +243,13 @@ ModelConfig SynthConfig(const SynthOptions& options) {
   config.num_heads = preset.heads;
   config.num_kv_heads = preset.kv_heads;
   config.head_dim = preset.head_dim;
-  config.num_experts = preset.experts;
   config.experts_per_token = preset.experts_per_token;
   config.expert_width = preset.expert_width;
   config.vocab_size = preset.vocab;
-  config.sliding_window = preset.window;
-  for (int32_t i = 0; i < config.num_layers; ++i) {
-    config.layers.push_back(i % 2 == 0 ? LayerKind::kSliding : LayerKind::kFull);
+  config.layers = AlternatingLayers(config.num_layers, preset.window, preset.experts);
+  for (size_t l = 0; preset.mixed && l < config.layers.size(); ++l) {
+    if (l % 4 == 2) config.layers[l].window = 2 * preset.window;
+    if (l % 4 >= 2) config.layers[l].num_experts = preset.experts / 2;
   }
   if (preset.vocab == kHarmonyIds) {
     config.eos_token_ids = {200002, 199999};

@@ -220,7 +220,7 @@ void TensorEncoder::FillDense(const LayoutTensor& tensor, int64_t first, int64_t
                               RoundingError& error) const {
   WeightSource::Scratch scratch;
   for (const Part part : tensor.parts) {
-    const PartShape shape = ShapeOf(source_.config(), part);
+    const PartShape shape = ShapeOf(source_.config(), part, tensor.layer);
     const int64_t some = std::min(count, shape.rows - first);
     if (some <= 0) {
       first -= shape.rows;
@@ -240,7 +240,7 @@ void TensorEncoder::FillExperts(const LayoutTensor& tensor, int64_t first, int64
   const Part part = tensor.parts.front();
   const int64_t stride = tensor.rows == ExpertRows::kAll ? 1 : 2;
   const int64_t begin = tensor.rows == ExpertRows::kOdd ? 1 : 0;
-  const int64_t rows = ShapeOf(source_.config(), part).rows / stride;  // of one expert
+  const int64_t rows = ShapeOf(source_.config(), part, tensor.layer).rows / stride;  // of one expert
   const DType to = tensor.spec.dtype;
   const bool to_mxfp4 =
       tensor.piece == ExpertPiece::kBlocks || tensor.piece == ExpertPiece::kScales || to == DType::kGgmlMxfp4;

@@ -110,7 +110,7 @@ class Layout {
       tensor.parts = {Part::kQBias, Part::kKBias, Part::kVBias};
     int64_t rows = 0, cols = 0;
     for (const Part part : tensor.parts) {
-      const PartShape shape = ShapeOf(config_, part);
+      const PartShape shape = ShapeOf(config_, part, tensor.layer);
       rows += shape.rows;
       cols = shape.cols;
     }
@@ -122,8 +122,8 @@ class Layout {
   }
 
   void AddExperts(const ExpertRow& row, const std::string& prefix, int32_t layer) {
-    const PartShape shape = ShapeOf(config_, row.part);
-    const int64_t experts = config_.num_experts;
+    const PartShape shape = ShapeOf(config_, row.part, layer);
+    const int64_t experts = config_.layer(layer).num_experts;
     const int64_t rows = row.rows == ExpertRows::kAll ? shape.rows : shape.rows / 2;
     const int64_t groups = shape.cols / kMxfp4BlockElements;
     LayoutTensor tensor;

@@ -17,7 +17,7 @@ namespace oxidized::conformance {
 namespace {
 
 Subject Wrapped(const std::string& name, std::function<Hooks()> hooks,
-                CpuPrecision precision = CpuPrecision::kF32) {
+                Precision precision = Precision::kF32) {
   Subject subject;
   subject.name = name;
   subject.open = [hooks, precision](const ModelConfig& config, const WeightsView& weights,
@@ -33,8 +33,7 @@ Subject Wrapped(const std::string& name, std::function<Hooks()> hooks,
   return subject;
 }
 
-Subject WithKernels(const std::string& name, std::shared_ptr<const CpuKernels> kernels,
-                    CpuPrecision precision) {
+Subject WithKernels(const std::string& name, std::shared_ptr<const CpuKernels> kernels, Precision precision) {
   Subject subject;
   subject.name = name;
   subject.open = [kernels, precision](const ModelConfig& config, const WeightsView& weights,
@@ -67,12 +66,12 @@ TEST_P(PlantedInKernels, IsCaught) {
   const KernelFault& fault = GetParam();
   auto kernels = std::make_shared<CpuKernels>(SoundKernels());
   fault.plant(*kernels);
-  ExpectCaught(WithKernels(fault.name, kernels, CpuPrecision::kF32), fault.caught_by);
+  ExpectCaught(WithKernels(fault.name, kernels, Precision::kF32), fault.caught_by);
   // What the reference shows in f32, the definition shows stage by stage, in 16 bits as well.
   if (fault.caught_by != std::string_view("taps")) return;
-  ExpectCaught(WithKernels(std::string(fault.name) + ", f32", kernels, CpuPrecision::kF32), "stages");
+  ExpectCaught(WithKernels(std::string(fault.name) + ", f32", kernels, Precision::kF32), "stages");
   if (std::string_view(fault.name) == "keys and values lose half their bits") return;  // as they do in bf16
-  ExpectCaught(WithKernels(std::string(fault.name) + ", bf16", kernels, CpuPrecision::kBf16), "stages");
+  ExpectCaught(WithKernels(std::string(fault.name) + ", bf16", kernels, Precision::kBf16), "stages");
 }
 
 std::string Words(const char* text) {
@@ -512,7 +511,7 @@ TEST(Planted, ARefusalOfThePublishedFormIsCaught) {
   Subject subject = Wrapped("refuses everything wide", [] { return Hooks(); });
   subject.open = [open = subject.open](const ModelConfig& config, const WeightsView& weights,
                                        const ExecutorLimits& limits) {
-    if (config.num_experts == 32 && limits.max_sequences == 5)
+    if (config.most_experts() == 32 && limits.max_sequences == 5)
       Fail(ErrorKind::kUnsupported, "too many sequences");
     return open(config, weights, limits);
   };
@@ -523,8 +522,8 @@ TEST(Planted, ARefusalOfThePublishedFormIsCaught) {
 TEST(Planted, NothingIsFoundInASoundExecutor) {
   const auto kernels = std::make_shared<CpuKernels>(SoundKernels());
   for (const Subject& subject : {Wrapped("sound, wrapped", [] { return Hooks(); }),
-                                 WithKernels("sound kernels, f32", kernels, CpuPrecision::kF32),
-                                 WithKernels("sound kernels, bf16", kernels, CpuPrecision::kBf16)}) {
+                                 WithKernels("sound kernels, f32", kernels, Precision::kF32),
+                                 WithKernels("sound kernels, bf16", kernels, Precision::kBf16)}) {
     for (const std::string& failure : Failures(RunBriefly(subject, {})))
       ADD_FAILURE() << subject.name << ": " << failure;
   }

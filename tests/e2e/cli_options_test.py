@@ -218,10 +218,79 @@ class Options(CommandLine):
     def test_options_of_later_versions_are_refused_by_name(self):
         for arguments in [
             ("--device", "cuda"),
+            ("--device", "cuda:1"),
+            ("--device", "vulkan"),
             ("--device", "metal"),
         ]:
             with self.subTest(arguments=arguments):
                 self.refused(UNSUPPORTED, arguments[0], "-m", self.model, "-p", "x", *arguments)
+
+    def test_devices_are_listed_with_their_memory_or_why_they_are_not_there(self):
+        rows = {row["device"]: row for row in json.loads(run("devices", "--json").stdout)}
+        self.assertEqual(list(rows), ["cuda", "metal", "vulkan", "cpu", "reference"])
+        text = run("devices").stdout.decode()
+        for name, row in rows.items():
+            self.assertIn(f"\n{name} ", "\n" + text)
+            self.assertEqual(row["available"], bool(row["instances"]))
+            if row["available"]:
+                self.assertIsNone(row["why_not"])
+                for instance in row["instances"]:
+                    self.assertGreater(instance["memory_bytes"], 0)
+                    self.assertIn(instance["name"], text)
+            else:  # what the list says is what the error says
+                why = f"{row['why_not']}; {row['what_to_do']}"
+                self.assertIn(why, text)
+                self.refused(UNSUPPORTED, f"--device {name}: {why}", "-m", self.model, "-p", "x", "--device", name)
+        self.assertFalse(rows["reference"]["automatic"])
+
+    def test_device_is_the_choice_and_executor_its_alias(self):
+        tokens = self.folder / "ids"
+        tokens.write_text("1 2 3 4 5")
+
+        def logits(*device, environment=None):
+            out = self.folder / "out.npy"
+            result = run("logits", "-m", self.model, "--tokens", tokens, "--out", out, *device, environment=environment or {})
+            self.assertEqual(result.returncode, 0, result.stderr)
+            return out.read_bytes()
+
+        reference = logits("--device", "reference")
+        self.assertNotEqual(reference, logits("--device", "cpu"))
+        self.assertEqual(logits("--device", "auto"), logits("--device", "cpu"))
+        self.assertEqual(logits("--device", "cpu:0"), logits())
+        for same in [("--executor", "reference"), ("--device", "cpu", "--executor", "reference"),
+                     ("--device", "auto", "--executor", "reference"), ("--device", "reference", "--executor", "auto")]:
+            self.assertEqual(logits(*same), reference, same)
+        self.assertEqual(logits("--executor", "reference", environment={"OXIDIZED_DEVICE": "cpu"}), reference)
+        self.assertEqual(logits(environment={"OXIDIZED_EXECUTOR": "reference"}), reference)
+        for contradiction in [("--device", "reference", "--executor", "cpu"), ("--executor", "cpu", "--device", "cuda")]:
+            self.refused(USAGE, "they say the same thing", "-m", self.model, "-p", "x", *contradiction)
+        self.refused(USAGE, "cuda:x", "-m", self.model, "-p", "x", "--device", "cuda:x")
+        self.refused(UNSUPPORTED, "--device cpu:1", "-m", self.model, "-p", "x", "--device", "cpu:1")
+
+    def test_layers_that_differ_run_on_every_device(self):
+        model, tokens = self.folder / "mixed", self.folder / "ids"
+        self.assertEqual(run("synth", "--preset", "mixed", "--out", model).returncode, 0)
+        config = json.loads((model / "config.json").read_text())
+        self.assertEqual([b["sliding_window"] for b in config["block_configs"]], [32, None, 64, None])
+        self.assertEqual([b["num_local_experts"] for b in config["block_configs"]], [8, 8, 4, 4])
+        tokens.write_text(" ".join(str(i * 7 % 3000) for i in range(120)))
+        rows = {}
+        for device in ("reference", "cpu"):
+            out = self.folder / f"{device}.npy"
+            result = run("logits", "-m", model, "--tokens", tokens, "--out", out, "--device", device, "--precision", "f32")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            rows[device] = read_npy(out)[1]
+        worst = max(abs(a - b) for a, b in zip(rows["reference"], rows["cpu"]))
+        self.assertLess(worst, 1e-4 * (max(rows["reference"]) - min(rows["reference"])))
+        answer = ("-m", model, "-t", TOKENIZER, "--raw", "-p", "Hello there " * 20, "--max-tokens", "8", "--seed", "1", "--json")
+        record = json.loads(run(*answer).stdout)
+        self.assertEqual([len(layer["counts"]) for layer in record["moe"]["layers"]], [8, 8, 4, 4])
+        self.assertEqual([pool["window"] for pool in record["memory_stats"]["kv"]], [0, 32, 64])
+        self.assertEqual(json.loads(run(*answer, "--expert-memory", "25%").stdout)["text"], record["text"])
+        self.refused(USAGE, "may be chosen", *answer, "--experts-per-token", "5")
+        self.refused(UNSUPPORTED, "layers that differ", "convert", model, self.folder / "mixed.gguf", "--format", "gguf")
+        self.assertIn(b"4 or 8", run("inspect", model).stdout)
+        self.assertEqual(run("verify", model).returncode, 0)
 
     def test_options_that_the_model_cannot_follow(self):
         for what in (("-p", "x"), ("--dry-run",)):

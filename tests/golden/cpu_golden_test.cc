@@ -54,7 +54,7 @@ ExecutorLimits Limits(const GoldenModel& golden) {
   return limits;
 }
 
-SingleSequenceResult RunCpu(const Case& c, CpuPrecision precision, int32_t continuation) {
+SingleSequenceResult RunCpu(const Case& c, Precision precision, int32_t continuation) {
   const Checkpoint checkpoint = OpenCheckpoint(c.golden->folder / c.layout);
   const auto executor = MakeCpuExecutor(
       checkpoint.config, checkpoint.weights,
@@ -78,7 +78,7 @@ RoutingChange CompareRouting(const ModelConfig& config, const SingleSequenceResu
     const Matrix& logits = of.taps.at({std::string(tap::kRouterLogits), layer});
     const float* values = logits.values.data() + row * logits.cols;
     std::vector<std::pair<float, int32_t>> order;
-    for (int32_t e = 0; e < config.num_experts; ++e) order.emplace_back(-values[e], e);
+    for (int32_t e = 0; e < config.layer(layer).num_experts; ++e) order.emplace_back(-values[e], e);
     std::sort(order.begin(), order.end());
     return order;
   };
@@ -110,7 +110,7 @@ const SingleSequenceResult& ReferenceRun(const GoldenModel& golden) {
 class CpuGolden : public ::testing::TestWithParam<Case> {};
 
 TEST_P(CpuGolden, F32AgreesWithEveryTap) {
-  const SingleSequenceResult run = RunCpu(GetParam(), CpuPrecision::kF32, kContinuation);
+  const SingleSequenceResult run = RunCpu(GetParam(), Precision::kF32, kContinuation);
   ExpectTapsAndLogits(*GetParam().golden, run, kTolerance);
   EXPECT_EQ(run.continuation, GetParam().golden->continuation);
 }
@@ -133,7 +133,7 @@ TEST_P(CpuGolden, SixteenBitsStayWithinTheOriginalsOwnRounding) {
   const ModelConfig config = OpenCheckpoint(golden.folder / GetParam().layout).config;
   const SingleSequenceResult& reference = ReferenceRun(golden);
   const Matrix expected = golden.ReadLogits();
-  for (const CpuPrecision precision : {CpuPrecision::kBf16, CpuPrecision::kF16}) {
+  for (const Precision precision : {Precision::kBf16, Precision::kF16}) {
     const SingleSequenceResult run = RunCpu(GetParam(), precision, 0);
     const Matrix actual = GoldenLogitRows(golden, run.logits);
     const int64_t skipped =
@@ -169,7 +169,7 @@ INSTANTIATE_TEST_SUITE_P(Tiers, CpuGolden, ::testing::ValuesIn(Cases()), [](cons
 // All rows of all models, those with changed experts included: one changed expert costs so much that single
 // models compare luck.
 TEST(CpuGoldenTotal, SixteenBitsAreNoWorseThanTransformersBf16) {
-  for (const CpuPrecision precision : {CpuPrecision::kBf16, CpuPrecision::kF16}) {
+  for (const Precision precision : {Precision::kBf16, Precision::kF16}) {
     double ours = 0.0, theirs = 0.0;
     for (const GoldenModel& golden : Models()) {
       const Case best{&golden, golden.checkpoints.front(), &SelectCpuKernels("")};
@@ -205,15 +205,15 @@ Loss LossOf(const Matrix& expected, const Matrix& actual) {
 
 struct Lossy {
   const char* name;
-  CpuPrecision precision;
-  CpuActivationType activations;
+  Precision precision;
+  ActivationType activations;
   double most_kl, least_top;
 };
-constexpr Lossy kLossy[] = {{"bf16", CpuPrecision::kBf16, CpuActivationType::kAsPrecision, 0.02, 0.9},
-                            {"int8", CpuPrecision::kBf16, CpuActivationType::kInt8, 0.02, 0.92}};
+constexpr Lossy kLossy[] = {{"bf16", Precision::kBf16, ActivationType::kAsPrecision, 0.02, 0.9},
+                            {"int8", Precision::kBf16, ActivationType::kInt8, 0.02, 0.92}};
 
 SingleSequenceResult RunLossy(const Checkpoint& checkpoint, const std::vector<int32_t>& tokens,
-                              int64_t keep_from, CpuPrecision precision, CpuActivationType activations) {
+                              int64_t keep_from, Precision precision, ActivationType activations) {
   ExecutorLimits limits;
   limits.max_context = static_cast<int64_t>(tokens.size());
   limits.max_step_tokens = static_cast<int32_t>(tokens.size());
@@ -267,7 +267,7 @@ TEST(Int8Golden, DistanceToF32OnTheDemosReplies) {
     const auto reply = static_cast<int64_t>(tokens.size()) - 1;
     for (const int32_t token : conversation["tokens"].get<std::vector<int32_t>>()) tokens.push_back(token);
     append(expected,
-           RunLossy(checkpoint, tokens, reply, CpuPrecision::kF32, CpuActivationType::kAsPrecision).logits);
+           RunLossy(checkpoint, tokens, reply, Precision::kF32, ActivationType::kAsPrecision).logits);
     for (size_t i = 0; i < std::size(kLossy); ++i) {
       append(actual[i],
              RunLossy(checkpoint, tokens, reply, kLossy[i].precision, kLossy[i].activations).logits);

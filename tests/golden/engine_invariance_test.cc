@@ -40,7 +40,7 @@ std::shared_ptr<const PackedDense> Pack(Dense dense, Checkpoint& checkpoint) {
 }
 
 std::function<std::unique_ptr<Executor>(Checkpoint&, const ExecutorLimits&, int)> Cpu(
-    CpuPrecision precision, CpuActivationType activations = CpuActivationType::kAsPrecision,
+    Precision precision, ActivationType activations = ActivationType::kAsPrecision,
     Dense dense = Dense::kStored) {
   return [=](Checkpoint& checkpoint, const ExecutorLimits& limits, int threads) {
     CpuExecutorOptions options;
@@ -56,12 +56,12 @@ std::function<std::unique_ptr<Executor>(Checkpoint&, const ExecutorLimits&, int)
 const Setup kSetups[] = {
     {"reference", [](Checkpoint& checkpoint, const ExecutorLimits& limits,
                      int) { return MakeReferenceExecutor(checkpoint.config, checkpoint.weights, limits); }},
-    {"cpu_f32", Cpu(CpuPrecision::kF32)},
-    {"cpu_bf16", Cpu(CpuPrecision::kBf16)},
-    {"cpu_f16", Cpu(CpuPrecision::kF16)},
-    {"cpu_int8", Cpu(CpuPrecision::kBf16, CpuActivationType::kInt8)},
-    {"cpu_packed", Cpu(CpuPrecision::kBf16, CpuActivationType::kAsPrecision, Dense::kPacked)},
-    {"cpu_packed_file", Cpu(CpuPrecision::kBf16, CpuActivationType::kAsPrecision, Dense::kOfPackedFile)},
+    {"cpu_f32", Cpu(Precision::kF32)},
+    {"cpu_bf16", Cpu(Precision::kBf16)},
+    {"cpu_f16", Cpu(Precision::kF16)},
+    {"cpu_int8", Cpu(Precision::kBf16, ActivationType::kInt8)},
+    {"cpu_packed", Cpu(Precision::kBf16, ActivationType::kAsPrecision, Dense::kPacked)},
+    {"cpu_packed_file", Cpu(Precision::kBf16, ActivationType::kAsPrecision, Dense::kOfPackedFile)},
 };
 
 // Different lengths, seeds, sampling and routing; some begin alike.
@@ -187,7 +187,7 @@ TEST_P(EngineInvariance, WatchingRoutingChangesNothing) {
       Request& request = requests[i];
       request.prompt[0] = static_cast<int32_t>(i);  // nothing to share: every row is computed
       logs[i].stats = RoutingStats::Detailed(
-          ShapeOf(request.routing, config.num_layers, config.num_experts, config.experts_per_token));
+          ShapeOf(request.routing, config.num_layers, config.most_experts(), config.experts_per_token));
       if (watched && i % 2 == 0) request.routing_observers.push_back(&logs[i]);
       ids.push_back(*engine.Submit(request));
     }

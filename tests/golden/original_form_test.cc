@@ -47,7 +47,7 @@ TEST(OriginalForm, GivesTheLogitsOfTheHuggingFaceForm) {
   const std::vector<float> expected = reference(hf);
   EXPECT_GT(expected.size(), 1000u);
   EXPECT_EQ(reference(original), expected);
-  for (const CpuPrecision precision : {CpuPrecision::kF32, CpuPrecision::kBf16}) {
+  for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
     const auto cpu = [&](const Checkpoint& c) {
       return Logits(
           *MakeCpuExecutor(c.config, c.weights, {.limits = limits, .precision = precision, .threads = 2}));

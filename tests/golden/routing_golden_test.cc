@@ -63,7 +63,7 @@ TEST_P(RoutingGolden, LogitsAndCountsOfBothExecutors) {
   executors.push_back(MakeReferenceExecutor(checkpoint.config, checkpoint.weights, limits));
   executors.push_back(
       MakeCpuExecutor(checkpoint.config, checkpoint.weights,
-                      {.limits = limits, .precision = CpuPrecision::kF32, .threads = 2, .kernels = nullptr}));
+                      {.limits = limits, .precision = Precision::kF32, .threads = 2, .kernels = nullptr}));
   for (const auto& executor : executors) {
     Engine engine(*executor);
     LastRows sink(static_cast<int64_t>(prompt.size()) - expected.rows);

@@ -134,26 +134,23 @@ RopeConfig ParseRope(const Metadata& keys, const std::string& name) {
 }
 
 // `attention.sliding_window_pattern`: a bool for each layer, or a period whose last layer is full.
-std::vector<LayerKind> ParseLayerKinds(const Metadata& keys, int32_t num_layers) {
+std::vector<bool> ParseSlides(const Metadata& keys, int32_t num_layers) {
   const std::string key = "attention.sliding_window_pattern";
   const GgufValue* pattern = keys.Find(key);
-  const auto kind = [](bool slides) { return slides ? LayerKind::kSliding : LayerKind::kFull; };
-  std::vector<LayerKind> kinds;
+  std::vector<bool> slides;
   if (pattern != nullptr && pattern->is_array) {
     if (pattern->type != GgufType::kBool || pattern->count != num_layers) {
       keys.Wrong(key, fmt::format("an array of {} {}", pattern->count, Name(pattern->type)),
                  "a bool for each layer");
     }
-    for (const std::byte slides : pattern->bytes) kinds.push_back(kind(slides != std::byte{0}));
-    return kinds;
+    for (const std::byte flag : pattern->bytes) slides.push_back(flag != std::byte{0});
+    return slides;
   }
   const int32_t period = keys.Integer<int32_t>(key).value_or(2);
   if (period < 1) keys.Wrong(key, std::to_string(period), "a period of at least 1");
   constexpr int32_t kMostLayers = 1024;  // ValidateConfig refuses more; nothing may be allocated for them
-  for (int32_t i = 0; i < std::min(num_layers, kMostLayers); ++i) {
-    kinds.push_back(kind(i % period < period - 1));
-  }
-  return kinds;
+  for (int32_t i = 0; i < std::min(num_layers, kMostLayers); ++i) slides.push_back(i % period < period - 1);
+  return slides;
 }
 
 std::vector<int32_t> EndIds(const Metadata& all) {
@@ -219,17 +216,17 @@ ModelConfig ParseGgufConfig(const Gguf& gguf, int64_t vocab_size, const std::str
   model.num_heads = keys.RequiredInteger<int32_t>("attention.head_count");
   model.num_kv_heads = keys.Integer<int32_t>("attention.head_count_kv").value_or(model.num_heads);
   model.head_dim = keys.Integer<int32_t>("attention.key_length").value_or(64);
-  model.num_experts = keys.RequiredInteger<int32_t>("expert_count");
+  const auto num_experts = keys.RequiredInteger<int32_t>("expert_count");
   model.experts_per_token = keys.RequiredInteger<int32_t>("expert_used_count");
   const std::optional<int32_t> expert_width = keys.Integer<int32_t>("expert_feed_forward_length");
   model.expert_width = expert_width ? *expert_width : keys.RequiredInteger<int32_t>("feed_forward_length");
   // More rows than 2^24 are refused below; the cast must not wrap them first.
   model.vocab_size = static_cast<int32_t>(std::min<int64_t>(vocab_size, std::numeric_limits<int32_t>::max()));
-  model.sliding_window = keys.Integer<int32_t>("attention.sliding_window").value_or(model.sliding_window);
+  const int32_t window = keys.Integer<int32_t>("attention.sliding_window").value_or(kPublishedWindow);
   model.max_context = keys.Integer<int64_t>("context_length").value_or(model.max_context);
   model.rms_norm_eps = static_cast<float>(keys.Number("attention.layer_norm_rms_epsilon").value_or(1e-5));
   model.rope = ParseRope(keys, name);
-  model.layers = ParseLayerKinds(keys, model.num_layers);
+  model.layers = UniformLayers(ParseSlides(keys, model.num_layers), window, num_experts);
   model.eos_token_ids = EndIds(all);
 
   for (const char* key : {"attention.value_length", "rope.dimension_count"}) {

@@ -21,12 +21,12 @@ TEST_F(GgufModel, ConfigurationIsThatOfTheHuggingFaceForm) {
     EXPECT_EQ(c.num_heads, 4);
     EXPECT_EQ(c.num_kv_heads, 2);
     EXPECT_EQ(c.head_dim, 8);
-    EXPECT_EQ(c.num_experts, 2);
+    EXPECT_EQ(c.most_experts(), 2);
     EXPECT_EQ(c.experts_per_token, 1);
     EXPECT_EQ(c.expert_width, 64);
     EXPECT_EQ(c.vocab_size, 96);
-    EXPECT_EQ(c.sliding_window, 4);
-    EXPECT_EQ(c.layers, (std::vector{LayerKind::kSliding, LayerKind::kFull}));
+    EXPECT_EQ(c.shortest_window(), 4);
+    EXPECT_EQ(c.layers, UniformLayers({true, false}, 4, 2));
     EXPECT_EQ(c.eos_token_ids, (std::vector<int32_t>{7, 9}));
     EXPECT_EQ(c.rope.theta, 150000.0);
     EXPECT_EQ(c.rope.factor, 32.0);
@@ -46,11 +46,9 @@ TEST_F(GgufModel, KeysThatChangeTheModelAreHonouredOrRefused) {
   };
   const std::string pattern = "gpt-oss.attention.sliding_window_pattern";
   EXPECT_EQ(config([&](auto& g) { g.Array(pattern, 7, 2, {'\0', '\1'}); }).layers,
-            (std::vector{LayerKind::kFull, LayerKind::kSliding}));
-  EXPECT_EQ(config([&](auto& g) { g.U32(pattern, 1); }).layers,
-            (std::vector{LayerKind::kFull, LayerKind::kFull}));
-  EXPECT_EQ(config([&](auto& g) { g.U32(pattern, 4); }).layers,
-            (std::vector{LayerKind::kSliding, LayerKind::kSliding}));
+            UniformLayers({false, true}, 4, 2));
+  EXPECT_EQ(config([&](auto& g) { g.U32(pattern, 1); }).layers, UniformLayers({false, false}, 4, 2));
+  EXPECT_EQ(config([&](auto& g) { g.U32(pattern, 4); }).layers, UniformLayers({true, true}, 4, 2));
   const RopeConfig rope = config([&](auto& g) {
                             g.F32("gpt-oss.rope.scaling.yarn_beta_fast", 16.0f);
                             g.F32("gpt-oss.rope.scaling.yarn_beta_slow", 2.0f);

@@ -85,13 +85,13 @@ inline void AddMetadata(GgufBuilder& gguf, const ModelConfig& c, Naming naming) 
   u32("embedding_length", c.hidden_size);
   u32("feed_forward_length", c.expert_width);
   if (!ollama) u32("expert_feed_forward_length", c.expert_width);
-  u32("expert_count", c.num_experts);
+  u32("expert_count", c.most_experts());
   u32("expert_used_count", c.experts_per_token);
   u32("attention.head_count", c.num_heads);
   u32("attention.head_count_kv", c.num_kv_heads);
   u32("attention.key_length", c.head_dim);
   u32("attention.value_length", c.head_dim);
-  u32("attention.sliding_window", c.sliding_window);
+  u32("attention.sliding_window", c.shortest_window());
   gguf.F32(arch + ".attention.layer_norm_rms_epsilon", c.rms_norm_eps);
   gguf.F32(arch + ".rope.freq_base", static_cast<float>(c.rope.theta));
   gguf.F32(arch + ".rope.scaling.factor", static_cast<float>(c.rope.factor));

@@ -39,7 +39,7 @@ class Binder {
     const ModelConfig& c = config_;
     result_.view.embedding = Matrix("token_embd.weight", c.vocab_size, c.hidden_size);
     for (int32_t layer = 0; layer < c.num_layers; ++layer) {
-      result_.view.layers.push_back(BindLayer(fmt::format("blk.{}.", layer)));
+      result_.view.layers.push_back(BindLayer(fmt::format("blk.{}.", layer), c.layer(layer).num_experts));
     }
     result_.view.final_norm = Vector("output_norm.weight", c.hidden_size);
     // ggml's convention for tied embeddings.
@@ -52,7 +52,7 @@ class Binder {
   }
 
  private:
-  LayerWeights BindLayer(const std::string& layer) {
+  LayerWeights BindLayer(const std::string& layer, int64_t experts) {
     const ModelConfig& c = config_;
     LayerWeights w;
     w.attention_norm = Vector(layer + "attn_norm.weight", c.hidden_size);
@@ -62,16 +62,17 @@ class Binder {
     w.o = Matrix(out, c.hidden_size, c.query_width());
     w.o_bias = Vector(Either(layer, "attn_output.bias", "attn_out.bias"), c.hidden_size);
     w.mlp_norm = Vector(Either(layer, "post_attention_norm.weight", "ffn_norm.weight"), c.hidden_size);
-    w.router = Matrix(layer + "ffn_gate_inp.weight", c.num_experts, c.hidden_size);
-    w.router_bias = Vector(layer + "ffn_gate_inp.bias", c.num_experts);
+    w.router = Matrix(layer + "ffn_gate_inp.weight", experts, c.hidden_size);
+    w.router_bias = Vector(layer + "ffn_gate_inp.bias", experts);
     const int64_t width = c.expert_width;
     if (Has(layer + "ffn_gate_up_exps.weight")) {
       result_.ollama_names = true;
-      w.gate_up = BindExperts({layer + "ffn_gate_up_exps"}, 2 * width, c.hidden_size);
+      w.gate_up = BindExperts({layer + "ffn_gate_up_exps"}, experts, 2 * width, c.hidden_size);
     } else {
-      w.gate_up = BindExperts({layer + "ffn_gate_exps", layer + "ffn_up_exps"}, 2 * width, c.hidden_size);
+      w.gate_up = BindExperts({layer + "ffn_gate_exps", layer + "ffn_up_exps"}, experts, 2 * width,
+                              c.hidden_size);
     }
-    w.down = BindExperts({layer + "ffn_down_exps"}, c.hidden_size, width);
+    w.down = BindExperts({layer + "ffn_down_exps"}, experts, c.hidden_size, width);
     return w;
   }
 
@@ -106,8 +107,8 @@ class Binder {
   }
 
   // `names`: one stack of matrices, or the even and the odd rows of it; each maps cols to rows.
-  std::vector<ExpertView> BindExperts(const std::vector<std::string>& names, int64_t rows, int64_t cols) {
-    const int64_t num_experts = config_.num_experts;
+  std::vector<ExpertView> BindExperts(const std::vector<std::string>& names, int64_t num_experts, int64_t rows,
+                                      int64_t cols) {
     const int64_t part_rows = rows / static_cast<int64_t>(names.size());
     std::vector<Found> matrices, biases;
     for (const std::string& name : names) {

@@ -19,7 +19,8 @@ using Fields = JsonFields;
 
 void RequireGptOss(const Fields& fields, const std::string& name) {
   const std::optional<std::string> type = fields.String("model_type");
-  if (type == "gpt_oss") return;
+  // The second is the form whose layers differ (ParseBlocks).
+  if (type == "gpt_oss" || type == "gpt_oss_puzzle") return;
   const Json* architectures = fields.Find("architectures");
   const bool named = architectures != nullptr && architectures->is_array() && !architectures->empty();
   // A config that names no model at all is a damaged one rather than another model's.
@@ -142,27 +143,46 @@ RopeConfig ParseRope(const Fields& fields, int64_t max_context) {
   return rope;
 }
 
-std::vector<LayerKind> ParseLayerKinds(const Fields& fields, int32_t num_layers) {
-  std::vector<LayerKind> kinds;
+// Which layers slide: nullopt where the config does not say.
+std::optional<std::vector<bool>> ParseLayerTypes(const Fields& fields) {
   const Json* types = fields.Find("layer_types");
-  if (types == nullptr) {
-    constexpr int32_t kMostLayers = 1024;  // ValidateConfig refuses more; nothing may be allocated for them
-    for (int32_t i = 0; i < std::min(num_layers, kMostLayers); ++i) {
-      kinds.push_back(i % 2 == 0 ? LayerKind::kSliding : LayerKind::kFull);
-    }
-    return kinds;
-  }
+  if (types == nullptr) return std::nullopt;
   if (!types->is_array()) fields.Wrong("layer_types", "an array", *types);
+  std::vector<bool> slides;
   for (const Json& type : *types) {
-    if (type == "sliding_attention") {
-      kinds.push_back(LayerKind::kSliding);
-    } else if (type == "full_attention") {
-      kinds.push_back(LayerKind::kFull);
-    } else {
+    if (type != "sliding_attention" && type != "full_attention")
       fields.Wrong("layer_types", "an array of \"sliding_attention\" and \"full_attention\"", type);
-    }
+    slides.push_back(type == "sliding_attention");
   }
-  return kinds;
+  return slides;
+}
+
+// `block_configs`, of models whose layers differ: for each its num_local_experts and its sliding_window, null
+// where it sees everything (nvidia/gpt-oss-puzzle-88B). `layer_types` may say once more which layers slide.
+std::vector<LayerConfig> ParseBlocks(const Fields& fields, const Json& blocks, const std::string& name) {
+  if (!blocks.is_array()) fields.Wrong("block_configs", "an array", blocks);
+  std::vector<LayerConfig> layers;
+  for (const Json& block : blocks) {
+    if (!block.is_object()) fields.Wrong("block_configs", "an array of objects", block);
+    const Fields of_layer(block, fmt::format("{}: block_configs[{}].", name, layers.size()));
+    LayerConfig& layer = layers.emplace_back();
+    layer.num_experts = of_layer.RequiredInteger<int32_t>("num_local_experts");
+    layer.window = of_layer.Integer<int32_t>("sliding_window");
+  }
+  const auto types = ParseLayerTypes(fields);
+  for (size_t i = 0; types && i < std::min(types->size(), layers.size()); ++i) {
+    if ((*types)[i] != layers[i].slides())
+      Fail(ErrorKind::kBadFile, "{}: layer_types and block_configs differ on whether layer {} slides", name, i);
+  }
+  return layers;
+}
+
+std::vector<LayerConfig> ParseLayers(const Fields& fields, int32_t num_layers, const std::string& name) {
+  if (const Json* blocks = fields.Find("block_configs")) return ParseBlocks(fields, *blocks, name);
+  const int32_t experts = fields.RequiredInteger<int32_t>("num_local_experts");
+  const int32_t window = fields.Integer<int32_t>("sliding_window").value_or(kPublishedWindow);
+  const auto slides = ParseLayerTypes(fields);
+  return slides ? UniformLayers(*slides, window, experts) : AlternatingLayers(num_layers, window, experts);
 }
 
 std::vector<int32_t> ParseIds(const Fields& fields, const char* key) {
@@ -212,17 +232,15 @@ HfConfig ParseHfConfig(std::string_view json, const std::string& name) {
   model.num_heads = fields.RequiredInteger<int32_t>("num_attention_heads");
   model.num_kv_heads = fields.Integer<int32_t>("num_key_value_heads").value_or(model.num_heads);
   model.head_dim = fields.Integer<int32_t>("head_dim").value_or(64);  // transformers' default, not M / H
-  model.num_experts = fields.RequiredInteger<int32_t>("num_local_experts");
   model.experts_per_token = ParseExpertsPerToken(fields);
   model.expert_width = fields.RequiredInteger<int32_t>("intermediate_size");
   model.vocab_size = fields.RequiredInteger<int32_t>("vocab_size");
-  model.sliding_window = fields.Integer<int32_t>("sliding_window").value_or(model.sliding_window);
   model.max_context = fields.Integer<int64_t>("max_position_embeddings").value_or(model.max_context);
   model.rms_norm_eps = static_cast<float>(fields.Number("rms_norm_eps").value_or(1e-5));
   model.swiglu_alpha = static_cast<float>(fields.Number("swiglu_alpha").value_or(1.702));
   model.swiglu_limit = static_cast<float>(fields.Number("swiglu_limit").value_or(7.0));
   model.rope = ParseRope(fields, model.max_context);
-  model.layers = ParseLayerKinds(fields, model.num_layers);
+  model.layers = ParseLayers(fields, model.num_layers, name);
   AppendNew(model.eos_token_ids, ParseIds(fields, "eos_token_id"));
   model.pad_token_id = fields.Integer<int32_t>("pad_token_id").value_or(-1);
   ValidateConfig(model, name);

@@ -30,11 +30,13 @@ TEST(HfConfig, ThePublishedFormIsReadBack) {
   EXPECT_EQ(model.num_heads, 64);
   EXPECT_EQ(model.num_kv_heads, 8);
   EXPECT_EQ(model.head_dim, 64);
-  EXPECT_EQ(model.num_experts, 32);
+  EXPECT_EQ(model.most_experts(), 32);
+  EXPECT_EQ(model.least_experts(), 32);
   EXPECT_EQ(model.experts_per_token, 4);
   EXPECT_EQ(model.expert_width, 2880);
   EXPECT_EQ(model.vocab_size, 201088);
-  EXPECT_EQ(model.sliding_window, 128);
+  EXPECT_EQ(model.shortest_window(), 128);
+  EXPECT_TRUE(model.layers_alike());
   EXPECT_EQ(model.max_context, 131072);
   EXPECT_EQ(model.rms_norm_eps, 1e-5f);
   EXPECT_EQ(model.swiglu_alpha, 1.702f);
@@ -43,8 +45,8 @@ TEST(HfConfig, ThePublishedFormIsReadBack) {
   EXPECT_EQ(model.rope.factor, 32.0);
   EXPECT_EQ(model.rope.original_context, 4096);
   EXPECT_FALSE(model.rope.truncate);
-  EXPECT_EQ(model.layers[0], LayerKind::kSliding);
-  EXPECT_EQ(model.layers[23], LayerKind::kFull);
+  EXPECT_EQ(model.layers[0], (LayerConfig{128, 32}));
+  EXPECT_EQ(model.layers[23], (LayerConfig{std::nullopt, 32}));
   EXPECT_EQ(model.eos_token_ids, std::vector<int32_t>{200002});
   EXPECT_EQ(model.pad_token_id, 199999);
 }
@@ -62,8 +64,44 @@ TEST(HfConfig, AbsentFieldsMeanWhatTransformersMeansByThem) {
   EXPECT_EQ(config.model.swiglu_limit, 7.0f);
   EXPECT_EQ(config.model.rope.factor, 32.0);
   EXPECT_FALSE(config.model.rope.truncate);
-  EXPECT_EQ(config.model.layers[1], LayerKind::kFull);
+  EXPECT_FALSE(config.model.layers[1].slides());
   EXPECT_TRUE(config.model.eos_token_ids.empty());
+}
+
+// As nvidia/gpt-oss-puzzle-88B has it: 64 or 128 experts, windows of 128, 8192 and none.
+TEST(HfConfig, LayersMayDiffer) {
+  Json json = Published();
+  json["model_type"] = "gpt_oss_puzzle";
+  json["num_hidden_layers"] = 3;
+  json.erase("num_local_experts");
+  json.erase("sliding_window");
+  json["block_configs"] = {{{"num_local_experts", 128}, {"sliding_window", 128}},
+                           {{"num_local_experts", 64}, {"sliding_window", nullptr}},
+                           {{"num_local_experts", 64}, {"sliding_window", 8192}}};
+  json["layer_types"] = {"sliding_attention", "full_attention", "sliding_attention"};
+  const ModelConfig model = Parse(json).model;
+  EXPECT_EQ(model.layers, (std::vector<LayerConfig>{{128, 128}, {std::nullopt, 64}, {8192, 64}}));
+  EXPECT_EQ(model.most_experts(), 128);
+  EXPECT_EQ(model.least_experts(), 64);
+  EXPECT_EQ(model.all_experts(), 256);
+  EXPECT_FALSE(model.layers_alike());
+
+  const auto broken = [&](std::vector<std::string> parts, auto change) {
+    Json bad = json;
+    change(bad);
+    testing::ExpectError(ErrorKind::kBadFile, parts, [&] { Parse(bad); });
+  };
+  broken({"layer_types and block_configs differ", "layer 1"},
+         [](Json& j) { j["layer_types"][1] = "sliding_attention"; });
+  broken({"block_configs[1].", "num_local_experts is missing"},
+         [](Json& j) { j["block_configs"][1].erase("num_local_experts"); });
+  broken({"sliding_window is 0"}, [](Json& j) { j["block_configs"][0]["sliding_window"] = 0; });
+  broken({"num_local_experts is -1"}, [](Json& j) { j["block_configs"][2]["num_local_experts"] = -1; });
+  broken({"num_experts_per_tok is 4", "1 to 2"},
+         [](Json& j) { j["block_configs"][2]["num_local_experts"] = 2; });
+  broken({"layer_types has 2 entries for 3"}, [](Json& j) { j["block_configs"].erase(2); });
+  broken({"block_configs", "an array"}, [](Json& j) { j["block_configs"] = 3; });
+  broken({"block_configs", "objects"}, [](Json& j) { j["block_configs"][0] = 3; });
 }
 
 TEST(HfConfig, RopeParametersHoldTheirOwnTheta) {

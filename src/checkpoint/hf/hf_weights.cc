@@ -11,17 +11,17 @@ namespace {
 
 // `name`: "model.layers.0.mlp.experts.gate_up_proj"; maps cols to rows.
 std::vector<ExpertView> BindExperts(TensorBinder& binder, const HfConfig& config, const std::string& name,
-                                    int64_t rows, int64_t cols, HfWeights& weights) {
+                                    int64_t experts_of_layer, int64_t rows, int64_t cols, HfWeights& weights) {
   std::vector<ExpertView> experts =
       binder.Experts({name + "_blocks", name + "_scales", name, ExpertLayout::kTransposed, name + "_bias"},
-                     config.model.num_experts, rows, cols, config.claims_mxfp4);
+                     experts_of_layer, rows, cols, config.claims_mxfp4);
   if (!experts.empty())
     (experts[0].layout == ExpertLayout::kMxfp4 ? weights.mxfp4 : weights.transposed) = true;
   return experts;
 }
 
 LayerWeights BindLayer(TensorBinder& binder, const HfConfig& config, const std::string& layer,
-                       HfWeights& weights) {
+                       int64_t experts, HfWeights& weights) {
   const ModelConfig& c = config.model;
   const std::string attention = layer + "self_attn.";
   const std::string mlp = layer + "mlp.";
@@ -37,11 +37,11 @@ LayerWeights BindLayer(TensorBinder& binder, const HfConfig& config, const std::
   w.o = binder.Matrix(attention + "o_proj.weight", c.hidden_size, c.query_width());
   w.o_bias = binder.Vector(attention + "o_proj.bias", c.hidden_size);
   w.mlp_norm = binder.Vector(layer + "post_attention_layernorm.weight", c.hidden_size);
-  w.router = binder.Matrix(mlp + "router.weight", c.num_experts, c.hidden_size);
-  w.router_bias = binder.Vector(mlp + "router.bias", c.num_experts);
-  w.gate_up = BindExperts(binder, config, mlp + "experts.gate_up_proj", int64_t{2} * c.expert_width,
+  w.router = binder.Matrix(mlp + "router.weight", experts, c.hidden_size);
+  w.router_bias = binder.Vector(mlp + "router.bias", experts);
+  w.gate_up = BindExperts(binder, config, mlp + "experts.gate_up_proj", experts, int64_t{2} * c.expert_width,
                           c.hidden_size, weights);
-  w.down = BindExperts(binder, config, mlp + "experts.down_proj", c.hidden_size, c.expert_width, weights);
+  w.down = BindExperts(binder, config, mlp + "experts.down_proj", experts, c.hidden_size, c.expert_width, weights);
   return w;
 }
 
@@ -54,7 +54,8 @@ HfWeights BindHfWeights(const HfConfig& config, const ModelFiles& files, const s
   HfWeights weights;
   weights.view.embedding = binder.Matrix("model.embed_tokens.weight", c.vocab_size, c.hidden_size);
   for (int32_t layer = 0; layer < c.num_layers; ++layer) {
-    weights.view.layers.push_back(BindLayer(binder, config, fmt::format("model.layers.{}.", layer), weights));
+    weights.view.layers.push_back(BindLayer(binder, config, fmt::format("model.layers.{}.", layer),
+                                            c.layer(layer).num_experts, weights));
   }
   weights.view.final_norm = binder.Vector("model.norm.weight", c.hidden_size);
   const bool separate = binder.Has("lm_head.weight");

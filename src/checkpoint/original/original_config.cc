@@ -25,11 +25,11 @@ ModelConfig ParseOriginalConfig(std::string_view json, const std::string& name) 
   model.num_heads = fields.RequiredInteger<int32_t>("num_attention_heads");
   model.num_kv_heads = fields.RequiredInteger<int32_t>("num_key_value_heads");
   model.head_dim = fields.RequiredInteger<int32_t>("head_dim");
-  model.num_experts = fields.RequiredInteger<int32_t>("num_experts");
+  const auto num_experts = fields.RequiredInteger<int32_t>("num_experts");
   model.experts_per_token = fields.RequiredInteger<int32_t>("experts_per_token");
   model.expert_width = fields.RequiredInteger<int32_t>("intermediate_size");
   model.vocab_size = fields.RequiredInteger<int32_t>("vocab_size");
-  model.sliding_window = fields.Integer<int32_t>("sliding_window").value_or(model.sliding_window);
+  const int32_t window = fields.Integer<int32_t>("sliding_window").value_or(kPublishedWindow);
   model.swiglu_limit = static_cast<float>(fields.Number("swiglu_limit").value_or(7.0));
   RopeConfig& rope = model.rope;
   rope.theta = fields.Number("rope_theta").value_or(rope.theta);
@@ -43,10 +43,7 @@ ModelConfig ParseOriginalConfig(std::string_view json, const std::string& name) 
          name, context, std::numeric_limits<int32_t>::max());
   }
   model.max_context = static_cast<int64_t>(context);
-  constexpr int32_t kMostLayers = 1024;  // ValidateConfig refuses more; nothing may be allocated for them
-  for (int32_t i = 0; i < std::min(model.num_layers, kMostLayers); ++i) {
-    model.layers.push_back(i % 2 == 0 ? LayerKind::kSliding : LayerKind::kFull);
-  }
+  model.layers = AlternatingLayers(model.num_layers, window, num_experts);
   // The published vocabulary is o200k_harmony; its ids are those of the Hugging Face files.
   constexpr int32_t kReturn = 200'002, kEndOfText = 199'999, kCall = 200'012;
   if (model.vocab_size >= kHarmonyIds) {  // more: padded rows

@@ -288,8 +288,8 @@ TEST(Original, TheConfigOfThePublishedModel) {
   EXPECT_EQ(c.rope.beta_slow, 1.0);
   EXPECT_FALSE(c.rope.truncate);
   EXPECT_EQ(c.eos_token_ids, (std::vector<int32_t>{200002, 199999, 200012}));
-  EXPECT_EQ(c.layers[0], LayerKind::kSliding);
-  EXPECT_EQ(c.layers[23], LayerKind::kFull);
+  EXPECT_EQ(c.layers[0], (LayerConfig{128, 32}));
+  EXPECT_EQ(c.layers[23], (LayerConfig{std::nullopt, 32}));
 
   EXPECT_FALSE(IsOriginalConfig(R"({"model_type":"qwen3_moe","num_experts":128})", "c"));
   const auto refused = [&](const std::string& from, const std::string& to,

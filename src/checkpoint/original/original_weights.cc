@@ -10,7 +10,8 @@ namespace oxidized {
 namespace {
 
 // openai/gpt-oss gpt_oss/torch/weights.py
-LayerWeights BindLayer(TensorBinder& binder, const ModelConfig& c, const std::string& block) {
+LayerWeights BindLayer(TensorBinder& binder, const ModelConfig& c, const std::string& block,
+                       int64_t num_experts) {
   const std::string attention = block + "attn.", mlp = block + "mlp.";
   const int64_t query = c.query_width(), kv = c.kv_width();
   LayerWeights w;
@@ -27,12 +28,12 @@ LayerWeights BindLayer(TensorBinder& binder, const ModelConfig& c, const std::st
   w.o = binder.Matrix(attention + "out.weight", c.hidden_size, query);
   w.o_bias = binder.Vector(attention + "out.bias", c.hidden_size);
   w.mlp_norm = binder.Vector(mlp + "norm.scale", c.hidden_size);
-  w.router = binder.Matrix(mlp + "gate.weight", c.num_experts, c.hidden_size);
-  w.router_bias = binder.Vector(mlp + "gate.bias", c.num_experts);
+  w.router = binder.Matrix(mlp + "gate.weight", num_experts, c.hidden_size);
+  w.router_bias = binder.Vector(mlp + "gate.bias", num_experts);
   const auto experts = [&](const std::string& name, int64_t rows, int64_t cols) {
     const ExpertNames names{name + "_weight.blocks", name + "_weight.scales", name + "_weight",
                             ExpertLayout::kRows, name + "_bias"};
-    return binder.Experts(names, c.num_experts, rows, cols, /*mxfp4=*/true);
+    return binder.Experts(names, num_experts, rows, cols, /*mxfp4=*/true);
   };
   w.gate_up = experts(mlp + "mlp1", int64_t{2} * c.expert_width, c.hidden_size);
   w.down = experts(mlp + "mlp2", c.hidden_size, c.expert_width);
@@ -61,7 +62,7 @@ WeightsView BindOriginalWeights(const ModelConfig& c, const ModelFiles& files, c
   WeightsView view;
   view.embedding = binder.Matrix("embedding.weight", c.vocab_size, c.hidden_size);
   for (int32_t layer = 0; layer < c.num_layers; ++layer) {
-    view.layers.push_back(BindLayer(binder, c, fmt::format("block.{}.", layer)));
+    view.layers.push_back(BindLayer(binder, c, fmt::format("block.{}.", layer), c.layer(layer).num_experts));
   }
   view.final_norm = binder.Vector("norm.scale", c.hidden_size);
   view.unembedding = binder.Matrix("unembedding.weight", c.vocab_size, c.hidden_size);

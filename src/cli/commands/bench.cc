@@ -14,6 +14,7 @@
 #include "bench/bench_report.h"
 #include "bench/run_watch.h"
 #include "checkpoint/checkpoint.h"
+#include "cli/commands/generation.h"
 #include "cli/options/command.h"
 #include "cli/terminal/terminal.h"
 #include "parallel/cpu_topology.h"
@@ -97,7 +98,7 @@ class Bench {
     return Includes(tests_, [kind](const BenchTest& t) { return t.kind == kind; });
   }
   // One thread, none of our kernels, and no bytes or operations counted.
-  bool reference() const { return options_.runtime.executor == ExecutorKind::kReference; }
+  bool reference() const { return options_.runtime.choice.name == "reference"; }
 
   void RunWith(int32_t threads) {
     ThreadTeam team(threads);
@@ -125,23 +126,17 @@ class Bench {
 
   std::unique_ptr<Runtime> Load(int32_t threads) {
     RuntimeOptions options = options_.runtime;
-    options.threads = threads;
+    options.text = TextParts::kNone;
+    options.device.threads = threads;
+    options.device.read_ahead = true;
     for (const BenchTest& test : tests_)
-      options.max_sequences = std::max(options.max_sequences, test.sequences);
+      options.device.limits.max_sequences = std::max(options.device.limits.max_sequences, test.sequences);
     side_.Status("opening the model");
-    options.reading_progress = [this](int64_t done, int64_t total) {
-      side_.Status(fmt::format("reading the model: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
-                               static_cast<double>(total) / 1e9));
-    };
-    options.arranging_progress = [this](int64_t done, int64_t total) {
-      side_.Status(fmt::format("rearranging the weights: {} %", 100 * done / total));
+    options.device.progress = [this, &options](PrepareStage stage, int64_t done, int64_t total) {
+      side_.Status(ProgressText(stage, options.device, done, total));
       ThrowIfInterrupted();
     };
     auto runtime = Runtime::Load(options);
-    runtime->ReadAhead([&](int64_t done, int64_t total) {
-      options.reading_progress(done, total);
-      return PendingSignal() == 0;
-    });
     const ExecutorInfo& info = runtime->executor().Info();
     report_.model = runtime->checkpoint().path.string();
     report_.executor = info.name;
@@ -153,16 +148,18 @@ class Bench {
   }
 
   BenchReport::Weights WeightsOf(const Runtime& runtime) const {
-    BenchReport::Weights weights{.mapped = options_.runtime.use_mmap,
-                                 .converted_bytes = runtime.checkpoint().converted.bytes,
-                                 .arrangement = runtime.arrangement(),
-                                 .arranged_bytes = runtime.arranged_bytes()};
-    if (const PackedDense* packed = runtime.packed()) {
-      weights.packed_bytes = packed->packed_bytes();
-      weights.packed_file = !options_.runtime.packed_weights.empty();
+    BenchReport::Weights weights{.mapped = options_.runtime.device.use_mmap,
+                                 .converted_bytes = runtime.checkpoint().converted.bytes};
+    for (const PreparedWeights& prepared : runtime.device().report().prepared) {
+      if (prepared.form == "packed") {
+        weights.packed_bytes = prepared.bytes;
+        weights.packed_file = prepared.own_file;
+      } else {
+        weights.arrangement = prepared.form;
+        weights.arranged_bytes = prepared.bytes;
+      }
     }
-    const ExpertStore* store = runtime.experts() != nullptr ? runtime.experts()->store() : nullptr;
-    if (store != nullptr) {
+    if (const ExpertStore* store = runtime.device().expert_store()) {
       weights.mapped = false;  // all but the experts is read
       weights.expert_slots = store->slots();
       weights.stored_experts = store->map().num_stored();
@@ -264,7 +261,7 @@ void AddTestRules(Command& command, const std::shared_ptr<const BenchOptions>& o
   };
   unless(kModel, {"--model-path"}, "no model is opened");
   unless(kEngine,
-         {"--executor", "--precision", "--activations", "--context", "--chunk-tokens", "--yarn-truncate",
+         {"--device", "--executor", "--precision", "--activations", "--context", "--chunk-tokens", "--yarn-truncate",
           "--use-mmap", "--pack-weights", "--packed-weights", "--expert-memory", "--expert-eviction",
           "--expert-prefetch", "--stages"},
          "no model is run");
@@ -272,13 +269,13 @@ void AddTestRules(Command& command, const std::shared_ptr<const BenchOptions>& o
   unless(kFigures, {"--runs", "--csv"}, "ceilings are measured once, and shown by --json");
   command.AddRules({{{"--tier"},
                      OptionRule::Kind::kUselessWith,
-                     {"--executor"},
+                     {"--executor", "--device"},
                      "the reference executor uses no kernels",
                      [o] {
                        constexpr Needs kTier = [](const BenchTest& t) {
                          return t.kind == Kind::kKernels || t.kind == Kind::kCeilings;
                        };
-                       return o->runtime.executor == ExecutorKind::kReference &&
+                       return o->runtime.choice.name == "reference" &&
                               Includes(TestsOf(*o), kEngine) && !Includes(TestsOf(*o), kTier);
                      }}});
 }

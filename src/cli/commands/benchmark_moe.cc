@@ -7,7 +7,6 @@
 #include "cli/commands/benchmark_moe_report.h"
 #include "cli/commands/benchmark_moe_sections.h"
 #include "cli/commands/output_file.h"
-#include "model_host/moe_stages.h"
 #include "parallel/cpu_topology.h"
 #include "report/memory_report.h"
 #include "report/moe_report.h"
@@ -43,14 +42,17 @@ std::vector<Sample> WorstOfRuns(const std::vector<MoeFigure>& figures) {
   return worst;
 }
 
-void Check(const ExecutorInfo& info) {
-  if (info.name != "cpu") {
+std::unique_ptr<MoeStages> StagesOf(Runtime& runtime) {
+  const ExecutorInfo& info = runtime.engine().info();
+  auto stages = runtime.device().MakeMoeStages(kMostRows);
+  if (stages == nullptr) {
     Fail(ErrorKind::kUsage, "--benchmark-moe: the {} executor does not time its stages; use --executor cpu",
          info.name);
   }
   if (info.max_context < 4)
     Fail(ErrorKind::kUsage, "--benchmark-moe needs a context of 4 tokens, --context gives {}",
          info.max_context);
+  return stages;
 }
 
 }  // namespace
@@ -63,13 +65,12 @@ void MoeBenchContext::Progress(const char* section, int32_t run) const {
 
 int RunBenchmarkMoe(const GenerateOptions& options) {
   Generation generation(options);
-  Check(generation.runtime().engine().info());
+  const auto stages = StagesOf(generation.runtime());
   const CpuKernels& kernels = SelectCpuKernels();
-  const int threads =
-      options.runtime.threads > 0 ? options.runtime.threads : DetectCpuTopology().DefaultThreads();
+  const int32_t asked = options.runtime.device.threads;
+  const int threads = asked > 0 ? asked : DetectCpuTopology().DefaultThreads();
   ThreadTeam team(threads);
   BandwidthProbe probe(team, kernels);
-  const auto stages = MakeMoeStages(options.runtime, generation.runtime().checkpoint(), kMostRows);
   Ceilings ceilings = MeasureArithmetic(team, kernels, kCeilingSeconds);
   ceilings.read_bytes_per_s = probe.Measure(kCeilingSeconds);
 

@@ -122,7 +122,7 @@ std::vector<MoeFigure> BenchMoeLayers(MoeBenchContext& context) {
 std::vector<MoeFigure> BenchMoeExpert(MoeBenchContext& context) {
   MoeStages& stages = context.stages;
   const ModelConfig& config = context.config();
-  const int64_t experts = int64_t{config.num_layers} * config.num_experts;
+  const int64_t experts = config.all_experts();
   const int64_t calls = std::min(kExpertsASample, experts);
   int64_t next = 0;  // expert of all layers: none is used again before all the others were
   std::vector<MoeFigure> figures;
@@ -137,7 +137,7 @@ std::vector<MoeFigure> BenchMoeExpert(MoeBenchContext& context) {
       Cost sum;
       for (int64_t call = 0; call < calls; ++call, ++next) {
         const auto layer = static_cast<int32_t>(next % config.num_layers);
-        const auto expert = static_cast<int32_t>(next / config.num_layers % config.num_experts);
+        const auto expert = static_cast<int32_t>(next / config.num_layers % config.layer(layer).num_experts);
         stages.SetChoices(std::vector<int32_t>(static_cast<size_t>(rows), expert));
         stages.Dispatch();
         sum.Add(stages.GateUp(layer));
@@ -175,7 +175,7 @@ std::vector<MoeFigure> BenchMoeLoad(MoeBenchContext& context) {
         double used = 0.0;
         for (int64_t call = 0; call < layers; ++call, layer = (layer + 1) % config.num_layers) {
           stages.SetLogits(
-              SkewedLogits(rows, config.num_experts, load.skew, static_cast<uint64_t>(run * layers + call)));
+              SkewedLogits(rows, config.layer(layer).num_experts, load.skew, static_cast<uint64_t>(run * layers + call)));
           sum.Add(stages.Choose({}));
           sum.Add(stages.Dispatch());
           sum.Add(stages.GateUp(layer));

@@ -27,12 +27,13 @@ std::vector<MoeFigure> BenchMoeStore(MoeBenchContext& context) {
   const int32_t k = ExpertsPerToken(context.options.routing, config.experts_per_token);
   for (const double budget : kBudgets) {
     // Below one token's experts of a layer there is nothing to run (experts/expert_budget.h).
-    if (budget * config.num_layers * config.num_experts < k) continue;
+    if (budget * static_cast<double>(config.all_experts()) < k) continue;
     RuntimeOptions options = context.options.runtime;
     options.model_path = context.generation.runtime().checkpoint().path;
-    options.experts.budget = ExpertBudget{.bytes = std::nullopt, .share = budget};
+    options.text = TextParts::kNone;
+    options.device.experts.budget = ExpertBudget{.bytes = std::nullopt, .share = budget};
     const auto runtime = Runtime::Load(options);
-    const ExpertStore* store = runtime->experts()->store();
+    const ExpertStore* store = runtime->device().expert_store();
     if (store == nullptr) continue;  // rounding gave every expert a slot
     const size_t first = figures.size();
     for (const FigureName& name : kFigures) {

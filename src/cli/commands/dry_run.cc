@@ -27,22 +27,22 @@ std::string Size(int64_t bytes) { return Size(static_cast<double>(bytes)); }
 // What to do, best first; empty: nothing.
 std::vector<std::string> Advice(const RuntimePlan& r) {
   std::vector<std::string> advice;
-  const PlanInput& in = r.input;
-  if (r.plan.fits) {
-    if (in.slots > 0 && r.plan.everything_fits)
+  const PlanInput& in = r.device.input;
+  if (r.device.memory.fits) {
+    if (in.slots > 0 && r.device.memory.everything_fits)
       advice.push_back("everything fits: leave out --expert-memory and no expert is read twice");
     return advice;
   }
-  if (r.plan.fitting_slots > 0) {
+  if (r.device.memory.fitting_slots > 0) {
     advice.push_back(
         fmt::format("--expert-memory {}MiB keeps {} of {} experts in memory and reads the others",
-                    r.plan.fitting_slots * in.slot_bytes / 1048576 + 1, r.plan.fitting_slots, in.experts));
+                    r.device.memory.fitting_slots * in.slot_bytes / 1048576 + 1, r.device.memory.fitting_slots, in.experts));
   }
   const int64_t shorter = r.context * 3 / 4;
   if (in.kv_bytes > in.available_bytes / 20 && shorter > 4096)
     advice.push_back(fmt::format(
         "--context N: the whole context's KV takes {}; what is not used is not taken", Size(in.kv_bytes)));
-  if (r.plan.fitting_slots == 0) {
+  if (r.device.memory.fitting_slots == 0) {
     const int64_t least = in.dense_bytes + in.kv_bytes + in.activation_bytes + in.heap_bytes +
                           in.own_expert_bytes + in.least_slots * in.slot_bytes;
     advice.push_back(fmt::format(
@@ -56,26 +56,26 @@ std::vector<std::string> Advice(const RuntimePlan& r) {
 
 // How weights come into memory, of which `own` bytes are not mapped.
 std::string Where(const RuntimePlan& r, int64_t bytes, int64_t own) {
-  if (!r.mapped || r.input.slots > 0) return "read into memory when opened";
+  if (!r.mapped || r.device.input.slots > 0) return "read into memory when opened";
   if (own == 0) return "mapped; pages arrive when touched";
   if (own >= bytes) return "converted when opened, in memory of their own";
   return fmt::format("{} converted when opened, in memory of their own; the rest mapped", Size(own));
 }
 
 std::string Text(const RuntimePlan& r) {
-  const PlanInput& in = r.input;
-  const MemoryPlan& plan = r.plan;
+  const PlanInput& in = r.device.input;
+  const MemoryPlan& plan = r.device.memory;
   std::string text = fmt::format("{} ({})\n", r.model, r.format);
   const auto line = [&text](const std::string& what, int64_t bytes, const std::string& remark) {
     text += fmt::format("  {:<24}{:>12}  {}\n", what, Size(bytes), remark);
   };
-  const int64_t unpacked = in.dense_bytes - r.packed_bytes;
-  const bool packed_own = !r.packed_mapped || !r.mapped || in.slots > 0;
-  line("dense weights", unpacked, Where(r, unpacked, in.own_dense_bytes - (packed_own ? r.packed_bytes : 0)));
-  if (r.packed_bytes > 0)
-    line("packed dense weights", r.packed_bytes,
-         r.packed_mapped ? Where(r, r.packed_bytes, 0) +
-                               (r.packed_compared ? "" : "; not compared with values converted when opened")
+  const int64_t unpacked = in.dense_bytes - r.device.packed_bytes;
+  const bool packed_own = !r.device.packed_mapped || !r.mapped || in.slots > 0;
+  line("dense weights", unpacked, Where(r, unpacked, in.own_dense_bytes - (packed_own ? r.device.packed_bytes : 0)));
+  if (r.device.packed_bytes > 0)
+    line("packed dense weights", r.device.packed_bytes,
+         r.device.packed_mapped ? Where(r, r.device.packed_bytes, 0) +
+                               (r.device.packed_compared ? "" : "; not compared with values converted when opened")
                          : "at least; packed when opened, in memory of their own");
   if (in.slots > 0) {
     const int64_t stored = in.experts - in.own_experts;
@@ -98,7 +98,7 @@ std::string Text(const RuntimePlan& r) {
        r.limit ? fmt::format("under a limit of {} on this process", Size(r.limit->limit_bytes)) : "");
   text += plan.fits ? "It fits.\n" : "It does not fit.\n";
   text += fmt::format("  memory reads {:.1f} GB/s, the disk {:.2f} GB/s ({})\n", in.memory_bytes_per_s / 1e9,
-                      in.disk_bytes_per_s / 1e9, r.disk_method);
+                      in.disk_bytes_per_s / 1e9, r.device.disk_method);
   text += fmt::format(
       "  a token reads {:.2f} GB; experts are in memory {:.1f} % of the times, {:.3f} GB come from the "
       "disk\n",
@@ -110,8 +110,8 @@ std::string Text(const RuntimePlan& r) {
 }
 
 std::string Json(const RuntimePlan& r) {
-  const PlanInput& in = r.input;
-  const MemoryPlan& plan = r.plan;
+  const PlanInput& in = r.device.input;
+  const MemoryPlan& plan = r.device.memory;
   nlohmann::ordered_json json;
   json["model"] = r.model;
   json["format"] = r.format;
@@ -124,11 +124,11 @@ std::string Json(const RuntimePlan& r) {
                    {"kv", in.kv_bytes},
                    {"activations", in.activation_bytes},
                    {"rest", in.heap_bytes},
-                   {"packed_dense_weights", r.packed_bytes},
+                   {"packed_dense_weights", r.device.packed_bytes},
                    {"own_dense_weights", in.own_dense_bytes},
                    {"own_experts", in.own_expert_bytes}};
   json["limit_bytes"] = r.limit ? nlohmann::ordered_json(r.limit->limit_bytes) : nlohmann::ordered_json();
-  json["packed_compared"] = r.packed_mapped ? nlohmann::ordered_json(r.packed_compared) : nullptr;
+  json["packed_compared"] = r.device.packed_mapped ? nlohmann::ordered_json(r.device.packed_compared) : nullptr;
   json["context"] = r.context;
   json["experts"] = {{"all", in.experts},
                      {"resident", in.slots > 0 ? in.slots + in.own_experts : in.experts},
@@ -136,7 +136,7 @@ std::string Json(const RuntimePlan& r) {
                      {"most_that_fit", plan.fitting_slots}};
   json["speed"] = {{"memory_bytes_per_s", in.memory_bytes_per_s},
                    {"disk_bytes_per_s", in.disk_bytes_per_s},
-                   {"disk_method", r.disk_method},
+                   {"disk_method", r.device.disk_method},
                    {"bytes_per_token", in.decode_dense_bytes + in.decode_expert_bytes},
                    {"disk_bytes_per_token", plan.disk_bytes_per_token},
                    {"hit_rate", plan.hit_rate},
@@ -150,9 +150,9 @@ std::string Json(const RuntimePlan& r) {
 
 int RunDryRun(const GenerateOptions& options) {
   const RuntimePlan plan = PlanRuntime(options.runtime);
-  CheckRouting(options.routing, plan.num_experts, plan.model_experts_per_token);
+  CheckRouting(options.routing, plan.config);
   WriteAnswer(options.json ? Json(plan) : Text(plan));
-  return plan.plan.fits ? 0 : static_cast<int>(ErrorKind::kNoMemory);
+  return plan.device.memory.fits ? 0 : static_cast<int>(ErrorKind::kNoMemory);
 }
 
 }  // namespace oxidized::cli

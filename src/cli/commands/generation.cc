@@ -12,11 +12,12 @@
 
 namespace oxidized::cli {
 
-void CheckRouting(const RoutingPolicy& routing, int32_t num_experts, int32_t experts_per_token) {
+void CheckRouting(const RoutingPolicy& routing, const ModelConfig& config) {
+  const int32_t num_experts = config.most_experts(), experts_per_token = config.experts_per_token;
   if (routing.num_experts > num_experts)
     Fail(ErrorKind::kUsage, "--num-experts {}: the model has {}", routing.num_experts,
          Counted(num_experts, "expert"));
-  const int32_t usable = routing.num_experts > 0 ? routing.num_experts : num_experts;
+  const int32_t usable = UsableExperts(routing, config.least_experts());
   const int32_t k = ExpertsPerToken(routing, experts_per_token);
   if (k > usable) {
     Fail(ErrorKind::kUsage,
@@ -30,26 +31,43 @@ void CheckRouting(const RoutingPolicy& routing, int32_t num_experts, int32_t exp
     Log(LogLevel::kWarning, "the routing options change the model's answers; its own rule is plain topk");
 }
 
+namespace {
+
+// "packed 1.2 GB instead of 1.6 GB, packed in 900 ms"
+std::string PreparedText(const PreparedWeights& weights) {
+  std::string text = fmt::format("{}: {}", weights.what, Amount(static_cast<double>(weights.bytes)));
+  if (weights.stored_bytes > 0) text += " instead of " + Amount(static_cast<double>(weights.stored_bytes));
+  if (!weights.how.empty()) text += ", " + weights.how;
+  return text + fmt::format(" in {:.0f} ms", weights.milliseconds);
+}
+
+}  // namespace
+
+std::string ProgressText(PrepareStage stage, const DeviceOptions& options, int64_t done, int64_t total) {
+  const auto gigabytes = [&](const char* what) {
+    return fmt::format("{}: {:.1f} of {:.1f} GB", what, static_cast<double>(done) / 1e9,
+                       static_cast<double>(total) / 1e9);
+  };
+  switch (stage) {
+    case PrepareStage::kPacking:
+      return gigabytes("packing dense weights");
+    case PrepareStage::kReading:
+      return gigabytes("reading the model");
+    case PrepareStage::kComparing:
+      return fmt::format("comparing the model with {}: {} %", options.packed_weights.string(),
+                         100 * done / total);
+    case PrepareStage::kArranging:
+      return fmt::format("rearranging the weights: {} %", 100 * done / total);
+  }
+  return "";
+}
+
 Generation::Generation(const GenerateOptions& options) : options_(options), side_(options.color) {
   side_.Status("opening the model");
   RuntimeOptions runtime = options.runtime;
-  runtime.packing_progress = [this](int64_t done, int64_t total) {
-    side_.Status(fmt::format("packing dense weights: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
-                             static_cast<double>(total) / 1e9));
-    ThrowIfInterrupted();
-  };
-  runtime.comparing_progress = [this, &options](int64_t done, int64_t total) {
-    side_.Status(fmt::format("comparing the model with {}: {} %", options.runtime.packed_weights.string(),
-                             100 * done / total));
-    ThrowIfInterrupted();
-  };
-  const auto show_reading = [this](int64_t done, int64_t total) {
-    side_.Status(fmt::format("reading the model: {:.1f} of {:.1f} GB", static_cast<double>(done) / 1e9,
-                             static_cast<double>(total) / 1e9));
-  };
-  runtime.reading_progress = show_reading;
-  runtime.arranging_progress = [this](int64_t done, int64_t total) {
-    side_.Status(fmt::format("rearranging the weights: {} %", 100 * done / total));
+  runtime.check = [&options](const ModelConfig& config) { CheckRouting(options.routing, config); };
+  runtime.device.progress = [this, &options](PrepareStage stage, int64_t done, int64_t total) {
+    side_.Status(ProgressText(stage, options.runtime.device, done, total));
     ThrowIfInterrupted();
   };
   runtime_ = Runtime::Load(runtime);
@@ -58,36 +76,10 @@ Generation::Generation(const GenerateOptions& options) : options_(options), side
     side_.Line(fmt::format("model: {} ({}), executor: {}", runtime_->checkpoint().path.string(),
                            runtime_->checkpoint().format, runtime_->executor().Info().device));
   }
-  if (const PackedDense* packed = runtime_->packed(); packed != nullptr && options.verbose) {
-    const std::filesystem::path& file = options.runtime.packed_weights;
-    side_.Line(fmt::format("dense weights in 12 bits: {} instead of {}, {} in {:.0f} ms",
-                           Amount(static_cast<double>(packed->packed_bytes())),
-                           Amount(static_cast<double>(packed->stored_bytes())),
-                           file.empty() ? "packed" : "out of " + file.string() + ", opened",
-                           runtime_->packing_ms()));
+  for (const PreparedWeights& weights : runtime_->device().report().prepared) {
+    if (options.verbose) side_.Line(PreparedText(weights));
   }
-  if (runtime_->arrangement() != Arrangement::kAsStored && options.verbose) {
-    const bool interleaved = runtime_->arrangement() == Arrangement::kInterleaved;
-    side_.Line(fmt::format("{}: {} in {:.0f} ms",
-                           interleaved ? "rows interleaved for 8-bit activations" : "blocks of MXFP4 grouped",
-                           Amount(static_cast<double>(runtime_->arranged_bytes())),
-                           runtime_->arranging_ms()));
-  }
-  const ModelConfig& config = runtime_->checkpoint().config;
-  CheckRouting(options.routing, config.num_experts, config.experts_per_token);
   WatchRouting();
-  runtime_->ReadAhead([&](int64_t done, int64_t total) {
-    show_reading(done, total);
-    return PendingSignal() == 0;
-  });
-  if (options.benchmark_moe) return;  // no text: a model without a tokenizer will do
-  side_.Status("opening the tokenizer");
-  // Its tables are many small pieces of the heap: what the heap grew by is what they take.
-  const int64_t heap_before = HeapBytes();
-  runtime_->tokenizer();
-  tokenizer_memory_ =
-      std::make_unique<MemoryRegistration>("tokenizer", MemoryClass::kTokenizer, HeapBytes() - heap_before);
-  side_.Status("");
 }
 
 std::shared_ptr<ChatTurn> Generation::NewTurn() {
@@ -156,8 +148,7 @@ void Generation::WatchRouting() {
   const GenerateOptions& o = options_;
   if (o.benchmark_moe) return;
   const ModelConfig& config = runtime_->checkpoint().config;
-  const RoutingShape shape =
-      ShapeOf(o.routing, config.num_layers, config.num_experts, config.experts_per_token);
+  const RoutingShape shape = ShapeOf(o.routing, config);
   if (o.json || o.interactive || o.show_moe_metrics || !o.moe_report.empty())
     routing_ = std::make_unique<RoutingCollector>(shape, o.moe_window);
   if (o.moe_trace.empty()) return;
@@ -178,8 +169,7 @@ std::optional<MoeReport> Generation::moe_report() const {
   report.routing = routing_.get();
   report.prefill = &runtime_->engine().prefill_totals();
   report.decode = &runtime_->engine().decode_totals();
-  if (const ExpertMemory* experts = runtime_->experts(); experts != nullptr && experts->store() != nullptr)
-    report.cache = experts->store()->counters();
+  if (const ExpertStore* store = runtime_->device().expert_store()) report.cache = store->counters();
   return report;
 }
 

@@ -16,9 +16,11 @@
 
 namespace oxidized::cli {
 
-// Throws Error(kUsage) for routing that a model of so many experts, K of them a token, has not; warns of
-// routing that is not its own.
-void CheckRouting(const RoutingPolicy& routing, int32_t num_experts, int32_t experts_per_token);
+// Throws Error(kUsage) for routing that this model does not have; warns of routing that is not its own.
+void CheckRouting(const RoutingPolicy& routing, const ModelConfig& config);
+
+// What a device does with the weights while it is opened, for a status line.
+std::string ProgressText(PrepareStage stage, const DeviceOptions& options, int64_t done, int64_t total);
 
 class Generation {
  public:
@@ -50,7 +52,6 @@ class Generation {
   const GenerateOptions& options_;
   SideStream side_;
   std::unique_ptr<Runtime> runtime_;
-  std::unique_ptr<MemoryRegistration> tokenizer_memory_;
   std::unique_ptr<RoutingCollector> routing_;
   std::unique_ptr<TraceWriter> trace_;
   std::optional<Delta::Kind> last_shown_;

@@ -24,13 +24,13 @@ const std::map<std::string, std::string> kDropRules = {
 
 int Render(const RenderCommandOptions& o) {
   const RenderOptions render{.drop = *ParseDropRule(o.drop_rule)};
-  const auto tokenizer = o.text ? nullptr : OpenTokenizer(o.runtime);
+  const auto tokenizer = o.text ? nullptr : OpenTokenizer(o.runtime.tokenizer_path, o.runtime.model_path, o.runtime.download);
   WriteAnswer(HarmonyRender(ReadInput(o.file), o.file, o.text, render, tokenizer.get()) + "\n");
   return 0;
 }
 
 int Parse(const ParseCommandOptions& o) {
-  const auto tokenizer = OpenTokenizer(o.runtime);
+  const auto tokenizer = OpenTokenizer(o.runtime.tokenizer_path, o.runtime.model_path, o.runtime.download);
   const std::vector<int32_t> ids = ParseTokenIds(ReadInput(o.file), o.file);
   if (o.stream) {
     HarmonyParseStream(ids, *tokenizer, [](std::string_view line) { WriteAnswer(std::string(line) + "\n"); });

@@ -126,6 +126,7 @@ int Perplexity(const PerplexityOptions& o) {
 
 Action AddLogits(Command& command) {
   auto o = std::make_shared<LogitsOptions>();
+  o->runtime.text = TextParts::kNone;
   AddModelOptions(command, o->runtime);
   AddExecutorOptions(command, o->runtime);
   command.Add("--tokens", File(o->tokens_file), "File of ids separated by white space").Required();
@@ -141,7 +142,10 @@ Action AddPerplexity(Command& command) {
   command.AddFlag("--tokens", o->tokens, "The file holds ids separated by white space");
   command.Add("--window", Number(o->window, 2, 1 << 30), "Tokens scored together [the context]");
   command.AddFlag("--json", o->json, "As JSON");
-  return [o] { return Perplexity(*o); };
+  return [o] {
+    o->runtime.text = o->tokens ? TextParts::kNone : TextParts::kTokens;
+    return Perplexity(*o);
+  };
 }
 
 }  // namespace oxidized::cli

@@ -77,7 +77,7 @@ OptionRule JsonlReadsStandardInput(const char* words) {
 }
 
 int Tokenize(const TokenizeOptions& o) {
-  const auto tokenizer = OpenTokenizer(o.runtime);
+  const auto tokenizer = OpenTokenizer(o.runtime.tokenizer_path, o.runtime.model_path, o.runtime.download);
   const auto encode = [&](const std::string& text) {
     return o.specials ? tokenizer->EncodeWithSpecials(text) : tokenizer->Encode(text);
   };
@@ -92,7 +92,7 @@ int Tokenize(const TokenizeOptions& o) {
 }
 
 int Detokenize(const DetokenizeOptions& o) {
-  const auto tokenizer = OpenTokenizer(o.runtime);
+  const auto tokenizer = OpenTokenizer(o.runtime.tokenizer_path, o.runtime.model_path, o.runtime.download);
   if (o.jsonl) {
     EachJsonLine([&](const Json& line) { return Json(Decode(*tokenizer, Ids(line))); });
     return 0;

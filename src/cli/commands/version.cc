@@ -2,6 +2,7 @@
 #include "base/printable.h"
 #include "cli/options/options.h"
 #include "cli/terminal/terminal.h"
+#include "devices/device.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "parallel/cpu_topology.h"
 
@@ -15,11 +16,15 @@ int PrintVersion(bool verbose) {
   for (const CpuTier& tier : CpuTiers()) {
     tiers += fmt::format(" {}{}", tier.kernels->name, tier.available ? "" : " (not on this machine)");
   }
+  std::string devices;
+  for (const DeviceRow& row : Devices()) {
+    if (!row.available().instances.empty()) devices += (devices.empty() ? "" : ", ") + std::string(row.name);
+  }
   WriteAnswer(
       fmt::format("compiler: {}\nprocessors: {} usable, {} by default\ncpu tiers:{}\ncpu tier used: {}\n"
-                  "executors: cpu, reference\n",
+                  "executors: {}\n",
                   __VERSION__, topology.UsableCpus(), Counted(topology.DefaultThreads(), "thread"), tiers,
-                  SelectCpuKernels().name));
+                  SelectCpuKernels().name, devices));
   return 0;
 }
 

@@ -105,13 +105,14 @@ Command::Option& Command::Option::Required() {
   return *this;
 }
 
-bool Command::Option::given() const { return option_->count() > 0; }
-
 Command::Option Command::Add(const std::string& names, Value value, const std::string& help) {
   const std::string name = names.substr(names.find(',') + 1);
+  Given given;
+  given.set_ = std::make_shared<bool>(false);
   CLI::Option* option = app_.add_option_function<std::vector<std::string>>(
       names,
-      [name, set = value.set, many = value.many](const std::vector<std::string>& texts) {
+      [name, set = value.set, many = value.many, is_set = given.set_](const std::vector<std::string>& texts) {
+        *is_set = true;
         // One of them would be passed over in silence.
         if (!many && texts.size() > 1)
           throw CLI::ValidationError(name, fmt::format("given {} times, and takes one value", texts.size()));
@@ -128,13 +129,14 @@ Command::Option Command::Add(const std::string& names, Value value, const std::s
   if (value.output) outputs_.emplace_back(option, *value.output);
   if (value.input) inputs_.push_back(option);
   if (!group_.empty()) option->group(group_);
-  return Option(option);
+  return Option(option, std::move(given));
 }
 
 Command::Option Command::AddPositional(const std::string& name, Value value, const std::string& help) {
-  const Option option = Add(name, value, help);
-  if (value.many) app_.get_option(name)->allow_extra_args(true)->expected(1, std::numeric_limits<int>::max());
-  return option;
+  Given given = Add(name, value, help).given();
+  CLI::Option* option = app_.get_option(name);
+  if (value.many) option->allow_extra_args(true)->expected(1, std::numeric_limits<int>::max());
+  return Option(option, std::move(given));
 }
 
 Command::Option Command::AddFlag(const std::string& names, bool& value, const std::string& help,
@@ -160,7 +162,11 @@ Command::Option Command::AddFlag(const std::string& names, const Value& word, co
   CLI::Option* option = app_.add_flag(names, help);
   if (!word.type.empty()) option->type_name(word.type);
   // Of a flag it is the check that sees each word; CLI11 puts the option's name before what it says.
-  option->check([set = word.set, before = std::optional<std::string>()](const std::string& text) mutable {
+  Given given;
+  given.set_ = std::make_shared<bool>(false);
+  option->check([set = word.set, is_set = given.set_,
+                 before = std::optional<std::string>()](const std::string& text) mutable {
+    *is_set = true;
     if (before && *before != text) return fmt::format("given as '{}' and as '{}'", *before, text);
     before = text;
     try {
@@ -171,7 +177,7 @@ Command::Option Command::AddFlag(const std::string& names, const Value& word, co
     return std::string();
   });
   if (!group_.empty()) option->group(group_);
-  return Option(option);
+  return Option(option, std::move(given));
 }
 
 void Command::AddRules(std::vector<OptionRule> rules) {
@@ -203,17 +209,49 @@ std::vector<OutputFile> Command::Outputs() const {
 
 namespace {
 
-const std::map<std::string, ExecutorKind> kExecutors = {
-    {"auto", ExecutorKind::kAuto}, {"reference", ExecutorKind::kReference}, {"cpu", ExecutorKind::kCpu}};
 const std::map<std::string, Precision> kPrecisions = {{"auto", Precision::kAuto},
                                                       {"f32", Precision::kF32},
                                                       {"bf16", Precision::kBf16},
                                                       {"f16", Precision::kF16}};
 
-const std::map<std::string, ActivationType> kActivations = {{"auto", ActivationType::kAuto},
+const std::map<std::string, ActivationType> kActivations = {{"auto", ActivationType::kAsPrecision},
                                                             {"int8", ActivationType::kInt8}};
 
 }  // namespace
+
+Value DeviceWish::Device() {
+  return {DeviceWords(), [this](const std::string& text) {
+            const auto choice = ParseDeviceChoice(text);
+            if (!choice) NoneOf(text, DeviceWords() + ", or one of several as in cuda:1");
+            device_ = *choice;
+            Resolve("--device", text);
+          }};
+}
+
+Value DeviceWish::Executor() {
+  constexpr const char* kWords = "auto|cpu|reference";
+  return {kWords, [this](const std::string& text) {
+            if (text != "auto" && text != "cpu" && text != "reference") NoneOf(text, kWords);
+            executor_ = *ParseDeviceChoice(text);
+            Resolve("--executor", text);
+          }};
+}
+
+void DeviceWish::Default(const char* device) {
+  if (choice_.automatic()) choice_ = *ParseDeviceChoice(device);
+}
+
+void DeviceWish::Resolve(const char* option, const std::string& text) {
+  choice_ = executor_.automatic() ? device_ : executor_;
+  // The reference executor computes on the CPU, so that both may be said.
+  const bool agree = executor_.automatic() || device_.automatic() || device_ == executor_ ||
+                     (device_.name == "cpu" && executor_.name == "reference");
+  if (agree) return;
+  const bool by_device = std::string_view(option) == "--device";
+  throw BadValue{fmt::format("'{}' contradicts {} {}: they say the same thing", text,
+                             by_device ? "--executor" : "--device",
+                             by_device ? executor_.name : device_.name)};
+}
 
 void AddModelPath(Command& command, RuntimeOptions& o) {
   o.download = ReportDownloads();
@@ -240,25 +278,32 @@ void AddTokenizerOptions(Command& command, RuntimeOptions& o) {
                      "only the model's tokenizer would be used"}});
 }
 
-void AddExecutorOptions(Command& command, RuntimeOptions& o, std::optional<Value> threads) {
-  command.Add("--executor", Choice(o.executor, kExecutors),
-              "What computes: reference is the scalar, exact, slow specification");
+std::shared_ptr<DeviceWish> AddExecutorOptions(Command& command, RuntimeOptions& runtime,
+                                               std::optional<Value> threads) {
+  DeviceOptions& o = runtime.device;
+  const auto wish = std::make_shared<DeviceWish>(runtime.choice);
+  Value device = wish->Device();
+  device.set = [wish, set = device.set](const std::string& text) { set(text); };  // it lives as long as this
+  command.Add("--device", std::move(device),
+              "What computes: a row of `devices`, one of several as in cuda:1; reference is the scalar, exact, "
+              "slow specification. auto: a GPU if there is one and the model fits, else the CPU");
+  command.Add("--executor", wish->Executor(), "The same as --device, as earlier versions called it");
   command.Add(
       "--precision", Choice(o.precision, kPrecisions),
       "Type of the KV cache and of the inputs of dot products; accumulation stays f32. auto: the best "
-      "the executor has");
+      "the device has");
   command.Add(
       "--activations", Choice(o.activations, kActivations),
       "Inputs of products. int8: rounded to 8 bits in blocks of 32, lossy, faster prompts (experts in "
       "MXFP4, dense weights in Q8_0). auto: as --precision says");
   command.Add("--threads", threads ? std::move(*threads) : ThreadCount(o.threads),
               "Threads, at most the processors this process may use. Default: one a core");
-  command.Add("--context", Number(o.context, 1, 1 << 30),
+  command.Add("--context", Number(o.limits.max_context, 1, 1 << 30),
               "Tokens a conversation may have. Default: what the model allows");
-  command.Add("--chunk-tokens", Number(o.chunk_tokens, 1, 1 << 20),
+  command.Add("--chunk-tokens", Number(runtime.chunk_tokens, 1, 1 << 20),
               "Most prompt tokens in one step; the result does not depend on it");
   command.AddFlag(
-      "--yarn-truncate", o.yarn_truncate,
+      "--yarn-truncate", runtime.yarn_truncate,
       "Round the ends of the rotation's ramp as llama.cpp does, to compare with it; gpt-oss does not");
   command.AddFlag(
       "--use-mmap", o.use_mmap,
@@ -278,6 +323,7 @@ void AddExecutorOptions(Command& command, RuntimeOptions& o, std::optional<Value
                      {"--packed-weights"},
                      "they are packed in the file already"}});
   AddExpertMemoryOptions(command, o.experts);
+  return wish;
 }
 
 }  // namespace oxidized::cli

@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -58,14 +59,29 @@ Value Choice(T& value, const std::map<std::string, T>& choices);
 
 class Command {
  public:
-  class Option {
+  // Whether the command line, the environment or a config file set an option: known once all are parsed, and
+  // for as long as somebody wants to know (the parser is gone when a command runs).
+  class Given {
    public:
-    explicit Option(CLI::Option* option) : option_(option) {}
-    Option& Required();
-    bool given() const;
+    explicit operator bool() const { return set_ != nullptr && *set_; }
 
    private:
+    friend class Command;
+    std::shared_ptr<bool> set_;
+  };
+  // What was added, while options are being added. Not to be kept: it is a part of the parser.
+  class Option {
+   public:
+    Option(const Option&) = delete;
+    Option& operator=(const Option&) = delete;
+    Option& Required();
+    Given given() const { return given_; }
+
+   private:
+    friend class Command;
+    Option(CLI::Option* option, Given given) : option_(option), given_(std::move(given)) {}
     CLI::Option* option_;
+    Given given_;
   };
 
   explicit Command(CLI::App& app) : app_(app) {}
@@ -106,8 +122,25 @@ class Command {
 void AddModelPath(Command& command, RuntimeOptions& options);
 void AddModelOptions(Command& command, RuntimeOptions& options);      // the same and a tokenizer
 void AddTokenizerOptions(Command& command, RuntimeOptions& options);  // of a command that runs no model
-// `threads`: what --threads sets instead, for a command that takes several counts.
-void AddExecutorOptions(Command& command, RuntimeOptions& options, std::optional<Value> threads = {});
+// Which device, by --device and by its alias --executor. Several ways of saying it that differ are refused.
+class DeviceWish {
+ public:
+  explicit DeviceWish(DeviceChoice& choice) : choice_(choice) {}
+  Value Device();    // cpu, cuda:1, ...
+  Value Executor();  // auto, reference, cpu: the same
+  // As --device says it, where nothing else does.
+  void Default(const char* device);
+
+ private:
+  void Resolve(const char* option, const std::string& text);  // throws BadValue
+  DeviceChoice& choice_;
+  DeviceChoice device_, executor_;
+};
+
+// `threads`: what --threads sets instead, for a command that takes several counts. The wish is for options of
+// one command that say the same in another way.
+std::shared_ptr<DeviceWish> AddExecutorOptions(Command& command, RuntimeOptions& options,
+                                               std::optional<Value> threads = {});
 void AddExpertMemoryOptions(Command& command, ExpertMemoryOptions& options);
 void AddSpeculationOptions(Command& command, SpeculationOptions& options);
 
@@ -124,6 +157,7 @@ Action AddVerify(Command& command);
 Action AddPull(Command& command);
 Action AddMoeSimulate(Command& command);
 Action AddBench(Command& command);
+Action AddDevices(Command& command);
 Action AddHarmonyRender(Command& command);
 Action AddHarmonyParse(Command& command);
 

@@ -34,10 +34,6 @@ Value View(ReasoningView& view) {
             view = found->second;
           }};
 }
-enum class Device : uint8_t { kAuto, kCpu, kCuda, kMetal };
-const std::map<std::string, Device> kDevices = {
-    {"auto", Device::kAuto}, {"cpu", Device::kCpu}, {"cuda", Device::kCuda}, {"metal", Device::kMetal}};
-
 std::string Today() {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
@@ -76,12 +72,8 @@ Value StopText(std::vector<std::string>& stop) {
 
 struct GenerateFlags {
   bool enable_moe = true, use_metal = true, no_color = false, version = false;
-  Device device = Device::kAuto;
-};
-
-// Options that need to know whether they were given.
-struct GivenOptions {
-  Command::Option use_metal, device, seed, experts_per_token;
+  std::shared_ptr<DeviceWish> device;
+  Command::Given use_metal_given, seed_given, experts_per_token_given;
 };
 
 std::vector<OptionRule> Rules(const GenerateOptions& o) {
@@ -132,9 +124,9 @@ std::vector<OptionRule> Rules(const GenerateOptions& o) {
   };
 }
 
-GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
+void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   AddModelOptions(c, o.runtime);
-  AddExecutorOptions(c, o.runtime);
+  flags.device = AddExecutorOptions(c, o.runtime);
   o.runtime.speculation = SpeculationOptions::Auto();
 
   c.Group("Generation");
@@ -151,8 +143,9 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Add("--repetition-penalty", Number(o.sampling.repetition_penalty, 1e-3, 1e3, "F"), "1: off");
   c.Add("--presence-penalty", Number(o.sampling.presence_penalty, -100, 100, "F"), "0: off");
   c.Add("--frequency-penalty", Number(o.sampling.frequency_penalty, -100, 100, "F"), "0: off");
-  const auto seed = c.Add("--seed", Seed(o.sampling.seed),
-                          "Same seed, same text, whatever the threads and chunks [random]");
+  flags.seed_given = c.Add("--seed", Seed(o.sampling.seed),
+                           "Same seed, same text, whatever the threads and chunks [random]")
+                         .given();
   c.Add("--stop", StopText(o.stop), "End the answer before this text; may be given again");
   c.Add("--system", Text(o.system), "Instructions for the model (Harmony's developer message)");
   c.Add("--developer", Text(o.developer), "The same, after those of --system");
@@ -173,8 +166,10 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
             "BOOL");
   c.Add("--num-experts", Number(o.routing.num_experts, 1, 1 << 20),
         "Only the first N experts may be chosen: an ablation");
-  const auto k = c.Add("--experts-per-token", Number(o.routing.experts_per_token, 1, 256, "K"),
-                       "Experts a token uses [the model's own]");
+  flags.experts_per_token_given =
+      c.Add("--experts-per-token", Number(o.routing.experts_per_token, 1, 256, "K"),
+            "Experts a token uses [the model's own]")
+          .given();
   c.Add("--routing-strategy", Choice(o.routing.strategy, Strategies()),
         "topk is the model's own rule; the others change its answers");
   c.Add(
@@ -195,11 +190,10 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Add("--benchmark-plot", Output(o.benchmark_plot), "Write the benchmark's figures as a picture (SVG)");
 
   c.Group("Machine");
-  const auto use_metal =
+  flags.use_metal_given =
       c.AddFlag("--use-metal", flags.use_metal,
-                "Use a GPU if this build and machine have one; =false: --device cpu", "BOOL");
-  const auto device =
-      c.Add("--device", Choice(flags.device, kDevices), "What computes [auto]; this build has the CPU");
+                "Use a GPU if this build and machine have one; =false: --device cpu", "BOOL")
+          .given();
   c.AddFlag("--memory-stats", o.memory_stats, "Where the bytes are, at the end, on stderr");
   c.AddFlag(
       "--dry-run", o.dry_run,
@@ -212,23 +206,26 @@ GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.AddFlag("--no-color", flags.no_color, "No colours (also: NO_COLOR)");
   c.AddFlag("--version", flags.version, "Print the version");
   c.AddRules(Rules(o));
-  return {use_metal, device, seed, k};
+}
+
+// --use-metal: a GPU where there is one; =false: --device cpu.
+void UseMetal(const GenerateFlags& flags) {
+  if (!flags.use_metal) return flags.device->Default("cpu");
+  if (DeviceNamed("metal").available().instances.empty()) {
+    Log(LogLevel::kWarning, "--use-metal: this build has no GPU support, the CPU is used instead");
+    return flags.device->Default("cpu");
+  }
+  flags.device->Default("metal");
 }
 
 // Checks that need several options at once, and what follows from them.
-void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& given) {
+void Finish(GenerateOptions& o, const GenerateFlags& flags) {
   if (!flags.enable_moe) {
     Fail(ErrorKind::kUsage,
          "--enable-moe=false: gpt-oss is a mixture-of-experts model and cannot run without its experts");
   }
-  if (flags.device == Device::kCuda || flags.device == Device::kMetal) {
-    Fail(ErrorKind::kUnsupported, "--device {} is not yet there; use --device cpu",
-         flags.device == Device::kCuda ? "cuda" : "metal");
-  }
-  if (given.use_metal.given() && flags.use_metal) {
-    Log(LogLevel::kWarning, "--use-metal: this build has no GPU support, the CPU is used instead");
-  }
-  if (!given.seed.given()) {
+  if (flags.use_metal_given) UseMetal(flags);
+  if (!flags.seed_given) {
     std::random_device device;
     o.sampling.seed = (uint64_t{device()} << 32 | device()) >> 11;  // exact as a JSON number
   }
@@ -241,12 +238,14 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& 
   }
   const RoutingStrategy& strategy = *o.routing.strategy;
   const int32_t k = strategy.ExpertsPerToken(o.routing.experts_per_token);
-  if (given.experts_per_token.given() && k != o.routing.experts_per_token) {
+  if (flags.experts_per_token_given && k != o.routing.experts_per_token) {
     Log(LogLevel::kWarning, "--routing-strategy {} uses {} a token; --experts-per-token {} is ignored",
         strategy.name(), Counted(k, "expert"), o.routing.experts_per_token);
     o.routing.experts_per_token = k;
   }
-  o.runtime.experts.experts_per_token = k;
+  o.runtime.device.experts.experts_per_token = k;
+  o.runtime.device.read_ahead = true;
+  o.runtime.text = o.benchmark_moe ? TextParts::kNone : o.raw ? TextParts::kTokens : TextParts::kChat;
   if (!strategy.uses_capacity() && o.routing.capacity_factor) {
     Log(LogLevel::kWarning, "--routing-strategy {} has no capacity; --expert-capacity-factor is ignored",
         strategy.name());
@@ -259,10 +258,10 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& 
 Action AddGenerate(Command& command) {
   auto options = std::make_shared<GenerateOptions>();
   auto flags = std::make_shared<GenerateFlags>();
-  const GivenOptions given = AddOptions(command, *options, *flags);
-  return [options, flags, given] {
+  AddOptions(command, *options, *flags);
+  return [options, flags] {
     if (flags->version) return PrintVersion(options->verbose);
-    Finish(*options, *flags, given);
+    Finish(*options, *flags);
     return Generate(*options);
   };
 }

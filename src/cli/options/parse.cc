@@ -39,6 +39,7 @@ constexpr CommandRow kCommands[] = {
     {"verify", "Check every value of a checkpoint, and its files' SHA-256", AddVerify},
     {"moe", "Routing of experts", nullptr},
     {"moe simulate", "What a cache of experts would have done, from a routing trace", AddMoeSimulate},
+    {"devices", "What there is to compute on here: memory, and why something is not available", AddDevices},
     {"bench", "How fast a model runs here, beside what the machine could do", AddBench},
     {"harmony", "The Harmony chat format", nullptr},
     {"harmony render", "Conversation JSON to the completion prompt", AddHarmonyRender},

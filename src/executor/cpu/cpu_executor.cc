@@ -28,23 +28,10 @@ constexpr int64_t kAttentionItemsOfAThread = 16;
 // Rows of logits made in one pass over the unembedding.
 int64_t LogitRows(const ExecutorLimits& limits) { return std::max(32, limits.max_sequences); }
 
-struct PrecisionRow {
-  CpuPrecision precision;
-  const char* name;
-  Rounding rounding;
-  DType kv_type;
-};
-constexpr PrecisionRow kPrecisions[] = {
-    {CpuPrecision::kF32, "f32", Rounding::kNone, DType::kF32},
-    {CpuPrecision::kBf16, "bf16", Rounding::kBf16, DType::kBF16},
-    {CpuPrecision::kF16, "f16", Rounding::kF16, DType::kF16},
-};
-const PrecisionRow& RowOf(CpuPrecision precision) { return kPrecisions[static_cast<size_t>(precision)]; }
-
 ProductFormats FormatsOf(const CpuExecutorOptions& options, const CpuKernels& kernels,
                          const WeightsView& weights) {
-  return ChooseFormats(RowOf(options.precision).rounding, options.activations == CpuActivationType::kInt8,
-                       kernels, weights);
+  return ChooseFormats(ArithmeticOf(options.precision, weights).rounding,
+                       options.activations == ActivationType::kInt8, kernels, weights);
 }
 
 class CpuExecutor final : public Executor {
@@ -57,7 +44,7 @@ class CpuExecutor final : public Executor {
         info_(DeriveInfo(config, layout_, options.limits)),
         rope_(ComputeRopeFrequencies(config.rope, config.head_dim)),
         formats_(FormatsOf(options, kernels_, weights)),
-        kv_type_(RowOf(options.precision).kv_type),
+        kv_type_(ArithmeticOf(options.precision, weights).kv_type),
         final_norm_(Widened(weights.final_norm, kernels_)),
         slots_(options.limits.max_sequences, config.vocab_size),
         act_(config, options.limits, formats_),
@@ -76,7 +63,7 @@ class CpuExecutor final : public Executor {
     info_.name = "cpu";
     info_.device =
         fmt::format("CPU, {}, {} {}", kernels_.name, team_.size(), team_.size() == 1 ? "thread" : "threads");
-    info_.precision = Name(options.precision);
+    info_.precision = Name(ArithmeticOf(options.precision, weights).precision);
     info_.late_masks = true;
     if (formats_.any_int8()) {
       info_.activations = "int8";
@@ -87,7 +74,7 @@ class CpuExecutor final : public Executor {
       kv_.emplace_back(info_.kv_blocks[g], static_cast<int64_t>(layout_.groups[g].layers.size()), config_,
                        kv_type_);
     }
-    for (auto* views : {&gate_up_, &down_}) views->resize(static_cast<size_t>(config.num_experts));
+    for (auto* views : {&gate_up_, &down_}) views->resize(static_cast<size_t>(config.most_experts()));
     attend_ = kv_type_ == DType::kF32    ? kernels_.f32_f32kv_attention
               : kv_type_ == DType::kBF16 ? kernels_.f32_bf16kv_attention
                                          : kernels_.f32_f16kv_attention;
@@ -146,7 +133,7 @@ class CpuExecutor final : public Executor {
       Norm(batch, v.mlp_norm);
       Show(batch, tap::kMlpNorm, layer, act_.normed, config_.hidden_size);
       RouteRows(batch, layer, w, v);
-      Show(batch, tap::kRouterLogits, layer, act_.router, config_.num_experts);
+      Show(batch, tap::kRouterLogits, layer, act_.router, config_.layer(layer).num_experts);
       Experts(batch, layer);
       Combine(batch, layer);
       Show(batch, tap::kMoeOut, layer, act_.delta, config_.hidden_size);
@@ -166,7 +153,7 @@ class CpuExecutor final : public Executor {
       ranks = std::max(ranks, ExpertsPerToken(policy, config_.experts_per_token));
     }
     result_.routing.Resize(config_.num_layers, batch.num_tokens(), ranks,
-                           batch.router_logits ? config_.num_experts : 0);
+                           batch.router_logits ? config_.most_experts() : 0);
     act_.FitRanks(config_, info_.max_step_tokens, formats_.experts, ranks);
     const int64_t m = config_.hidden_size, pairs = config_.head_dim / 2;
     ForRows(batch, [&](int64_t t) {
@@ -274,7 +261,7 @@ class CpuExecutor final : public Executor {
   // The router works in f32 whatever the precision. Routing goes sequence by sequence: batch mates never
   // meet.
   void RouteRows(const StepBatch& batch, int32_t layer, const LayerWeights& w, const CpuLayerVectors& v) {
-    const int32_t rows = batch.num_tokens(), experts = config_.num_experts;
+    const int32_t rows = batch.num_tokens(), experts = config_.layer(layer).num_experts;
     const DenseArgs args{.x = act_.normed.data(),
                          .ldx = config_.hidden_size,
                          .w = w.router.data,
@@ -297,10 +284,8 @@ class CpuExecutor final : public Executor {
                                        static_cast<size_t>((end - begin) * experts)),
             experts, result_.routing.Rows(layer, rows, begin, end));
     }
-    if (batch.router_logits) {
-      const std::span<float> kept = result_.routing.Logits(layer, rows, 0, rows);
-      std::copy_n(act_.router.data(), kept.size(), kept.begin());
-    }
+    result_.routing.KeepLogits(layer, rows,
+                               act_.router.span().first(static_cast<size_t>(int64_t{rows} * experts)));
     groups_.Build(result_.routing.Rows(layer, rows, 0, rows), experts);
     clock_.End(CpuStage::kRouter, w.router.bytes(), 2 * rows * w.router.rows * w.router.cols);
   }
@@ -463,15 +448,6 @@ class CpuExecutor final : public Executor {
 
 }  // namespace
 
-const char* Name(CpuPrecision precision) { return RowOf(precision).name; }
-
-std::optional<CpuPrecision> ParseCpuPrecision(std::string_view name) {
-  for (const PrecisionRow& row : kPrecisions) {
-    if (name == row.name) return row.precision;
-  }
-  return std::nullopt;
-}
-
 Arrangements BestArrangements(const WeightsView& weights, const CpuExecutorOptions& options) {
   const CpuKernels& kernels = options.kernels != nullptr ? *options.kernels : SelectCpuKernels();
   return ArrangementsFor(FormatsOf(options, kernels, weights), kernels);
@@ -496,7 +472,7 @@ CpuMemoryNeed EstimateCpuMemory(const ModelConfig& config, const WeightsView& we
   std::vector<CpuKvGroup> kv;
   for (size_t g = 0; g < layout.groups.size(); ++g) {
     kv.emplace_back(info.kv_blocks[g], static_cast<int64_t>(layout.groups[g].layers.size()), config,
-                    RowOf(options.precision).kv_type);
+                    ArithmeticOf(options.precision, weights).kv_type);
   }
   const CpuMemoryNeed after = registered();
   const int64_t logits = LogitRows(options.limits) * config.vocab_size * int64_t{sizeof(float)};

@@ -29,13 +29,19 @@ ModelConfig Shape(int32_t m, int32_t h, int32_t g, int32_t d, int32_t e, int32_t
   c.num_heads = h;
   c.num_kv_heads = g;
   c.head_dim = d;
-  c.num_experts = e;
   c.experts_per_token = k;
   c.expert_width = f;
   c.vocab_size = v;
-  c.sliding_window = window;
   c.max_context = 1024;
-  c.layers = {LayerKind::kSliding, LayerKind::kFull, LayerKind::kSliding};
+  c.layers = AlternatingLayers(3, window, e);
+  return c;
+}
+
+// Three KV groups and two numbers of experts, as in nvidia/gpt-oss-puzzle-88B.
+ModelConfig MixedShape() {
+  ModelConfig c = Shape(64, 8, 2, 16, 128, 4, 32, 97, 128);
+  c.num_layers = 4;
+  c.layers = {{128, 128}, {std::nullopt, 64}, {64, 64}, {std::nullopt, 128}};
   return c;
 }
 
@@ -57,6 +63,7 @@ const std::vector<Shaped>& Models() {
     add("Q8_0 and ggml's MXFP4", Shape(64, 8, 2, 16, 8, 2, 96, 97, 40), DType::kQ8_0,
         ExpertLayout::kGgmlMxfp4);
     add("Q8_0 experts", Shape(64, 4, 2, 16, 5, 2, 64, 67, 33), DType::kQ8_0, ExpertLayout::kRows);
+    add("layers that differ", MixedShape(), DType::kBF16, ExpertLayout::kMxfp4);
     return all;
   }();
   return models;
@@ -120,14 +127,14 @@ void FeedRagged(TestBatcher& batcher, TapSink* taps = nullptr) {
 
 // What an executor rounds.
 struct Arithmetic {
-  CpuPrecision precision = CpuPrecision::kBf16;
-  CpuActivationType activations = CpuActivationType::kAsPrecision;
+  Precision precision = Precision::kBf16;
+  ActivationType activations = ActivationType::kAsPrecision;
   std::string name() const {
-    return std::string(Name(precision)) + (activations == CpuActivationType::kInt8 ? ", int8" : "");
+    return std::string(Name(precision)) + (activations == ActivationType::kInt8 ? ", int8" : "");
   }
 };
-constexpr Arithmetic kInt8{CpuPrecision::kBf16, CpuActivationType::kInt8};
-constexpr Arithmetic kF32Int8{CpuPrecision::kF32, CpuActivationType::kInt8};
+constexpr Arithmetic kInt8{Precision::kBf16, ActivationType::kInt8};
+constexpr Arithmetic kF32Int8{Precision::kF32, ActivationType::kInt8};
 
 bool HasInt8Products(const TestModel& model) {
   return model.weights.unembedding.dtype == DType::kQ8_0 ||
@@ -139,7 +146,7 @@ class CpuExecutorTest : public ::testing::TestWithParam<CpuTier> {
   void SetUp() override {
     if (!GetParam().available) GTEST_SKIP() << "this machine has no " << GetParam().kernels->name;
   }
-  std::unique_ptr<Executor> Make(const TestModel& model, CpuPrecision precision, int threads = 1,
+  std::unique_ptr<Executor> Make(const TestModel& model, Precision precision, int threads = 1,
                                  ExecutorLimits limits = kLimits) {
     return Make(model, Arithmetic{precision}, threads, limits);
   }
@@ -159,7 +166,7 @@ TEST_P(CpuExecutorTest, F32TapsAndLogitsAgreeWithTheReferenceOnRaggedSteps) {
   for (const Shaped& shaped : Models()) {
     const TestModel& model = *shaped.model;
     const auto reference = MakeReferenceExecutor(model.config, model.weights, kLimits);
-    const auto cpu = Make(model, CpuPrecision::kF32);
+    const auto cpu = Make(model, Precision::kF32);
     auto expected = ThreeSequences(model.config.vocab_size), actual = expected;
     CollectTaps expected_taps, actual_taps;
     TestBatcher expected_batcher(*reference, expected), actual_batcher(*cpu, actual);
@@ -212,14 +219,14 @@ TEST_P(CpuExecutorTest, RoundedInputsStayCloseToF32) {
   for (const Shaped& shaped : Models()) {
     const TestModel& model = *shaped.model;
     auto f32 = ThreeSequences(model.config.vocab_size);
-    const auto exact = Make(model, CpuPrecision::kF32);
+    const auto exact = Make(model, Precision::kF32);
     TestBatcher exact_batcher(*exact, f32);
     FeedRagged(exact_batcher);
-    for (const auto& [arithmetic, bound] : {std::pair{Arithmetic{CpuPrecision::kBf16}, 2e-2},
-                                            {Arithmetic{CpuPrecision::kF16}, 2e-3},
+    for (const auto& [arithmetic, bound] : {std::pair{Arithmetic{Precision::kBf16}, 2e-2},
+                                            {Arithmetic{Precision::kF16}, 2e-3},
                                             {kInt8, 4e-2},
                                             {kF32Int8, 4e-2}}) {
-      const bool int8 = arithmetic.activations == CpuActivationType::kInt8;
+      const bool int8 = arithmetic.activations == ActivationType::kInt8;
       if (int8 && !HasInt8Products(model)) {
         EXPECT_THROW(Make(model, arithmetic), Error) << shaped.name;
         continue;
@@ -242,9 +249,9 @@ TEST_P(CpuExecutorTest, RoundedInputsStayCloseToF32) {
 TEST_P(CpuExecutorTest, BitsDoNotDependOnChunksBatchMatesOrderOrThreads) {
   for (const Shaped& shaped : Models()) {
     const TestModel& model = *shaped.model;
-    for (const Arithmetic& arithmetic : {Arithmetic{CpuPrecision::kF32}, Arithmetic{CpuPrecision::kBf16},
-                                         Arithmetic{CpuPrecision::kF16}, kInt8, kF32Int8}) {
-      if (arithmetic.activations == CpuActivationType::kInt8 && !HasInt8Products(model)) continue;
+    for (const Arithmetic& arithmetic : {Arithmetic{Precision::kF32}, Arithmetic{Precision::kBf16},
+                                         Arithmetic{Precision::kF16}, kInt8, kF32Int8}) {
+      if (arithmetic.activations == ActivationType::kInt8 && !HasInt8Products(model)) continue;
       auto expected = ThreeSequences(model.config.vocab_size);
       {  // each alone, in one step
         const auto executor = Make(model, arithmetic, 1);
@@ -295,7 +302,7 @@ TEST_P(CpuExecutorTest, PoliciesOfBatchMatesDoNotMeet) {
   auto expected = ThreeSequences(model.config.vocab_size), actual = expected;
   actual[1].policy.strategy = FindRoutingStrategy("expert1");
   actual[2].policy.experts_per_token = 4;
-  const auto executor = Make(model, CpuPrecision::kBf16);
+  const auto executor = Make(model, Precision::kBf16);
   TestBatcher expected_batcher(*executor, expected);
   FeedRagged(expected_batcher);
   TestBatcher actual_batcher(*executor, actual);
@@ -308,7 +315,7 @@ TEST_P(CpuExecutorTest, PoliciesOfBatchMatesDoNotMeet) {
 TEST_P(CpuExecutorTest, StagesReportTimeBytesAndOperations) {
   const TestModel& model = *Models()[0].model;
   auto sequences = ThreeSequences(model.config.vocab_size);
-  const auto executor = Make(model, CpuPrecision::kBf16);
+  const auto executor = Make(model, Precision::kBf16);
   TestBatcher batcher(*executor, sequences);
   batcher.Step({1, 0, 0});
   double microseconds = 0.0;
@@ -321,7 +328,7 @@ TEST_P(CpuExecutorTest, StagesReportTimeBytesAndOperations) {
   const ModelConfig& c = model.config;
   const int64_t dense =
       c.vocab_size * c.hidden_size +
-      c.num_layers * (2 * c.query_width() + 2 * c.kv_width() + c.num_experts) * c.hidden_size;
+      c.num_layers * (2 * c.query_width() + 2 * c.kv_width() + c.most_experts()) * c.hidden_size;
   const int64_t expert = 3 * c.expert_width * c.hidden_size;
   const int64_t biases = 2 * (2 * c.expert_width + c.hidden_size);
   EXPECT_EQ(bytes, 2 * dense + c.num_layers * c.experts_per_token * (expert * 17 / 32 + biases) +
@@ -366,7 +373,7 @@ class CountingExecutor final : public Executor {
 
 TEST_P(CpuExecutorTest, ADecodeStepAllocatesNothing) {
   const TestModel& model = *Models()[0].model;
-  for (const Arithmetic& arithmetic : {Arithmetic{CpuPrecision::kBf16}, kInt8}) {
+  for (const Arithmetic& arithmetic : {Arithmetic{Precision::kBf16}, kInt8}) {
     auto sequences = ThreeSequences(model.config.vocab_size);
     const auto executor = Make(model, arithmetic, 2);
     CountingExecutor counting(*executor);
@@ -390,7 +397,7 @@ TEST_P(CpuExecutorTest, ADecodeStepLocksNothingAndEntersTheKernelOnlyToParkAndWa
   if (child == 0) {
     const TestModel& model = *Models()[0].model;
     auto sequences = ThreeSequences(model.config.vocab_size);
-    const auto executor = Make(model, CpuPrecision::kBf16, 2);
+    const auto executor = Make(model, Precision::kBf16, 2);
     CountingExecutor counting(*executor);
     TestBatcher batcher(counting, sequences);
     batcher.want_logits = false;
@@ -433,7 +440,7 @@ TEST_P(CpuExecutorTest, CopiedBlocksHoldTheSameKeysAndValues) {
   const TestModel& model = *Models()[0].model;
   auto sequences = ThreeSequences(model.config.vocab_size);
   auto straight = sequences;
-  const auto executor = Make(model, CpuPrecision::kBf16);
+  const auto executor = Make(model, Precision::kBf16);
   {
     TestBatcher batcher(*executor, straight);
     batcher.Step({40, 0, 0});
@@ -455,11 +462,11 @@ TEST_P(CpuExecutorTest, CopiedBlocksHoldTheSameKeysAndValues) {
   EXPECT_EQ(sequences[0].logits, straight[0].logits);
 }
 
-TEST(CpuPrecision, NamesRoundTrip) {
-  for (const CpuPrecision p : {CpuPrecision::kF32, CpuPrecision::kBf16, CpuPrecision::kF16}) {
-    EXPECT_EQ(ParseCpuPrecision(Name(p)), p);
+TEST(Precision, NamesRoundTrip) {
+  for (const Precision p : {Precision::kF32, Precision::kBf16, Precision::kF16}) {
+    EXPECT_EQ(ParsePrecision(Name(p)), p);
   }
-  EXPECT_EQ(ParseCpuPrecision("int8"), std::nullopt);
+  EXPECT_EQ(ParsePrecision("int8"), std::nullopt);
 }
 
 }  // namespace

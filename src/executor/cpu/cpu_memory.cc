@@ -36,7 +36,7 @@ CpuActivations::CpuActivations(const ModelConfig& c, const ExecutorLimits& limit
   attention_x = XRows(t, c.query_width(), formats.dense);
   if (formats.int8_dense) attention_int8 = XRows(t, c.query_width(), {XType::kInt8});
   delta = Activation<float>(t * m);
-  router = Activation<float>(t * c.num_experts);
+  router = Activation<float>(t * c.most_experts());
   cos = Activation<float>(t * (c.head_dim / 2));
   sin = Activation<float>(t * (c.head_dim / 2));
   FitRanks(c, t, formats.experts, c.experts_per_token);

@@ -13,17 +13,6 @@
 namespace oxidized {
 namespace {
 
-Rounding RoundingOf(CpuPrecision precision) {
-  switch (precision) {
-    case CpuPrecision::kF32:
-      return Rounding::kNone;
-    case CpuPrecision::kF16:
-      return Rounding::kF16;
-    default:
-      return Rounding::kBf16;
-  }
-}
-
 template <typename Work>
 StageCost Timed(const char* stage, Work work) {
   const auto start = std::chrono::steady_clock::now();
@@ -39,8 +28,8 @@ class CpuMoeStages final : public MoeStages {
       : config_(config),
         weights_(weights),
         kernels_(options.kernels != nullptr ? *options.kernels : SelectCpuKernels()),
-        format_(ChooseFormats(RoundingOf(options.precision), options.activations == CpuActivationType::kInt8,
-                              kernels_, weights)
+        format_(ChooseFormats(ArithmeticOf(options.precision, weights).rounding,
+                              options.activations == ActivationType::kInt8, kernels_, weights)
                     .experts),
         team_(options.threads > 0 ? options.threads : DetectCpuTopology().DefaultThreads()),
         experts_(config_, kernels_, format_, team_),
@@ -50,7 +39,7 @@ class CpuMoeStages final : public MoeStages {
         normed_x_("moe stages", MemoryClass::kActivations,
                   static_cast<size_t>(max_tokens * XRowBytes(format_.type, config.hidden_size))),
         logits_("moe stages", MemoryClass::kActivations,
-                static_cast<size_t>(max_tokens * config.num_experts)),
+                static_cast<size_t>(max_tokens * config.most_experts())),
         output_("moe stages", MemoryClass::kActivations,
                 static_cast<size_t>(max_tokens * config.hidden_size)) {
     Room(config.experts_per_token);
@@ -74,18 +63,19 @@ class CpuMoeStages final : public MoeStages {
 
   StageCost Router(int32_t layer) override {
     const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+    experts_of_layer_ = config_.layer(layer).num_experts;
     const DenseArgs args{.x = normed_.data(),
                          .ldx = config_.hidden_size,
                          .w = w.router.data,
                          .bias = router_bias_[static_cast<size_t>(layer)].data(),
                          .y = logits_.data(),
-                         .ldy = config_.num_experts,
+                         .ldy = experts_of_layer_,
                          .tokens = tokens_,
                          .k = config_.hidden_size,
                          .x_rows = nullptr};
     return Timed("router", [&] {
       team_.Run([&](int worker, int workers) {
-        const Share share = ShareOf(config_.num_experts, kRowGranule, worker, workers);
+        const Share share = ShareOf(experts_of_layer_, kRowGranule, worker, workers);
         DenseProductFor(kernels_, w.router, XType::kF32)(args, share.begin, share.end);
       });
       return ProductCost{w.router.bytes(), 2 * tokens_ * w.router.rows * w.router.cols};
@@ -93,7 +83,8 @@ class CpuMoeStages final : public MoeStages {
   }
 
   void SetLogits(std::span<const float> logits) override {
-    OX_CHECK(static_cast<int64_t>(logits.size()) == tokens_ * config_.num_experts);
+    experts_of_layer_ = static_cast<int32_t>(static_cast<int64_t>(logits.size()) / tokens_);
+    OX_CHECK(static_cast<int64_t>(logits.size()) == tokens_ * experts_of_layer_ && logits.size() <= logits_.size());
     std::copy(logits.begin(), logits.end(), logits_.data());
   }
 
@@ -103,7 +94,7 @@ class CpuMoeStages final : public MoeStages {
       ClearChoices();
       const RoutedRows rows = Routed();
       Route(policy, config_.experts_per_token,
-            logits_.span().first(static_cast<size_t>(tokens_ * config_.num_experts)), config_.num_experts,
+            logits_.span().first(static_cast<size_t>(tokens_ * experts_of_layer_)), experts_of_layer_,
             rows);
       return ProductCost{};
     });
@@ -119,7 +110,7 @@ class CpuMoeStages final : public MoeStages {
 
   StageCost Dispatch() override {
     return Timed("dispatch", [&] {
-      groups_.Build(Routed(), config_.num_experts);
+      groups_.Build(Routed(), config_.most_experts());
       return ProductCost{};
     });
   }
@@ -210,6 +201,7 @@ class CpuMoeStages final : public MoeStages {
   ExpertGroups groups_;
   int64_t tokens_ = 0;
   int32_t ranks_ = 0;
+  int32_t experts_of_layer_ = 0;  // E of logits_
 };
 
 }  // namespace

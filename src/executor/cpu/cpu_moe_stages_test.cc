@@ -24,12 +24,11 @@ const test::TestModel& Model() {
     c.num_heads = 4;
     c.num_kv_heads = 2;
     c.head_dim = 16;
-    c.num_experts = kExperts;
     c.experts_per_token = kPerToken;
     c.expert_width = kExpertWidth;
     c.vocab_size = 97;
     c.max_context = 256;
-    c.layers = {LayerKind::kSliding, LayerKind::kFull};
+    c.layers = AlternatingLayers(kLayers, kPublishedWindow, kExperts);
     return test::TestModel(c, DType::kBF16, ExpertLayout::kMxfp4);
   }();
   return model;
@@ -43,13 +42,13 @@ class KeepTaps final : public TapSink {
   }
 };
 
-std::unique_ptr<MoeStages> Stages(CpuPrecision precision, int64_t max_tokens = kTokens) {
+std::unique_ptr<MoeStages> Stages(Precision precision, int64_t max_tokens = kTokens) {
   return MakeCpuMoeStages(Model().config, Model().weights,
                           {.limits = {}, .precision = precision, .threads = 2}, max_tokens);
 }
 
 TEST(CpuMoeStagesTest, GiveTheBitsOfTheExecutorsStep) {
-  for (const CpuPrecision precision : {CpuPrecision::kF32, CpuPrecision::kBf16, CpuPrecision::kF16}) {
+  for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kF16}) {
     const auto executor = MakeCpuExecutor(
         Model().config, Model().weights,
         {.limits = {.max_context = 64, .max_step_tokens = kTokens}, .precision = precision, .threads = 1});
@@ -76,7 +75,7 @@ TEST(CpuMoeStagesTest, GiveTheBitsOfTheExecutorsStep) {
 }
 
 TEST(CpuMoeStagesTest, CountBytesAndOperations) {
-  const auto stages = Stages(CpuPrecision::kBf16);
+  const auto stages = Stages(Precision::kBf16);
   stages->SetInput(std::vector<float>(static_cast<size_t>(kTokens * kWidth), 0.5f));
   const StageCost router = stages->Router(0);
   EXPECT_EQ(router.bytes, kExperts * kWidth * 2);
@@ -111,7 +110,7 @@ TEST(CpuMoeStagesTest, CountBytesAndOperations) {
 
 // All rows at one expert: each output is that expert's, whoever shares the call.
 TEST(CpuMoeStagesTest, ForcedChoices) {
-  const auto stages = Stages(CpuPrecision::kF32);
+  const auto stages = Stages(Precision::kF32);
   std::vector<float> rows;
   for (int32_t i = 0; i < 2 * kWidth; ++i) rows.push_back(static_cast<float>(i % 13) * 0.1f - 0.5f);
   const auto output = [&](std::vector<int32_t> experts) {

@@ -59,6 +59,24 @@ int64_t RowGranuleOf(const ExpertView& e) {
   return e.up_values != nullptr ? 2 * kInterleavedRows : kInterleavedRows;
 }
 
+const Arithmetic& ArithmeticOf(Precision precision, const WeightsView& weights) {
+  static constexpr Arithmetic kF32{Precision::kF32, Rounding::kNone, DType::kF32},
+      kBf16{Precision::kBf16, Rounding::kBf16, DType::kBF16},
+      kF16{Precision::kF16, Rounding::kF16, DType::kF16};
+  switch (precision) {
+    case Precision::kF32:
+      return kF32;
+    case Precision::kBf16:
+      return kBf16;
+    case Precision::kF16:
+      return kF16;
+    case Precision::kAuto:
+      break;
+  }
+  const DType stored = weights.unembedding.dtype;
+  return stored == DType::kF32 ? kF32 : stored == DType::kF16 ? kF16 : kBf16;
+}
+
 XFormat ChooseXFormat(Rounding rounding, const CpuKernels& kernels, const WeightsView& weights) {
   bool native = rounding == Rounding::kBf16 && kernels.native_bf16 && AllMxfp4(weights);
   for (const MatrixView* m : DenseMatrices(weights)) native = native && MultipliesBf16(*m);

@@ -7,6 +7,7 @@
 #include "kernels/cpu/cpu_kernels.h"
 #include "model/arrange.h"
 #include "model/weights.h"
+#include "tensor/precision.h"
 
 namespace oxidized {
 
@@ -19,6 +20,14 @@ inline constexpr int64_t kRowGranule = 4;
 inline constexpr int64_t kPartGranule = 64;
 int64_t RowGranuleOf(const MatrixView& matrix);
 int64_t RowGranuleOf(const ExpertView& expert);
+
+// What a precision means here. kAuto: of what the unembedding is stored in.
+struct Arithmetic {
+  Precision precision;
+  Rounding rounding;
+  DType kv_type;
+};
+const Arithmetic& ArithmeticOf(Precision precision, const WeightsView& weights);
 
 // bf16 memory only where bf16 rounding is wanted, the tier multiplies it directly and every weight has such a
 // product: dense ones in BF16 or Q8_0, experts in a form of MXFP4.

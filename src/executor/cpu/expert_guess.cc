@@ -9,7 +9,7 @@ namespace oxidized {
 
 ExpertGuess::ExpertGuess(const ModelConfig& config, const CpuKernels& kernels, ThreadTeam& team)
     : config_(config), kernels_(kernels), team_(team) {
-  order_.resize(static_cast<size_t>(config.num_experts));
+  order_.resize(static_cast<size_t>(config.most_experts()));
   votes_.reserve(order_.size());
   guess_.reserve(order_.size());
 }
@@ -17,7 +17,7 @@ ExpertGuess::ExpertGuess(const ModelConfig& config, const CpuKernels& kernels, T
 std::span<const int32_t> ExpertGuess::Next(const float* residual, int64_t rows, const LayerWeights& next,
                                            const CpuLayerVectors& vectors, float* normed, float* logits) {
   const int64_t m = config_.hidden_size;
-  const int32_t experts = config_.num_experts;
+  const auto experts = static_cast<int32_t>(next.router.rows);  // E of that layer
   const DenseArgs args{.x = normed,
                        .ldx = m,
                        .w = next.router.data,
@@ -39,6 +39,7 @@ std::span<const int32_t> ExpertGuess::Next(const float* residual, int64_t rows, 
     DenseProductFor(kernels_, next.router, XType::kF32)(args, share.begin, share.end);
   });
 
+  order_.resize(static_cast<size_t>(experts));
   votes_.assign(order_.size(), {});
   for (int64_t t = 0; t < rows; ++t) {
     const float* row = logits + t * experts;

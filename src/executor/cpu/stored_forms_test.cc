@@ -24,13 +24,11 @@ ModelConfig SmallShape() {
   c.num_heads = 4;
   c.num_kv_heads = 2;
   c.head_dim = 16;
-  c.num_experts = 6;
   c.experts_per_token = 2;
   c.expert_width = 64;
   c.vocab_size = 61;
-  c.sliding_window = 12;
   c.max_context = 128;
-  c.layers = {LayerKind::kSliding, LayerKind::kFull};
+  c.layers = AlternatingLayers(2, 12, 6);
   return c;
 }
 
@@ -56,7 +54,7 @@ class StoredFormsTest : public ::testing::TestWithParam<CpuTier> {
   void SetUp() override {
     if (!GetParam().available) GTEST_SKIP() << "this machine has no " << GetParam().kernels->name;
   }
-  auto LogitsOf(const TestModel& model, CpuPrecision precision) {
+  auto LogitsOf(const TestModel& model, Precision precision) {
     const auto executor = MakeCpuExecutor(
         model.config, model.weights,
         {.limits = kLimits, .precision = precision, .threads = 2, .kernels = GetParam().kernels});
@@ -83,13 +81,12 @@ constexpr Form kForms[] = {
 
 TEST_P(StoredFormsTest, ExpertsGiveTheSameBitsInEveryForm) {
   const TestModel published(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
-  for (const CpuPrecision precision : {CpuPrecision::kF32, CpuPrecision::kBf16, CpuPrecision::kF16}) {
+  for (const Precision precision : {Precision::kF32, Precision::kBf16, Precision::kF16}) {
     const auto expected = LogitsOf(published, precision);
     const XFormat format = ChooseXFormat(Rounding::kBf16, *GetParam().kernels, published.weights);
     for (const Form& form : kForms) {
       // Rows have no product in bf16 of their own: there f32 arithmetic sums in another order.
-      if (form.layout == ExpertLayout::kRows && precision == CpuPrecision::kBf16 &&
-          format.type == XType::kBf16)
+      if (form.layout == ExpertLayout::kRows && precision == Precision::kBf16 && format.type == XType::kBf16)
         continue;
       TestModel model(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
       model.StoreExperts(form.layout, form.apart, form.type);
@@ -102,14 +99,14 @@ TEST_P(StoredFormsTest, Int8GivesTheSameBitsInEveryFormOfMxfp4) {
   const auto logits = [&](const TestModel& model) {
     const auto executor = MakeCpuExecutor(model.config, model.weights,
                                           {.limits = kLimits,
-                                           .activations = CpuActivationType::kInt8,
+                                           .activations = ActivationType::kInt8,
                                            .threads = 2,
                                            .kernels = GetParam().kernels});
     return Logits(*executor);
   };
   const TestModel published(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
   const auto expected = logits(published);
-  EXPECT_NE(expected, LogitsOf(published, CpuPrecision::kBf16)) << "nothing was rounded to 8 bits";
+  EXPECT_NE(expected, LogitsOf(published, Precision::kBf16)) << "nothing was rounded to 8 bits";
   for (const Form& form : kForms) {
     if (form.layout == ExpertLayout::kRows) continue;
     TestModel model(SmallShape(), DType::kBF16, ExpertLayout::kMxfp4);
@@ -160,10 +157,10 @@ TestModel Make(const StoredModel& form, ModelConfig shape = SmallShape()) {
 }
 
 TEST_P(StoredFormsTest, ArrangedWeightsGiveTheSameBits) {
-  for (const auto activations : {CpuActivationType::kAsPrecision, CpuActivationType::kInt8}) {
+  for (const auto activations : {ActivationType::kAsPrecision, ActivationType::kInt8}) {
     const CpuExecutorOptions options{
         .limits = kLimits, .activations = activations, .threads = 2, .kernels = GetParam().kernels};
-    const bool int8 = activations == CpuActivationType::kInt8;
+    const bool int8 = activations == ActivationType::kInt8;
     for (const StoredModel& form : kArrangeable) {
       TestModel model = Make(form);
       const auto logits = [&] { return Logits(*MakeCpuExecutor(model.config, model.weights, options)); };
@@ -203,10 +200,8 @@ TEST_P(StoredFormsTest, MixedExpertsStayAsStored) {
   TestModel rows(SmallShape(), DType::kQ8_0, ExpertLayout::kMxfp4);
   rows.StoreExperts(ExpertLayout::kRows, false, DType::kF32);
   model.weights.layers[0].down = rows.weights.layers[0].down;
-  const CpuExecutorOptions options{.limits = kLimits,
-                                   .activations = CpuActivationType::kInt8,
-                                   .threads = 2,
-                                   .kernels = GetParam().kernels};
+  const CpuExecutorOptions options{
+      .limits = kLimits, .activations = ActivationType::kInt8, .threads = 2, .kernels = GetParam().kernels};
   const auto expected = Logits(*MakeCpuExecutor(model.config, model.weights, options));
   ThreadTeam team(2);
   EXPECT_GT(ArrangeWeights(BestArrangements(model.weights, options), model.weights, team), 0);
@@ -259,7 +254,7 @@ TEST_P(StoredFormsTest, PackedDenseWeightsGiveTheSameBits) {
   int64_t unread = 0;
   for (const auto& values : UnreadBesidePacked(model.weights, *packed)) unread += std::ssize(values);
   EXPECT_EQ(unread, packed->stored_bytes());
-  for (const CpuPrecision precision : {CpuPrecision::kF32, CpuPrecision::kBf16}) {
+  for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
     const auto expected = LogitsOf(model, precision);
     const auto executor = MakeCpuExecutor(model.config, model.weights,
                                           {.limits = kLimits,
@@ -281,7 +276,7 @@ TEST_P(StoredFormsTest, Q8DenseGivesTheBitsOfItsValues) {
     for (int64_t r = 0; r < m.rows; ++r) m.DecodeRow(r, out + r * m.cols);
     m = {q8.storage.back().data(), DType::kF32, m.rows, m.cols};
   };
-  const auto q8_f32 = LogitsOf(q8, CpuPrecision::kF32), q8_f16 = LogitsOf(q8, CpuPrecision::kF16);
+  const auto q8_f32 = LogitsOf(q8, Precision::kF32), q8_f16 = LogitsOf(q8, Precision::kF16);
   const bool native = ChooseXFormat(Rounding::kBf16, *GetParam().kernels, q8.weights).type == XType::kBf16;
   EXPECT_EQ(native, GetParam().kernels->native_bf16)
       << "Q8_0 and MXFP4 are multiplied in bf16 where that is possible";
@@ -290,8 +285,8 @@ TEST_P(StoredFormsTest, Q8DenseGivesTheBitsOfItsValues) {
   for (LayerWeights& layer : q8.weights.layers) {
     for (MatrixView* m : {&layer.q, &layer.k, &layer.v, &layer.o}) widened(*m);
   }
-  EXPECT_EQ(LogitsOf(q8, CpuPrecision::kF32), q8_f32);
-  EXPECT_EQ(LogitsOf(q8, CpuPrecision::kF16), q8_f16);
+  EXPECT_EQ(LogitsOf(q8, Precision::kF32), q8_f32);
+  EXPECT_EQ(LogitsOf(q8, Precision::kF16), q8_f16);
 }
 
 }  // namespace

@@ -51,9 +51,10 @@ struct TestModel {
       w.v_bias = Vector(kv, 0.0f, 0.2f);
       w.o_bias = Vector(m, 0.0f, 0.2f);
       w.sinks = Vector(config.num_heads, 0.5f, 1.0f);
-      w.router = Matrix(config.num_experts, m, 0.3f, ElementType());
-      w.router_bias = Vector(config.num_experts, 0.0f, 0.3f);
-      for (int32_t e = 0; e < config.num_experts; ++e) {
+      const int32_t experts = config.layer(i).num_experts;
+      w.router = Matrix(experts, m, 0.3f, ElementType());
+      w.router_bias = Vector(experts, 0.0f, 0.3f);
+      for (int32_t e = 0; e < experts; ++e) {
         w.gate_up.push_back(Expert(2 * f, m));
         w.down.push_back(Expert(m, f));
       }

@@ -64,6 +64,11 @@ void AddTo(Rows& x, const Rows& y) {
   for (size_t i = 0; i < x.values.size(); ++i) x.values[i] += y.values[i];
 }
 
+// A block holds [layers of the group, 2 (key, value), B, G*D] floats.
+int64_t BlockFloatsOf(const ModelConfig& config, const KvGroup& group) {
+  return static_cast<int64_t>(group.layers.size()) * 2 * kKvBlockTokens * config.kv_width();
+}
+
 class ReferenceExecutor final : public Executor {
  public:
   ReferenceExecutor(const ModelConfig& config, const WeightsView& weights, const ExecutorLimits& limits)
@@ -243,7 +248,7 @@ class ReferenceExecutor final : public Executor {
       stride = std::max(stride, ExpertsPerToken(policy, config_.experts_per_token));
     }
     result_.routing.Resize(config_.num_layers, batch.num_tokens(), stride,
-                           batch.router_logits ? config_.num_experts : 0);
+                           batch.router_logits ? config_.most_experts() : 0);
   }
 
   // Sequence by sequence: batch mates never influence each other.
@@ -253,12 +258,9 @@ class ReferenceExecutor final : public Executor {
       const RoutingPolicy& policy = batch.policies[static_cast<size_t>(batch.policy[static_cast<size_t>(s)])];
       Route(policy, config_.experts_per_token,
             std::span(logits.row(begin), static_cast<size_t>((end - begin) * logits.cols)),
-            config_.num_experts, result_.routing.Rows(layer, batch.num_tokens(), begin, end));
+            config_.layer(layer).num_experts, result_.routing.Rows(layer, batch.num_tokens(), begin, end));
     }
-    if (batch.router_logits) {
-      const std::span<float> kept = result_.routing.Logits(layer, batch.num_tokens(), 0, batch.num_tokens());
-      std::copy_n(logits.row(0), kept.size(), kept.begin());
-    }
+    result_.routing.KeepLogits(layer, batch.num_tokens(), logits.values);
   }
 
   // Expert by expert, so that each one's weights are decoded once; a token's contributions are summed in rank
@@ -270,7 +272,7 @@ class ReferenceExecutor final : public Executor {
     Rows contributions(h.rows * stride, config_.hidden_size);
     std::vector<float> row(static_cast<size_t>(std::max(config_.hidden_size, config_.expert_width)));
 
-    for (int32_t e = 0; e < config_.num_experts; ++e) {
+    for (int32_t e = 0; e < config_.layer(layer).num_experts; ++e) {
       std::vector<int64_t> places;  // t * stride + rank of the choices that this expert serves
       for (size_t i = 0; i < routed.experts.size(); ++i) {
         if (routed.experts[i] == e) places.push_back(static_cast<int64_t>(i));
@@ -365,11 +367,7 @@ class ReferenceExecutor final : public Executor {
 
   int32_t GroupOf(int32_t layer) const { return layout_.group_of_layer[static_cast<size_t>(layer)]; }
 
-  // A block holds [layers of the group, 2 (key, value), B, G*D] floats.
-  int64_t BlockFloats(size_t group) const {
-    return static_cast<int64_t>(layout_.groups[group].layers.size()) * 2 * kKvBlockTokens *
-           config_.kv_width();
-  }
+  int64_t BlockFloats(size_t group) const { return BlockFloatsOf(config_, layout_.groups[group]); }
 
   float* KvRow(const StepBatch& batch, int32_t layer, int32_t sequence, int64_t position,
                int64_t key_or_value) {
@@ -402,6 +400,22 @@ class ReferenceExecutor final : public Executor {
 };
 
 }  // namespace
+
+ReferenceMemoryNeed EstimateReferenceMemory(const ModelConfig& c, const ExecutorLimits& limits) {
+  constexpr int64_t kFloat = sizeof(float);
+  const KvLayout layout(c);
+  const ExecutorInfo info = DeriveInfo(c, layout, limits);
+  ReferenceMemoryNeed need;
+  for (size_t g = 0; g < layout.groups.size(); ++g)
+    need.kv_bytes += info.kv_blocks[g] * BlockFloatsOf(c, layout.groups[g]) * kFloat;
+  // The residual, what a sub-layer reads and what it makes; q, k, v and attention; router logits; each chosen
+  // expert's output.
+  const int64_t row = (4 + int64_t{c.experts_per_token}) * c.hidden_size + 2 * int64_t{c.query_width()} +
+                      2 * int64_t{c.kv_width()} + c.most_experts();
+  need.activation_bytes =
+      (info.max_step_tokens * row + int64_t{info.max_sequences} * c.vocab_size) * kFloat;
+  return need;
+}
 
 std::unique_ptr<Executor> MakeReferenceExecutor(const ModelConfig& config, const WeightsView& weights,
                                                 const ExecutorLimits& limits) {

@@ -69,12 +69,10 @@ inline ModelConfig MiniConfig() {
   config.num_heads = 4;
   config.num_kv_heads = 2;
   config.head_dim = 8;
-  config.num_experts = 2;
   config.experts_per_token = 1;
   config.expert_width = 64;
   config.vocab_size = 96;
-  config.sliding_window = 4;
-  config.layers = {LayerKind::kSliding, LayerKind::kFull};
+  config.layers = AlternatingLayers(2, 4, 2);
   config.eos_token_ids = {7, 9};
   config.pad_token_id = 9;
   return config;

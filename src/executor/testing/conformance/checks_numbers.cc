@@ -79,7 +79,7 @@ void CheckInfo(Context& context) {
           findings.Expect(!info.name.empty() && !info.device.empty(), "no name or device");
           findings.Expect(info.precision == "f32" || info.precision == "bf16" || info.precision == "f16",
                           "precision {}", info.precision);
-          findings.Expect(info.num_layers == c.num_layers && info.num_experts == c.num_experts &&
+          findings.Expect(info.num_layers == c.num_layers && info.num_experts == c.most_experts() &&
                               info.experts_per_token == c.experts_per_token &&
                               info.vocab_size == c.vocab_size,
                           "other layers, experts or ids than the model");

@@ -348,7 +348,8 @@ class Stages {
       for (size_t rank = 0; rank < routed->second.experts.size(); ++rank) {
         const int32_t expert = routed->second.experts[rank];
         if (expert < 0) continue;
-        if (expert >= config_.num_experts) return findings_.Add("expert {} at {}", expert, position);
+        if (expert >= config_.layer(layer).num_experts)
+          return findings_.Add("expert {} at {}", expert, position);
         const Row y = Rounded(Gated(w.gate_up[static_cast<size_t>(expert)], x), format);
         const ExpertView& down = w.down[static_cast<size_t>(expert)];
         Row weights(static_cast<size_t>(down.cols));

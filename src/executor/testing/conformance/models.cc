@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <optional>
 
 #include "base/error.h"
 #include "executor/cpu/test_model.h"
@@ -15,66 +16,51 @@
 namespace oxidized::conformance {
 namespace {
 
-constexpr LayerKind kS = LayerKind::kSliding, kF = LayerKind::kFull;
+// Layers of `experts` experts, with these windows; 0: full attention.
+std::vector<LayerConfig> Layers(int32_t experts, const std::vector<int32_t>& windows) {
+  std::vector<LayerConfig> layers;
+  for (const int32_t window : windows)
+    layers.push_back({window > 0 ? std::optional(window) : std::nullopt, experts});
+  return layers;
+}
 
 struct NarrowRow {
   const char* name;
-  int32_t m, h, g, d, e, k, f, v, window;
-  std::vector<LayerKind> layers;
+  int32_t m, h, g, d, k, f, v;
+  std::vector<LayerConfig> layers;
   DType dense;
   ExpertLayout experts;
 };
 
 // The first rows are the brief set.
 const NarrowRow kNarrow[] = {
-    {"published heads", 128, 16, 2, 64, 32, 4, 64, 259, 40, {kS, kF, kS}, DType::kBF16, ExpertLayout::kMxfp4},
-    {"odd sizes", 96, 9, 3, 10, 5, 3, 32, 131, 9, {kS, kF, kS}, DType::kBF16, ExpertLayout::kMxfp4},
-    {"window of two blocks", 64, 8, 2, 16, 8, 2, 96, 97, 64, {kF, kS}, DType::kBF16, ExpertLayout::kMxfp4},
-    {"full layers alone", 64, 4, 1, 32, 8, 2, 32, 97, 40, {kF, kF}, DType::kBF16, ExpertLayout::kMxfp4},
-    {"sliding layers alone, one expert a token",
-     64,
-     4,
-     4,
-     24,
-     4,
-     1,
-     64,
-     67,
-     33,
-     {kS, kS},
-     DType::kBF16,
+    {"published heads", 128, 16, 2, 64, 4, 64, 259, Layers(32, {40, 0, 40}), DType::kBF16,
      ExpertLayout::kMxfp4},
-    {"window of one", 64, 8, 2, 16, 8, 8, 32, 97, 1, {kS, kF}, DType::kBF16, ExpertLayout::kMxfp4},
-    {"transposed", 64, 4, 4, 24, 4, 4, 64, 67, 33, {kS, kF, kS}, DType::kBF16, ExpertLayout::kTransposed},
-    {"f32 dense", 64, 4, 1, 64, 6, 2, 64, 64, 65, {kS, kF, kS}, DType::kF32, ExpertLayout::kMxfp4},
-    {"f16 dense, transposed",
-     32,
-     2,
-     1,
-     32,
-     6,
-     1,
-     32,
-     64,
-     128,
-     {kF, kS},
-     DType::kF16,
-     ExpertLayout::kTransposed},
-    {"Q8_0 and ggml's MXFP4",
+    {"odd sizes", 96, 9, 3, 10, 3, 32, 131, Layers(5, {9, 0, 9}), DType::kBF16, ExpertLayout::kMxfp4},
+    {"three windows, experts that differ",
      64,
      8,
      2,
      16,
-     8,
      2,
      96,
      97,
-     40,
-     {kS, kF, kS},
-     DType::kQ8_0,
+     {{9, 8}, {std::nullopt, 5}, {40, 12}, {std::nullopt, 8}},
+     DType::kBF16,
+     ExpertLayout::kMxfp4},
+    {"window of two blocks", 64, 8, 2, 16, 2, 96, 97, Layers(8, {0, 64}), DType::kBF16, ExpertLayout::kMxfp4},
+    {"full layers alone", 64, 4, 1, 32, 2, 32, 97, Layers(8, {0, 0}), DType::kBF16, ExpertLayout::kMxfp4},
+    {"sliding layers alone, one expert a token", 64, 4, 4, 24, 1, 64, 67, Layers(4, {33, 33}), DType::kBF16,
+     ExpertLayout::kMxfp4},
+    {"window of one", 64, 8, 2, 16, 8, 32, 97, Layers(8, {1, 0}), DType::kBF16, ExpertLayout::kMxfp4},
+    {"transposed", 64, 4, 4, 24, 4, 64, 67, Layers(4, {33, 0, 33}), DType::kBF16, ExpertLayout::kTransposed},
+    {"f32 dense", 64, 4, 1, 64, 2, 64, 64, Layers(6, {65, 0, 65}), DType::kF32, ExpertLayout::kMxfp4},
+    {"f16 dense, transposed", 32, 2, 1, 32, 1, 32, 64, Layers(6, {0, 128}), DType::kF16,
+     ExpertLayout::kTransposed},
+    {"Q8_0 and ggml's MXFP4", 64, 8, 2, 16, 2, 96, 97, Layers(8, {40, 0, 40}), DType::kQ8_0,
      ExpertLayout::kGgmlMxfp4},
-    {"Ollama's MXFP4", 64, 8, 2, 16, 8, 2, 96, 97, 40, {kS, kF}, DType::kQ8_0, ExpertLayout::kOllamaMxfp4},
-    {"Q8_0 experts", 64, 4, 2, 16, 5, 2, 64, 67, 33, {kS, kF, kS}, DType::kQ8_0, ExpertLayout::kRows},
+    {"Ollama's MXFP4", 64, 8, 2, 16, 2, 96, 97, Layers(8, {40, 0}), DType::kQ8_0, ExpertLayout::kOllamaMxfp4},
+    {"Q8_0 experts", 64, 4, 2, 16, 2, 64, 67, Layers(5, {33, 0, 33}), DType::kQ8_0, ExpertLayout::kRows},
 };
 constexpr size_t kBriefModels = 2;
 
@@ -85,11 +71,9 @@ Model Narrow(const NarrowRow& row) {
   c.num_heads = row.h;
   c.num_kv_heads = row.g;
   c.head_dim = row.d;
-  c.num_experts = row.e;
   c.experts_per_token = row.k;
   c.expert_width = row.f;
   c.vocab_size = row.v;
-  c.sliding_window = row.window;
   c.max_context = 1024;
   c.layers = row.layers;
   auto owner = std::make_shared<test::TestModel>(c, row.dense, row.experts);
@@ -133,7 +117,7 @@ class WideMaker {
   // [E] windows of rows * cols values, each a few blocks behind the one before.
   std::vector<ExpertView> Experts(const std::string& name, int64_t rows, int64_t cols) {
     constexpr int64_t kBlocksApart = 191, kScalesApart = 89;  // no multiple of a row's
-    const int64_t e = config_.num_experts, blocks = rows * cols / 32;
+    const int64_t e = config_.most_experts(), blocks = rows * cols / 32;
     const std::byte* values = Bytes(name + "_blocks", (blocks + e * kBlocksApart) * 16);
     const std::byte* scales = Bytes(name + "_scales", blocks + e * kScalesApart);
     const std::byte* bias = Bytes(name + "_bias");
@@ -189,7 +173,9 @@ Model Wide(const std::string& name, const char* preset, int32_t layers, int32_t 
   ModelConfig& c = model.config;
   const bool full_vocabulary = vocabulary == c.vocab_size;
   c.vocab_size = vocabulary;
-  c.sliding_window = window;
+  for (LayerConfig& layer : c.layers) {
+    if (layer.slides()) layer.window = window;
+  }
   c.eos_token_ids.clear();
   c.pad_token_id = -1;
   WideMaker maker(c, 16);

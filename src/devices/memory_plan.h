@@ -1,5 +1,5 @@
 // What will fit and how fast it can be, from sizes and measured speeds alone: the arithmetic behind
-// --dry-run. Opens and measures nothing; model_host/plan.h gathers the figures.
+// --dry-run and of the choice of a device. Opens and measures nothing; each device gathers its figures.
 //
 // Assumptions, stated with every result: routing is uniform (each expert of a layer equally likely), so the
 // hit rate is the share of experts in memory; reading from the disk and computing do not overlap; a mapped

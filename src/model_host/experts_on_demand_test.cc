@@ -1,7 +1,5 @@
 // The whole engine with experts on demand: the same bits as with all of them in memory, at every budget, in
 // prefill and decode; and what a read that fails does.
-#include "model_host/expert_memory.h"
-
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -11,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/memory_registry.h"
+#include "devices/cpu/expert_memory.h"
 #include "engine/engine.h"
 #include "executor/cpu/cpu_executor.h"
 #include "experts/memory_test_support.h"
@@ -83,7 +82,7 @@ std::vector<Answer> Ask(Engine& engine, RoutingObserver* watch = nullptr) {
   return answers;
 }
 
-std::unique_ptr<Executor> ExecutorOn(ExpertSource* experts, CpuPrecision precision) {
+std::unique_ptr<Executor> ExecutorOn(ExpertSource* experts, Precision precision) {
   CpuExecutorOptions options;
   options.limits = {.max_context = 256, .max_sequences = 3, .max_step_tokens = 64, .kv_tokens = 768};
   options.precision = precision;
@@ -92,8 +91,8 @@ std::unique_ptr<Executor> ExecutorOn(ExpertSource* experts, CpuPrecision precisi
   return MakeCpuExecutor(Tiny().config, Tiny().weights, options);
 }
 
-const std::vector<Answer>& AllResident(CpuPrecision precision) {
-  static std::map<CpuPrecision, std::vector<Answer>> answers;
+const std::vector<Answer>& AllResident(Precision precision) {
+  static std::map<Precision, std::vector<Answer>> answers;
   if (!answers.contains(precision)) {
     const auto executor = ExecutorOn(nullptr, precision);
     Engine engine(*executor, {.chunk_tokens = 16});
@@ -119,7 +118,7 @@ struct Case {
   const char* budget;
   EvictionRule eviction;
   bool prefetch;
-  CpuPrecision precision;
+  Precision precision;
 };
 void PrintTo(const Case& c, std::ostream* out) {
   *out << c.budget << ' ' << Name(c.eviction) << (c.prefetch ? " prefetch " : " ") << Name(c.precision);
@@ -147,15 +146,15 @@ TEST_P(ExpertsOnDemand, GiveTheBitsOfAllResident) {
 }
 // 6.25 % are the K experts of one token.
 INSTANTIATE_TEST_SUITE_P(Budgets, ExpertsOnDemand,
-                         ::testing::Values(Case{"6.25%", EvictionRule::kLru, false, CpuPrecision::kBf16},
-                                           Case{"6.25%", EvictionRule::kFrequency, true, CpuPrecision::kF32},
-                                           Case{"25%", EvictionRule::kLru, true, CpuPrecision::kBf16},
-                                           Case{"25%", EvictionRule::kLfuDa, false, CpuPrecision::kF16},
-                                           Case{"50%", EvictionRule::kFrequency, true, CpuPrecision::kBf16},
-                                           Case{"50%", EvictionRule::kLru, false, CpuPrecision::kF32},
-                                           Case{"75%", EvictionRule::kLru, true, CpuPrecision::kBf16},
-                                           Case{"75%", EvictionRule::kFrequency, false, CpuPrecision::kF32},
-                                           Case{"100%", EvictionRule::kLru, true, CpuPrecision::kBf16}));
+                         ::testing::Values(Case{"6.25%", EvictionRule::kLru, false, Precision::kBf16},
+                                           Case{"6.25%", EvictionRule::kFrequency, true, Precision::kF32},
+                                           Case{"25%", EvictionRule::kLru, true, Precision::kBf16},
+                                           Case{"25%", EvictionRule::kLfuDa, false, Precision::kF16},
+                                           Case{"50%", EvictionRule::kFrequency, true, Precision::kBf16},
+                                           Case{"50%", EvictionRule::kLru, false, Precision::kF32},
+                                           Case{"75%", EvictionRule::kLru, true, Precision::kBf16},
+                                           Case{"75%", EvictionRule::kFrequency, false, Precision::kF32},
+                                           Case{"100%", EvictionRule::kLru, true, Precision::kBf16}));
 
 // Room for a layer's experts, so that no request comes in portions, whose order is the disk's.
 TEST(ExpertMemory, ARunAndTheReplayOfItsTraceCountTheSame) {
@@ -165,9 +164,9 @@ TEST(ExpertMemory, ARunAndTheReplayOfItsTraceCountTheSame) {
     SCOPED_TRACE(rule.name);
     ExpertMemory memory({ParseExpertBudget("25%"), rule.rule, /*prefetch=*/false}, Tiny());
     const ModelConfig& config = Tiny().config;
-    TraceWriter writer(path, {ShapeOf({}, config.num_layers, config.num_experts, config.experts_per_token),
+    TraceWriter writer(path, {ShapeOf({}, config.num_layers, config.most_experts(), config.experts_per_token),
                               false, memory.store()->slot_bytes()});
-    const auto executor = ExecutorOn(&memory.source(), CpuPrecision::kBf16);
+    const auto executor = ExecutorOn(&memory.source(), Precision::kBf16);
     Engine engine(*executor, {.chunk_tokens = 16});
     Ask(engine, &writer);
     writer.Close();
@@ -189,7 +188,7 @@ TEST(ExpertMemory, AReadErrorEndsItsRequestsAndTheEngineGoesOn) {
                     ExpertFileMap(Tiny().weights, Tiny().files),
                     std::make_unique<test::FakeReader>(
                         Tiny(), test::FakeReader::Plan{.seed = 9, .failing_reads = {40, 41, 42}}));
-  const auto executor = ExecutorOn(&store, CpuPrecision::kBf16);
+  const auto executor = ExecutorOn(&store, Precision::kBf16);
   Engine engine(*executor, {.chunk_tokens = 16});
   int failed = 0;
   for (const Answer& answer : Ask(engine)) {
@@ -199,7 +198,7 @@ TEST(ExpertMemory, AReadErrorEndsItsRequestsAndTheEngineGoesOn) {
     EXPECT_EQ(answer.error->message, "a planted read error");
   }
   EXPECT_GT(failed, 0);
-  ExpectSame(Ask(engine), AllResident(CpuPrecision::kBf16));
+  ExpectSame(Ask(engine), AllResident(Precision::kBf16));
 }
 
 // One greedy request.
@@ -232,15 +231,16 @@ TEST(ExpertMemory, AFileThatLosesItsBytesEndsRequestsAndNeverTheProcess) {
     const std::string whole = testing::ReadFile(file);
     RuntimeOptions options;
     options.model_path = synth.out;
-    options.threads = 2;
-    options.context = 256;
+    options.text = TextParts::kNone;
+    options.device.threads = 2;
+    options.device.limits.max_context = 256;
     const std::vector<int32_t> expected = AskOne(Runtime::Load(options)->engine()).tokens;
     ASSERT_EQ(expected.size(), 12u);
 
-    options.experts.budget = ParseExpertBudget("25%");
+    options.device.experts.budget = ParseExpertBudget("25%");
     const auto store = Runtime::Load(options);
-    options.experts.budget.reset();
-    options.use_mmap = false;
+    options.device.experts.budget.reset();
+    options.device.use_mmap = false;
     const auto read = Runtime::Load(options);
     EXPECT_EQ(AskOne(store->engine()).tokens, expected);
     fs::resize_file(file, 0);
@@ -287,7 +287,7 @@ TEST(ExpertMemory, BudgetsAreBytesWithUnitsOrAShare) {
 
 TEST(ExpertMemory, ColdExpertsPagesAreLetGoAndComeBackUnchanged) {
   ExpertMemory memory({}, Tiny());
-  const auto executor = ExecutorOn(&memory.source(), CpuPrecision::kBf16);
+  const auto executor = ExecutorOn(&memory.source(), Precision::kBf16);
   Engine engine(*executor, {.chunk_tokens = 16});
   Ask(engine);
   memory.cleaner().Run(/*cold_steps=*/0);
@@ -296,7 +296,7 @@ TEST(ExpertMemory, ColdExpertsPagesAreLetGoAndComeBackUnchanged) {
   memory.cleaner().Run(0);
   EXPECT_EQ(memory.cleaner().counts().cold_experts, kAllExperts) << "nothing was used in between";
   EXPECT_EQ(memory.cleaner().counts().runs, 2);
-  ExpectSame(Ask(engine), AllResident(CpuPrecision::kBf16));
+  ExpectSame(Ask(engine), AllResident(Precision::kBf16));
 }
 
 TEST(MemoryEstimate, IsWhatAnExecutorReserves) {
@@ -309,7 +309,7 @@ TEST(MemoryEstimate, IsWhatAnExecutorReserves) {
   CpuExecutorOptions options;
   options.limits = {.max_context = 2048, .max_sequences = 3, .max_step_tokens = 64, .kv_tokens = 4096};
   options.threads = 2;
-  for (const CpuPrecision precision : {CpuPrecision::kF32, CpuPrecision::kBf16}) {
+  for (const Precision precision : {Precision::kF32, Precision::kBf16}) {
     options.precision = precision;
     const int64_t kv = registered(MemoryClass::kKv), activations = registered(MemoryClass::kActivations);
     const CpuMemoryNeed need = EstimateCpuMemory(Tiny().config, Tiny().weights, options);

@@ -1,4 +1,4 @@
-#include "experts/own_weights.h"
+#include "devices/own_weights.h"
 
 #include <algorithm>
 

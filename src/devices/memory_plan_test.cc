@@ -1,4 +1,4 @@
-#include "experts/plan.h"
+#include "devices/memory_plan.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// Weights in memory of our own instead of a mapping: what --use-mmap=false and the store of experts ask for.
-// Then neither a shrinking file nor memory running short takes away what every token reads.
+// Weights in memory of our own instead of a mapping: what --use-mmap=false and the store of experts ask for,
+// and how a device prepares them then (on mappings of its own, checkpoint/map_again.h). Neither a shrinking file nor memory running short takes away what every token reads.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +13,10 @@
 #include "base/process.h"
 
 namespace oxidized {
+
+// What a person can do where there is too little memory for it.
+inline constexpr const char* kMapInstead =
+    "leave out --use-mmap=false: mapped weights need not all be in memory (--dry-run says more)";
 
 struct OwnedWeights {
   std::string model = {};  // what is read, for the message

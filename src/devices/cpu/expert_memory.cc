@@ -1,13 +1,13 @@
-#include "model_host/expert_memory.h"
+#include "devices/cpu/expert_memory.h"
 
 #include "base/log.h"
 #include "base/process.h"
-#include "experts/own_weights.h"
+#include "devices/own_weights.h"
 
 namespace oxidized {
 
-ExpertMemory::ExpertMemory(const ExpertMemoryOptions& options, const Checkpoint& checkpoint)
-    : checkpoint_(checkpoint), mapped_(options.mapped) {
+ExpertMemory::ExpertMemory(const ExpertMemoryOptions& options, const Checkpoint& checkpoint, bool mapped)
+    : checkpoint_(checkpoint), mapped_(mapped) {
   if (options.budget) {
     ExpertFileMap map(checkpoint.weights, checkpoint.files);
     if (!mapped_ || map.num_stored() == 0) {
@@ -33,7 +33,7 @@ ExpertSource& ExpertMemory::source() {
 }
 
 void ExpertMemory::ReadAhead(const std::vector<std::span<const std::byte>>& unread,
-                             const std::function<bool(int64_t done, int64_t total)>& progress) const {
+                             const std::function<void(int64_t done, int64_t total)>& progress) const {
   if (!mapped_ || store_ != nullptr) return;
   constexpr double kWarm = 0.95;  // a few cold pages are not worth a pass over the file
   std::vector<std::vector<FileRange>> pages;
@@ -47,10 +47,12 @@ void ExpertMemory::ReadAhead(const std::vector<std::span<const std::byte>>& unre
   int64_t before = 0;
   for (size_t i = 0; i < pages.size(); ++i) {
     const MappedFile& file = checkpoint_.files[i];
-    bool go_on = true;
-    if (file.ResidentShare(pages[i]) < kWarm)
-      file.ReadAhead(pages[i], [&](int64_t done) { return go_on = progress(before + done, total); });
-    if (!go_on) return;
+    if (file.ResidentShare(pages[i]) < kWarm) {
+      file.ReadAhead(pages[i], [&](int64_t done) {
+        if (progress) progress(before + done, total);
+        return true;
+      });
+    }
     before += BytesOf(pages[i]);
   }
 }

@@ -1,0 +1,72 @@
+// `devices`: every row of the table of devices, with its memory, or why it is not available and what to do.
+#include <nlohmann/json.hpp>
+
+#include "base/printable.h"
+#include "cli/options/command.h"
+#include "cli/terminal/terminal.h"
+#include "devices/device.h"
+
+namespace oxidized::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// "cuda:1"; of one alone "cpu".
+std::string NameOf(const DeviceRow& row, const DeviceInstance& one, size_t count) {
+  return count == 1 ? row.name : fmt::format("{}:{}", row.name, one.index);
+}
+
+double Gib(int64_t bytes) { return static_cast<double>(bytes) / (1024.0 * 1024.0 * 1024.0); }
+
+std::string DevicesText() {
+  std::string text;
+  for (const DeviceRow& row : Devices()) {
+    const DeviceAvailability found = row.available();
+    for (const DeviceInstance& one : found.instances) {
+      text += fmt::format("{:<12}{}: {:.1f} GiB, {:.1f} GiB of it available{}{}\n",
+                          NameOf(row, one, found.instances.size()), one.name, Gib(one.memory_bytes),
+                          Gib(one.available_bytes), one.hardware ? "" : "; a driver in software",
+                          row.automatic && one.hardware ? "" : "; only when asked for by name");
+    }
+    if (found.instances.empty())
+      text += fmt::format("{:<12}not available: {}; {}\n", row.name, found.why_not, found.what_to_do);
+  }
+  return text;
+}
+
+std::string DevicesJson() {
+  Json rows = Json::array();
+  for (const DeviceRow& row : Devices()) {
+    const DeviceAvailability found = row.available();
+    Json instances = Json::array();
+    for (const DeviceInstance& one : found.instances) {
+      instances.push_back({{"index", one.index},
+                           {"name", one.name},
+                           {"memory_bytes", one.memory_bytes},
+                           {"available_bytes", one.available_bytes},
+                           {"hardware", one.hardware}});
+    }
+    const bool available = !found.instances.empty();
+    rows.push_back({{"device", row.name},
+                    {"what", row.what},
+                    {"available", available},
+                    {"automatic", row.automatic},
+                    {"instances", std::move(instances)},
+                    {"why_not", available ? Json() : Json(found.why_not)},
+                    {"what_to_do", available ? Json() : Json(found.what_to_do)}});
+  }
+  return rows.dump() + "\n";
+}
+
+}  // namespace
+
+Action AddDevices(Command& command) {
+  const auto json = std::make_shared<bool>(false);
+  command.AddFlag("--json", *json, "As JSON");
+  return [json] {
+    WriteAnswer(*json ? DevicesJson() : DevicesText());
+    return 0;
+  };
+}
+
+}  // namespace oxidized::cli
