@@ -91,15 +91,22 @@ Matrix GoldenLogitRows(const GoldenModel& golden, const Matrix& logits) {
   return Pick(logits, positions, golden.keep_from());
 }
 
-void ExpectTapsAndLogits(const GoldenModel& golden, const SingleSequenceResult& run, double tolerance) {
-  std::map<std::string, double> worst;
+std::vector<std::string> TapAndLogitDifferences(const GoldenModel& golden, const SingleSequenceResult& run,
+                                                double tolerance, std::map<std::string, double>* worst) {
+  std::vector<std::string> differences;
   const auto expect_close = [&](const Matrix& actual, const Matrix& expected, const std::string& name,
                                 int32_t layer) {
     const std::string what = layer < 0 ? name : fmt::format("{} of layer {}", name, layer);
-    EXPECT_TRUE(CloseTo(actual, expected, what, {.tolerance = tolerance}));
-    worst[name] = std::max(worst[name], Compare(actual, expected).relative);
+    const Comparison comparison = Compare(actual, expected, {.tolerance = tolerance});
+    if (!comparison.failure.empty()) differences.push_back(what + ": " + comparison.failure);
+    if (worst != nullptr) (*worst)[name] = std::max((*worst)[name], comparison.relative);
   };
-  const int64_t kept = static_cast<int64_t>(golden.prompt.size()) - golden.keep_from();
+  const auto expect_rows = [&](const Matrix& shown, const std::string& what) {
+    const int64_t kept = static_cast<int64_t>(golden.prompt.size()) - golden.keep_from();
+    if (shown.rows != kept)
+      differences.push_back(fmt::format("{}: {} rows were shown, expected {}", what, shown.rows, kept));
+    return shown.rows == kept;
+  };
 
   for (const std::string_view view : kStoredTaps) {
     const std::string name(view);
@@ -107,21 +114,31 @@ void ExpectTapsAndLogits(const GoldenModel& golden, const SingleSequenceResult& 
     for (int32_t i = 0; i < static_cast<int32_t>(expected.size()); ++i) {
       const int32_t layer = OutsideLayers(name) ? -1 : i;
       const auto found = run.taps.find({name, layer});
-      ASSERT_NE(found, run.taps.end()) << name << " of layer " << layer << " was never shown";
-      ASSERT_EQ(found->second.rows, kept) << name << " of layer " << layer;
+      if (found == run.taps.end()) {
+        differences.push_back(fmt::format("{} of layer {} was never shown", name, layer));
+        continue;
+      }
+      if (!expect_rows(found->second, fmt::format("{} of layer {}", name, layer))) continue;
       expect_close(Pick(found->second, golden.tap_rows, golden.keep_from()), expected[static_cast<size_t>(i)],
                    name, layer);
     }
     // No layer more than transformers has, either.
     const auto beyond = static_cast<int32_t>(expected.size());
-    EXPECT_FALSE(run.taps.contains({name, OutsideLayers(name) ? 0 : beyond})) << name;
+    if (run.taps.contains({name, OutsideLayers(name) ? 0 : beyond}))
+      differences.push_back(fmt::format("{}: more layers were shown than there are", name));
   }
 
   const Matrix logits = golden.ReadLogits();
-  ASSERT_EQ(run.logits.rows, kept);
-  ASSERT_EQ(run.logits_tap.rows, kept);
-  expect_close(GoldenLogitRows(golden, run.logits), logits, "logits", -1);
-  expect_close(GoldenLogitRows(golden, run.logits_tap), logits, "logits", -1);
+  for (const Matrix* shown : {&run.logits, &run.logits_tap}) {
+    if (expect_rows(*shown, "logits")) expect_close(GoldenLogitRows(golden, *shown), logits, "logits", -1);
+  }
+  return differences;
+}
+
+void ExpectTapsAndLogits(const GoldenModel& golden, const SingleSequenceResult& run, double tolerance) {
+  std::map<std::string, double> worst;
+  for (const std::string& difference : TapAndLogitDifferences(golden, run, tolerance, &worst))
+    ADD_FAILURE() << difference;
   for (const auto& [name, error] : worst) ::testing::Test::RecordProperty(name, fmt::format("{:.2e}", error));
 }
 

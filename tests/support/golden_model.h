@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -33,9 +34,13 @@ struct GoldenModel {
 // Every <folder>/*/manifest.json, by name.
 std::vector<GoldenModel> ReadGoldenModels(const std::filesystem::path& folder);
 
-// GoogleTest expectations: every tap of every layer and the logits (from sink and tap) agree within
-// `tolerance` of the range. The largest relative error of each name goes into the test's report as a
-// property.
+// Where taps of any layer or the logits (from sink and tap) are farther from the golden than `tolerance` of
+// the range, or missing. `worst`, if any, gets the largest relative error of each name.
+std::vector<std::string> TapAndLogitDifferences(const GoldenModel& golden, const SingleSequenceResult& run,
+                                                double tolerance,
+                                                std::map<std::string, double>* worst = nullptr);
+
+// The same as GoogleTest expectations. The largest errors go into the test's report as properties.
 void ExpectTapsAndLogits(const GoldenModel& golden, const SingleSequenceResult& run, double tolerance);
 
 // The stored logit rows of a run made with keep_from().

@@ -19,6 +19,7 @@ constexpr EnvironmentVariable kVariables[] = {
     {"OXIDIZED_HUB_TRIES", "Failures in a row that end a download."},
     {"OXIDIZED_HUB_BACKOFF_MS", "The first pause after a failure."},
     {"OXIDIZED_PROGRAM", nullptr},
+    {"OXIDIZED_CONFORMANCE", nullptr},
     {"OXIDIZED_SANITIZED", nullptr},
     {"OXIDIZED_SANITIZE", nullptr},
     {"OXIDIZED_WERROR", nullptr},
