@@ -88,11 +88,29 @@ __global__ void __launch_bounds__(512)
   AddToSink(fold, sink);
 }
 
-// Asks L2 for the first `bytes` of each piece; the pieces are spread over the grid.
-__global__ void PrefetchKernel(const uint8_t* data, uint32_t pieces, uint32_t piece_bytes, uint32_t bytes) {
-  if (bytes == 0) return;
-  for (uint32_t p = blockIdx.x * blockDim.x + threadIdx.x; p < pieces; p += gridDim.x * blockDim.x)
-    PrefetchL2(data + size_t{p} * piece_bytes, bytes);
+enum class Ahead { kBulk, kLine, kLoad };
+
+// Brings the first `bytes` (a multiple of 128) of each piece of 4 KB into L2: by bulk prefetch of `each` bytes, by a
+// prefetch of each line of 128 bytes, or by loading them.
+__global__ void PrefetchKernel(const uint8_t* data, uint32_t pieces, uint32_t bytes, uint32_t each, Ahead how,
+                               uint32_t* sink) {
+  const uint32_t parts = bytes / each, all = pieces * parts;
+  uint32_t fold = 0;
+  for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < all; i += gridDim.x * blockDim.x) {
+    const uint8_t* at = data + size_t{i / parts} * 4096 + i % parts * each;
+    if (how == Ahead::kBulk) {
+      PrefetchL2(at, each);
+    } else if (how == Ahead::kLine) {
+      asm volatile("prefetch.global.L2 [%0];" ::"l"(at) : "memory");
+    } else {
+      for (uint32_t b = 0; b < each; b += 32) {
+        uint32_t v;
+        asm volatile("ld.global.cg.u32 %0, [%1];" : "=r"(v) : "l"(at + b) : "memory");
+        fold ^= v;
+      }
+    }
+  }
+  if (fold == 0x12345678u) *sink = fold;
 }
 
 __global__ void SpinKernel(uint32_t ns) {
@@ -138,9 +156,9 @@ struct RingCase {
   int blocks_per_sm, warps, slots, slot_bytes;
   size_t Shared() const { return WarpRing::Bytes(warps, slots, slot_bytes); }
   std::string Name() const {
-    return Format("%s %d x %d warps x %d slots of %d KB = %.0f KB/SM",
+    return Format("%s %d x %d warps x %d slots of %d B = %.0f KB/SM",
                   copy == Copy::kBulk ? "bulk" : copy == Copy::kTensor ? "tensor map" : "bulk, evict first",
-                  blocks_per_sm, warps, slots, slot_bytes / 1024, blocks_per_sm * Shared() / 1024.0);
+                  blocks_per_sm, warps, slots, slot_bytes, blocks_per_sm * Shared() / 1024.0);
   }
 };
 
@@ -242,6 +260,15 @@ void MeasureCeilings(Setup& setup) {
     RateRow(setup, c.Name(), t, some);
     check(c.Name(), passes);
   }
+  // Pieces that do not begin at a multiple of 128 bytes, beside their neighbours that do.
+  for (const auto& [slots, bytes] : {std::pair{6, 4080}, {6, 4096}, {6, 4064}, {9, 2720}, {9, 2816}, {18, 1360}, {17, 1408},
+                                     {4, 5440}, {4, 5504}}) {
+    const RingCase c{Copy::kBulk, 1, 8, slots, bytes};
+    const size_t whole = some / bytes * bytes;
+    const Times t = TimeGraph(setup, 1, [&](cudaStream_t s) { LaunchRing(setup, s, c, data.get(), whole, 1, sink.get()); });
+    RateRow(setup, c.Name() + (bytes % 128 ? ", not aligned to 128" : ""), t, whole);
+    sink.Zero();
+  }
 
   Section("a. bytes that L2 holds: 20 passes over one buffer, each pass by other SMs", kRateColumns);
   const int laps = setup.quick ? 2 : 20;
@@ -259,31 +286,46 @@ void MeasureCeilings(Setup& setup) {
   }
   sink.Zero();
 
-  Section("a. a phase of 29.5 MB of which a part was prefetched into L2 (difference of two graphs)",
+  Section("a. a phase of 29.5 MB of which a part was brought into L2 before (difference of two graphs)",
           "us | range | TB/s | gain us | bytes saved as HBM time us");
   const RingCase phase{Copy::kBulk, 1, 8, 6, 4096};
-  const size_t phase_bytes = 7200 * 4096;
-  const int parts = setup.quick ? 1 : 40;
+  const uint32_t pieces = setup.quick ? 264 : 7200;
+  const size_t phase_bytes = size_t{pieces} * 4096;
+  const int parts = setup.quick ? 2 : 40;
   double cold = 0;
-  for (int percent : {0, 12, 25, 50, 75, 100}) {
-    const uint32_t ahead = 4096 * percent / 100 / 16 * 16;
-    auto graph = [&](bool with_phase) {
-      return TimeGraph(setup, parts, [&](cudaStream_t s) {
-        for (int i = 0; i < parts; ++i) {
-          const uint8_t* at = data.get() + i * phase_bytes;
-          Launch(s, {setup.sms, 64}, PrefetchKernel, at, 7200u, 4096u, ahead);
-          Launch(s, {1, 1}, SpinKernel, 12000u);
-          if (with_phase) LaunchRing(setup, s, phase, at, phase_bytes, 1, sink.get());
-        }
-      });
-    };
-    const Times with = graph(true), without = graph(false);
-    const double us = with.median - without.median;
-    if (percent == 0) cold = us;
-    Row(Format("%d %% in L2", percent),
-        Format("%.2f | %.2f..%.2f | %.2f | %.2f | %.2f", us, with.low - without.high, with.high - without.low,
-               phase_bytes / us * 1e-6, cold - us, phase_bytes * percent / 100.0 / setup.tb_per_s * 1e-6));
-  }
+  struct Method {
+    const char* name;
+    Ahead how;
+    uint32_t each;
+  };
+  const Method methods[] = {{"nothing", Ahead::kBulk, 128},
+                            {"bulk prefetch of 4096", Ahead::kBulk, 4096},
+                            {"bulk prefetch of 1024", Ahead::kBulk, 1024},
+                            {"bulk prefetch of 128", Ahead::kBulk, 128},
+                            {"prefetch of lines", Ahead::kLine, 128},
+                            {"loads", Ahead::kLoad, 128}};
+  for (const Method& m : methods)
+    for (int percent : {25, 50, 100}) {
+      if (m.how == Ahead::kBulk && percent < 100 && m.each != 1024) continue;
+      const bool nothing = &m == methods;
+      const uint32_t ahead = nothing ? 0 : 4096 * percent / 100;
+      auto graph = [&](bool with_phase) {
+        return TimeGraph(setup, parts, [&](cudaStream_t s) {
+          for (int i = 0; i < parts; ++i) {
+            const uint8_t* at = data.get() + i * phase_bytes;
+            if (ahead > 0) Launch(s, {setup.sms * 4, 256}, PrefetchKernel, at, pieces, ahead, m.each, m.how, sink.get());
+            Launch(s, {1, 1}, SpinKernel, 12000u);
+            if (with_phase) LaunchRing(setup, s, phase, at, phase_bytes, 1, sink.get());
+          }
+        });
+      };
+      const Times with = graph(true), without = graph(false);
+      const double us = with.median - without.median;
+      if (nothing) cold = us;
+      Row(Format("%s, %d %% in L2", m.name, nothing ? 0 : percent),
+          Format("%.2f | %.2f..%.2f | %.2f | %.2f | %.2f", us, with.low - without.high, with.high - without.low,
+                 phase_bytes / us * 1e-6, cold - us, static_cast<double>(pieces) * ahead / setup.tb_per_s * 1e-6));
+    }
 }
 
 }  // namespace limits

@@ -26,7 +26,8 @@ struct LoopWork {
   float* sink;
 };
 
-template <class Form, int kCols, bool kFull, bool kLoad>
+// kFixed: all units of a warp cover the same columns, x stays in registers (split form).
+template <class Form, int kCols, bool kFull, bool kLoad, bool kFixed>
 __global__ void __launch_bounds__(512) LoopKernel(const __grid_constant__ LoopWork work) {
   extern __shared__ __align__(128) uint8_t shared[];
   constexpr int kSteps = kCols / 32, kBytes = Form::Bytes(kSteps), kChunks = kDepth / kCols;
@@ -39,8 +40,18 @@ __global__ void __launch_bounds__(512) LoopKernel(const __grid_constant__ LoopWo
     *reinterpret_cast<uint4*>(x + i / (kDepth / 8) * kTokenStride + i % (kDepth / 8) * 16) =
         reinterpret_cast<const uint4*>(work.x)[i];
   __syncthreads();
-  const Tokens<kFull> tokens(x, kTokenStride, work.tokens, kCols, lane);
   const uint32_t first = blockIdx.x * warps + warp, step = gridDim.x * warps;
+  const SharedTokens<kFull> tokens(x, kTokenStride, work.tokens, kCols, lane);
+  using Kept = std::conditional_t<kFixed, RegisterTokens<kSteps>, int>;
+  Kept kept = [&] {
+    if constexpr (kFixed) {
+      SharedTokens<kFull> at = tokens;
+      at.at += first % kChunks * kCols * 2;
+      return RegisterTokens<kSteps>(at);
+    } else {
+      return 0;
+    }
+  }();
   uint32_t next = first;
   while (ring.CanIssue() && next < work.units) {
     ring.Issue(lane, work.weights + size_t{next} * kBytes, kBytes);
@@ -48,11 +59,15 @@ __global__ void __launch_bounds__(512) LoopKernel(const __grid_constant__ LoopWo
   }
   float2 total{0, 0};
   auto use = [&](const uint8_t* slot, uint32_t unit) {
-    Tokens<kFull> at = tokens;
-    at.at += unit % kChunks * kCols * 2;
     Sums<kFull> sums;
     sums.Clear();
-    Form::template Dot<kSteps, kFull>(slot, lane, at, work.base, sums);
+    if constexpr (kFixed) {
+      Form::template Dot<kSteps>(slot, lane, kept, work.base, sums);
+    } else {
+      SharedTokens<kFull> at = tokens;
+      at.at += unit % kChunks * kCols * 2;
+      Form::template Dot<kSteps>(slot, lane, at, work.base, sums);
+    }
     const float2 row = sums.Row();
     if (work.out != nullptr && (kFull || lane % 4 < 2))
       *reinterpret_cast<float2*>(work.out + size_t{unit} * 64 + lane / 4 * 8 + lane % 4 * 2) = row;
@@ -85,9 +100,8 @@ __global__ void DecodeMxfp4(const uint8_t* unit, uint32_t* out) {
   const int lane = threadIdx.x;
   for (int step = 0; step < kSteps; ++step) {
     const uint32_t w = *reinterpret_cast<const uint32_t*>(unit + WordAt(step, lane, kSteps));
-    const uint8_t* scales = unit + kSteps * 128 + step / 2 * 16 + lane / 4 * 2;
-    Mxfp4Form::Decode(w, uint32_t{scales[0]} * 0x800080u, uint32_t{scales[1]} * 0x800080u,
-                      out + (step * 32 + lane) * 4);
+    const uint8_t* scales = unit + kSteps * 128 + lane / 4 * Mxfp4Form::ScaleBytes(kSteps) + step / 2 * 2;
+    Mxfp4Form::Decode(w, uint32_t{scales[0]} * 0x800080u, uint32_t{scales[1]} * 0x800080u, out + (step * 32 + lane) * 4);
   }
 }
 
@@ -102,7 +116,7 @@ __global__ void MakeSane(uint8_t* data, uint32_t units, int unit_bytes, int step
       if constexpr (std::is_same_v<Form, Mxfp4Form>)
         if (i >= steps * 32) words[i] = (w & 0x01010101u) | 0xF4F4F4F4u;
       if constexpr (std::is_same_v<Form, Q8Form>)
-        if (i >= steps * 64) words[i] = (w & 0x03FF03FFu) | 0x18001800u;
+        if (i >= steps * 64 && i < steps * 68) words[i] = (w & 0x03FF03FFu) | 0x18001800u;
     }
   }
 }
@@ -164,32 +178,35 @@ void RandomUnit(uint8_t* unit, int cols, std::vector<double>& truth) {
   }
 }
 
-template <class Form, int kCols, bool kFull, bool kLoad>
+template <class Form, int kCols, bool kFull, bool kLoad, bool kFixed = false>
 void LaunchLoop(const Setup& setup, cudaStream_t s, LoopWork work, int blocks_per_sm, int warps) {
   const size_t shared = (WarpRing::Bytes(warps, work.num_slots, Form::Bytes(kCols / 32)) + 127) / 128 * 128 +
                         static_cast<size_t>(work.tokens) * kTokenStride;
-  Launch(s, {blocks_per_sm * setup.sms, warps * 32, shared}, LoopKernel<Form, kCols, kFull, kLoad>, work);
+  Launch(s, {blocks_per_sm * setup.sms, warps * 32, shared}, LoopKernel<Form, kCols, kFull, kLoad, kFixed>, work);
 }
 
 template <class Form, int kCols>
 void CheckValues(const Setup& setup) {
   constexpr int kBytes = Form::Bytes(kCols / 32), kChunks = kDepth / kCols, kUnits = 40 * kChunks;
   std::vector<uint8_t> packed(static_cast<size_t>(kUnits) * kBytes);
-  std::vector<std::vector<double>> truth(kUnits);
-  for (int u = 0; u < kUnits; ++u) RandomUnit<Form>(packed.data() + size_t{u} * kBytes, kCols, truth[u]);
+  std::vector<std::vector<double>> truth(static_cast<size_t>(kUnits));
+  for (int u = 0; u < kUnits; ++u) RandomUnit<Form>(packed.data() + static_cast<size_t>(u) * kBytes, kCols, truth[u]);
   std::vector<uint16_t> x(8 * kDepth);
   for (auto& v : x) v = static_cast<uint16_t>((Random() & 0x81FF) | 0x3E00);
   Buffer<uint16_t> x_device(x);
   Buffer<float> out(size_t{kUnits} * 64), sink(1);
   for (int planted = 0; planted < 2; ++planted) {
     std::vector<uint8_t> bytes = packed;
-    if (planted) bytes[size_t{17} * kBytes + 40] ^= 0x40;
+    if (planted) bytes[size_t{17} * kBytes + 40] ^= 0xC0;
     Buffer<uint8_t> weights(bytes);
     for (int tokens : {1, 3, 4, 5, 8}) {
       CUDA_OK(cudaMemset(out.get(), 0xFF, out.size() * 4));
       LoopWork work{weights.get(), kUnits, reinterpret_cast<const uint8_t*>(x_device.get()), tokens, 2, 0,
                     0x39393939u,   out.get(), sink.get()};
-      if (tokens <= 4)
+      constexpr bool kCanFix = 12 * 132 % kChunks == 0;
+      if (tokens == 3 && kCanFix && setup.sms == 132)
+        LaunchLoop<Form, kCols, false, true, kCanFix>(setup, setup.stream, work, 1, 12);
+      else if (tokens <= 4)
         LaunchLoop<Form, kCols, false, true>(setup, setup.stream, work, 1, 8);
       else
         LaunchLoop<Form, kCols, true, true>(setup, setup.stream, work, 1, 8);
@@ -251,7 +268,7 @@ void CheckMxfp4Decoding(const Setup& setup) {
 
 template <class Form, int kCols>
 void Rates(const Setup& setup, uint8_t* data, size_t room) {
-  constexpr int kSteps = kCols / 32, kBytes = Form::Bytes(kSteps);
+  constexpr int kSteps = kCols / 32, kBytes = Form::Bytes(kSteps), kPayload = Form::Payload(kSteps);
   const auto units = static_cast<uint32_t>(room / kBytes);
   FillRandom(setup, data, room / 4 * 4, 3);
   Launch(setup.stream, {setup.sms * 8, 256}, MakeSane<Form>, data, units, kBytes, kSteps);
@@ -260,39 +277,44 @@ void Rates(const Setup& setup, uint8_t* data, size_t room) {
   Buffer<uint16_t> x_device(x);
   Buffer<float> sink(1);
   struct Case {
-    int blocks, warps, kb;  // of ring a SM
+    int blocks, warps, kb;  // kb: of ring a SM
+    bool fixed;
   };
-  for (const Case c : {Case{1, 8, 200}, Case{1, 12, 200}, Case{1, 16, 200}, Case{2, 8, 200}, Case{1, 8, 96}})
+  // x in registers needs every warp to meet one chunk only: the warps of the grid are a multiple of the chunks.
+  constexpr int kChunks = kDepth / kCols;
+  for (const Case c : {Case{1, 8, 200, false}, {1, 12, 200, false}, {1, 12, 200, true}, {1, 16, 200, false},
+                       {2, 8, 200, false}, {2, 6, 200, true}, {1, 12, 104, true}})
     for (int tokens : {1, 4, 8}) {
-      if (tokens == 4 && c.warps != 8) continue;
+      if (tokens == 4 && !c.fixed && c.warps != 8) continue;
+      constexpr bool kCanFix = 132 * 12 % kChunks == 0;
+      if (c.fixed && (!kCanFix || setup.sms != 132 || tokens > 4)) continue;
       const int room_kb = std::min(c.kb, c.blocks == 1 ? 225 - tokens * 6 : 220 - 12 * tokens);
       LoopWork work{data,   units, reinterpret_cast<const uint8_t*>(x_device.get()), tokens, 0, 0, 0x3C3C3C3Cu,
                     nullptr, sink.get()};
       work.num_slots = room_kb * 1024 / c.blocks / c.warps / (kBytes + 8);
       if (work.num_slots < 2) continue;
-      auto launch = [&](bool load, cudaStream_t s) {
-        if (tokens <= 4)
-          load ? LaunchLoop<Form, kCols, false, true>(setup, s, work, c.blocks, c.warps)
-               : LaunchLoop<Form, kCols, false, false>(setup, s, work, c.blocks, c.warps);
+      auto launch = [&](auto load, cudaStream_t s) {
+        constexpr bool kLoad = decltype(load)::value;
+        if (c.fixed)
+          LaunchLoop<Form, kCols, false, kLoad, kCanFix>(setup, s, work, c.blocks, c.warps);
+        else if (tokens <= 4)
+          LaunchLoop<Form, kCols, false, kLoad>(setup, s, work, c.blocks, c.warps);
         else
-          load ? LaunchLoop<Form, kCols, true, true>(setup, s, work, c.blocks, c.warps)
-               : LaunchLoop<Form, kCols, true, false>(setup, s, work, c.blocks, c.warps);
+          LaunchLoop<Form, kCols, true, kLoad>(setup, s, work, c.blocks, c.warps);
       };
-      const Times t = TimeGraph(setup, 1, [&](cudaStream_t s) { launch(true, s); });
+      const Times t = TimeGraph(setup, 1, [&](cudaStream_t s) { launch(std::true_type{}, s); });
       // Without loads: the difference of two numbers of rounds, so that filling the slots once does not count.
-      Times short_run, long_run;
       work.rounds = 20;
-      short_run = TimeGraph(setup, 1, [&](cudaStream_t s) { launch(false, s); });
+      const Times few = TimeGraph(setup, 1, [&](cudaStream_t s) { launch(std::false_type{}, s); });
       work.rounds = setup.quick ? 21 : 120;
-      long_run = TimeGraph(setup, 1, [&](cudaStream_t s) { launch(false, s); });
-      const double bytes = static_cast<double>(units) * kBytes;
+      const Times many = TimeGraph(setup, 1, [&](cudaStream_t s) { launch(std::false_type{}, s); });
+      const double bytes = static_cast<double>(units) * kPayload;
       const double rounds = static_cast<double>(work.rounds - 20) * work.num_slots * c.warps * c.blocks * setup.sms;
-      RateRow(setup, Format("%s, units of %d x 8 (%d B), %d x %d warps x %d slots, %d tokens", Form::kName, kCols, kBytes,
-                            c.blocks, c.warps, work.num_slots, tokens),
-              t, bytes);
-      std::printf("|   arithmetic alone | | | %.2f | %.0f %% |\n",
-                  rounds * kBytes / (long_run.median - short_run.median) * 1e-6,
-                  100 * rounds * kBytes / (long_run.median - short_run.median) * 1e-6 / setup.tb_per_s);
+      const double alone = rounds * kPayload / (many.median - few.median) * 1e-6;
+      Row(Format("%s, units of %d x 8 (%d B), %d x %d warps x %d slots, %d tokens%s", Form::kName, kCols, kPayload,
+                 c.blocks, c.warps, work.num_slots, tokens, c.fixed ? ", x in registers" : ""),
+          Format("%.1f..%.1f | %.2f | %.0f %% | %.2f | %.0f %%", t.low, t.high, bytes / t.median * 1e-6,
+                 100 * bytes / t.median * 1e-6 / setup.tb_per_s, alone, 100 * alone / setup.tb_per_s));
     }
 }
 
@@ -308,15 +330,17 @@ void MeasureLoops(const Setup& setup) {
   CheckValues<Mxfp4Form, 960>(setup);
   CheckValues<Q8Form, 320>(setup);
   CheckValues<Q8Form, 576>(setup);
+  CheckValues<Q8Form, 960>(setup);
   CheckValues<TwelveBitForm, 320>(setup);
   const size_t room = setup.quick ? size_t{8} << 20 : size_t{3} << 30;
   Buffer<uint8_t> data(room);
-  Section("c. loops at full rate, 3 GB of weights", kRateColumns);
+  Section("c. loops at full rate, 3 GB of weights, padding not counted", "us | TB/s | share | arithmetic alone TB/s | share");
   Rates<Bf16Form, 320>(setup, data.get(), room);
   Rates<Bf16Form, 192>(setup, data.get(), room);
   Rates<Mxfp4Form, 960>(setup, data.get(), room);
   Rates<Mxfp4Form, 576>(setup, data.get(), room);
   Rates<Mxfp4Form, 320>(setup, data.get(), room);
+  Rates<Q8Form, 960>(setup, data.get(), room);
   Rates<Q8Form, 576>(setup, data.get(), room);
   Rates<Q8Form, 320>(setup, data.get(), room);
   Rates<TwelveBitForm, 320>(setup, data.get(), room);

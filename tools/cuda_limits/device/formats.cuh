@@ -10,16 +10,20 @@
 // instruction a step. Full (up to 8): two instructions, each of which has 8 useful rows. Both add in the same order,
 // so a row's bits do not depend on the number of tokens.
 //
-// Each form has: Bytes(steps), a packer for the host (the truth is what went in), Dot for the device.
+// Each form has: Payload(steps) and Bytes(steps), the bytes without and with the padding, a packer for the host (the truth is what went in), Dot for the device.
 #pragma once
 
-#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
 #include <cstdint>
 #include <cstring>
 
+#include "ptx.cuh"
+
 namespace limits {
+
+// Units begin at multiples of 128 bytes: bulk copies of others are a tenth slower.
+__host__ __device__ constexpr int RoundUp128(int bytes) { return (bytes + 127) / 128 * 128; }
 
 // ---- the place of a value ---------------------------------------------------------------------------------
 
@@ -89,22 +93,46 @@ __device__ inline uint32_t SubtractBf16x2(uint32_t a, uint32_t b) {
 }
 
 // x in shared memory, bf16, one row a token, rows `stride` bytes apart (stride = 64 modulo 128: no bank conflicts).
-template <bool kFull>
-struct Tokens {
-  const uint8_t* at;
-  bool valid;
+// `cols`: of a unit; `at` points to the unit's first column.
+template <bool kFullForm>
+struct SharedTokens {
+  static constexpr bool kFull = kFullForm;
+  uint32_t at;
+  uint32_t valid;
   int second;  // bytes from the first to the second half; full form only
 
-  __device__ Tokens(const uint8_t* x, int stride, int tokens, int cols, int lane) {
+  __device__ SharedTokens(const uint8_t* x, int stride, int tokens, int cols, int lane) {
     const int g = lane / 4, t = lane % 4;
     const int token = kFull ? g : g % 4;
-    at = x + token * stride + t * 16 + (kFull ? 0 : g / 4 * cols);
+    at = SharedAddress(x) + token * stride + t * 16 + (kFull ? 0 : g / 4 * cols);
     valid = token < tokens;
     second = cols;
   }
-  __device__ static uint4 Read(const uint8_t* p, bool valid) {
-    return valid ? *reinterpret_cast<const uint4*>(p) : uint4{0, 0, 0, 0};
+  __device__ uint4 First(int pair) const { return Read(at + pair * 64); }
+  __device__ uint4 Second(int pair) const { return Read(at + second + pair * 64); }
+  __device__ uint4 Read(uint32_t address) const {  // predicated: a branch here costs more than the load
+    uint4 v;
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.u32 p, %5, 0;\n"
+        "mov.u32 %0, 0;\nmov.u32 %1, 0;\nmov.u32 %2, 0;\nmov.u32 %3, 0;\n"
+        "@p ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];\n}"
+        : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+        : "r"(address), "r"(valid));
+    return v;
   }
+};
+
+// The same kept in registers, for a warp whose units all cover the same columns. Split form.
+template <int kSteps>
+struct RegisterTokens {
+  static constexpr bool kFull = false;
+  uint4 pairs[kSteps / 2];
+  __device__ explicit RegisterTokens(const SharedTokens<false>& x) {
+#pragma unroll
+    for (int j = 0; j < kSteps / 2; ++j) pairs[j] = x.First(j);
+  }
+  __device__ uint4 First(int pair) const { return pairs[pair]; }
+  __device__ uint4 Second(int) const { return {}; }
 };
 
 // Sums of a unit, kept by parity of the step (and half of the columns in the full form).
@@ -129,14 +157,14 @@ struct Sums {
   }
 };
 
-// Two steps: registers a[0..3] and a[4..7] against 32 columns of x at byte offset `column` of each half.
-template <bool kFull>
-__device__ inline void TwoSteps(const uint32_t* a, const Tokens<kFull>& x, int column, Sums<kFull>& sums) {
-  const uint4 b = Tokens<kFull>::Read(x.at + column, x.valid);
+// Two steps: registers a[0..3] and a[4..7] against 32 columns of each half of x.
+template <class X>
+__device__ inline void TwoSteps(const uint32_t* a, const X& x, int pair, Sums<X::kFull>& sums) {
+  const uint4 b = x.First(pair);
   Mma(sums.even[0], a, b.x, b.y);
   Mma(sums.odd[0], a + 4, b.z, b.w);
-  if constexpr (kFull) {
-    const uint4 c = Tokens<kFull>::Read(x.at + x.second + column, x.valid);
+  if constexpr (X::kFull) {
+    const uint4 c = x.Second(pair);
     Mma(sums.even[1], a, c.x, c.y);
     Mma(sums.odd[1], a + 4, c.z, c.w);
   }
@@ -146,38 +174,42 @@ __device__ inline void TwoSteps(const uint32_t* a, const Tokens<kFull>& x, int c
 
 struct Bf16Form {
   static constexpr const char* kName = "bf16";
-  __host__ __device__ static constexpr int Bytes(int steps) { return steps * 512; }
+  __host__ __device__ static constexpr int Payload(int steps) { return steps * 512; }
+  __host__ __device__ static constexpr int Bytes(int steps) { return RoundUp128(Payload(steps)); }
   static void Set(uint8_t* unit, int cols, int row, int col, uint16_t bits) {
     const Place p = PlaceOf(row, col, cols);
     std::memcpy(unit + p.step * 512 + p.lane * 16 + p.reg * 4 + p.half * 2, &bits, 2);
   }
-  template <int kSteps, bool kFull>
-  __device__ static void Dot(const uint8_t* unit, int lane, const Tokens<kFull>& x, uint32_t, Sums<kFull>& sums) {
+  template <int kSteps, class X>
+  __device__ static void Dot(const uint8_t* unit, int lane, const X& x, uint32_t, Sums<X::kFull>& sums) {
 #pragma unroll
     for (int j = 0; j < kSteps / 2; ++j) {
       uint32_t a[8];
       *reinterpret_cast<uint4*>(a) = *reinterpret_cast<const uint4*>(unit + j * 1024 + lane * 16);
       *reinterpret_cast<uint4*>(a + 4) = *reinterpret_cast<const uint4*>(unit + j * 1024 + 512 + lane * 16);
-      TwoSteps<kFull>(a, x, j * 64, sums);
+      TwoSteps(a, x, j, sums);
     }
   }
 };
 
 // ---- MXFP4 ------------------------------------------------------------------------------------------------
-// Codes, then for each pair of steps and row two bytes: the scales of the first and second half, as exponent of the
-// bf16 that multiplies: scale byte + 126, so scale bytes 0 to 128.
+// Codes, then for each row and pair of steps two bytes: the scales of the first and second half, as exponent of the
+// bf16 that multiplies: scale byte + 126, so scale bytes 0 to 128. A row's are padded to 16 bytes.
 
 struct Mxfp4Form {
   static constexpr const char* kName = "MXFP4";
-  __host__ __device__ static constexpr int Bytes(int steps) { return steps * 128 + steps / 2 * 16; }
+  __host__ __device__ static constexpr int ScaleBytes(int steps) { return (steps + 15) / 16 * 16; }  // of a row
+  __host__ __device__ static constexpr int Payload(int steps) { return steps * 136; }
+  __host__ __device__ static constexpr int Bytes(int steps) { return steps * 128 + 8 * ScaleBytes(steps); }
   static void Set(uint8_t* unit, int cols, int row, int col, int code) {
     const Place p = PlaceOf(row, col, cols);
     SetBits(unit + WordAt(p.step, p.lane, cols / 32), code, 4, [&](int b) { return Mxfp4Bit(p.reg, p.half, b); });
   }
   static void SetScale(uint8_t* unit, int cols, int row, int col, uint8_t scale) {
-    const int second = col >= cols / 2, pair = (col - second * (cols / 2)) / 32;
-    unit[cols / 32 * 128 + pair * 16 + row * 2 + second] = static_cast<uint8_t>(scale + 126);
+    const int steps = cols / 32, second = col >= cols / 2, pair = (col - second * (cols / 2)) / 32;
+    unit[steps * 128 + row * ScaleBytes(steps) + pair * 2 + second] = static_cast<uint8_t>(scale + 126);
   }
+  // first, second: the scales of the halves, each twice.
   __device__ static void Decode(uint32_t w, uint32_t first, uint32_t second, uint32_t* a) {
     constexpr uint32_t kMask = 0x81C081C0u;
     a[0] = MultiplyBf16x2(w & kMask, first);
@@ -185,9 +217,13 @@ struct Mxfp4Form {
     a[2] = MultiplyBf16x2(__funnelshift_r(w, w, 6) & kMask, first);
     a[3] = MultiplyBf16x2((w << 6 & 0x80C080C0u) | (w >> 2 & 0x01000100u), second);
   }
-  template <int kSteps, bool kFull>
-  __device__ static void Dot(const uint8_t* unit, int lane, const Tokens<kFull>& x, uint32_t, Sums<kFull>& sums) {
-    const uint8_t* scales = unit + kSteps * 128 + lane / 4 * 2;
+  template <int kSteps, class X>
+  __device__ static void Dot(const uint8_t* unit, int lane, const X& x, uint32_t, Sums<X::kFull>& sums) {
+    uint32_t scales[ScaleBytes(kSteps) / 4];
+#pragma unroll
+    for (int i = 0; i < ScaleBytes(kSteps) / 16; ++i)
+      *reinterpret_cast<uint4*>(scales + i * 4) = *reinterpret_cast<const uint4*>(
+          unit + kSteps * 128 + lane / 4 * ScaleBytes(kSteps) + i * 16);
 #pragma unroll
     for (int j = 0; j < kSteps / 2; j += 2) {
       uint32_t w[4];
@@ -197,13 +233,14 @@ struct Mxfp4Form {
         *reinterpret_cast<uint2*>(w) = *reinterpret_cast<const uint2*>(unit + j * 256 + lane * 8);
 #pragma unroll
       for (int p = 0; p < 2 && (j + p) * 2 < kSteps; ++p) {
-        const uint32_t both = *reinterpret_cast<const uint16_t*>(scales + (j + p) * 16);
-        const uint32_t first = __byte_perm(both, 0, 0x0404) >> 1;   // byte 0 in the high byte of both halves
-        const uint32_t second = __byte_perm(both, 0, 0x1414) >> 1;  // byte 1
+        // The byte becomes bits 14..7 of both halves. (Shifts to the left are multiplications, which have a pipe of
+        // their own; those to the right share one with the logic.)
+        const uint32_t first = __byte_perm(scales[j / 2], 0, p == 0 ? 0x4040 : 0x4242) << 7;
+        const uint32_t second = __byte_perm(scales[j / 2], 0, p == 0 ? 0x4141 : 0x4343) << 7;
         uint32_t a[8];
         Decode(w[p * 2], first, second, a);
         Decode(w[p * 2 + 1], first, second, a + 4);
-        TwoSteps<kFull>(a, x, (j + p) * 64, sums);
+        TwoSteps(a, x, j + p, sums);
       }
     }
   }
@@ -215,7 +252,8 @@ struct Mxfp4Form {
 
 struct Q8Form {
   static constexpr const char* kName = "Q8_0";
-  __host__ __device__ static constexpr int Bytes(int steps) { return steps * 256 + steps / 2 * 32; }
+  __host__ __device__ static constexpr int Payload(int steps) { return steps * 256 + steps / 2 * 32; }
+  __host__ __device__ static constexpr int Bytes(int steps) { return RoundUp128(Payload(steps)); }
   static int ByteAt(const Place& p) {  // 8 bytes a lane and step: a0 a0 a1 a1 a2 a2 a3 a3
     return p.step / 2 * 512 + p.lane * 16 + p.step % 2 * 8 + p.reg * 2 + p.half;
   }
@@ -232,8 +270,8 @@ struct Q8Form {
     const uint32_t v = __byte_perm(w, 0x43434343u, kSelector);
     return SubtractBf16x2(v & 0xFF7FFF7Fu, v & 0xFF80FF80u);
   }
-  template <int kSteps, bool kFull>
-  __device__ static void Dot(const uint8_t* unit, int lane, const Tokens<kFull>& x, uint32_t, Sums<kFull>& sums) {
+  template <int kSteps, class X>
+  __device__ static void Dot(const uint8_t* unit, int lane, const X& x, uint32_t, Sums<X::kFull>& sums) {
     const uint8_t* scales = unit + kSteps * 256 + lane / 4 * 4;
 #pragma unroll
     for (int j = 0; j < kSteps / 2; ++j) {
@@ -241,8 +279,7 @@ struct Q8Form {
       const float2 scale = __half22float2(*reinterpret_cast<const __half2*>(scales + j * 32));
       const uint32_t a[8] = {ToBf16<0x4140>(w.x), ToBf16<0x4342>(w.x), ToBf16<0x4140>(w.y), ToBf16<0x4342>(w.y),
                              ToBf16<0x4140>(w.z), ToBf16<0x4342>(w.z), ToBf16<0x4140>(w.w), ToBf16<0x4342>(w.w)};
-      auto block = [&](const uint8_t* columns, float* sum) {
-        const uint4 b = Tokens<kFull>::Read(columns, x.valid);
+      auto block = [&](const uint4 b, float* sum) {
         float d[4] = {0, 0, 0, 0};
         Mma(d, a, b.x, b.y);
         Mma(d, a + 4, b.z, b.w);
@@ -251,8 +288,8 @@ struct Q8Form {
         sum[2] = fmaf(d[2], scale.y, sum[2]);
         sum[3] = fmaf(d[3], scale.y, sum[3]);
       };
-      block(x.at + j * 64, j % 2 ? sums.odd[0] : sums.even[0]);
-      if constexpr (kFull) block(x.at + x.second + j * 64, j % 2 ? sums.odd[1] : sums.even[1]);
+      block(x.First(j), j % 2 ? sums.odd[0] : sums.even[0]);
+      if constexpr (X::kFull) block(x.Second(j), j % 2 ? sums.odd[1] : sums.even[1]);
     }
   }
 };
@@ -263,7 +300,8 @@ struct Q8Form {
 
 struct TwelveBitForm {
   static constexpr const char* kName = "12-bit bf16";
-  __host__ __device__ static constexpr int Bytes(int steps) { return steps * 384; }
+  __host__ __device__ static constexpr int Payload(int steps) { return steps * 384; }
+  __host__ __device__ static constexpr int Bytes(int steps) { return RoundUp128(Payload(steps)); }
   static void Set(uint8_t* unit, int cols, int row, int col, uint16_t bits, int base) {
     const Place p = PlaceOf(row, col, cols);
     unit[Q8Form::ByteAt(p)] = static_cast<uint8_t>(bits);
@@ -279,9 +317,9 @@ struct TwelveBitForm {
     a[2] = ((w << 5 & kCode) | (w << 9 & kSign)) + __byte_perm(low1, base, 0x4140);
     a[3] = ((w >> 3 & kCode) | (w << 1 & kSign)) + __byte_perm(low1, base, 0x4342);
   }
-  template <int kSteps, bool kFull>
-  __device__ static void Dot(const uint8_t* unit, int lane, const Tokens<kFull>& x, uint32_t base,
-                             Sums<kFull>& sums) {
+  template <int kSteps, class X>
+  __device__ static void Dot(const uint8_t* unit, int lane, const X& x, uint32_t base,
+                             Sums<X::kFull>& sums) {
     const uint8_t* nibbles = unit + kSteps * 256;
 #pragma unroll
     for (int j = 0; j < kSteps / 2; j += 2) {
@@ -296,7 +334,7 @@ struct TwelveBitForm {
         uint32_t a[8];
         Decode(w[p * 2], low.x, low.y, base, a);
         Decode(w[p * 2 + 1], low.z, low.w, base, a + 4);
-        TwoSteps<kFull>(a, x, (j + p) * 64, sums);
+        TwoSteps(a, x, j + p, sums);
       }
     }
   }
