@@ -6,7 +6,7 @@
 // One phase function serves all kinds of boundary: kernels in a graph, with and without programmatic dependent
 // launch, and one persistent kernel.
 #include "device/barrier.cuh"
-#include "device/block_ring.cuh"
+#include "device/ring.cuh"
 #include "host.h"
 
 namespace limits {
@@ -25,12 +25,10 @@ struct Work {
   uint32_t* barrier;   // [1024]
   uint32_t* fold;      // xor of all pieces
   uint32_t* errors;
-  RingShape ring;
-  int ahead;        // pieces of the next phase that may be asked for before the boundary
-  bool contiguous;  // a block's pieces of a phase are one run; else every ncta-th piece is the block's
-  uint32_t* trace;  // [phases, ncta, 4] clocks in the boundary, reading activations, reading weights, waiting for them
+  int num_slots;
+  int ahead;        // slots a warp that may be filled before the boundary
+  uint32_t* trace;  // [phases, ncta, 4] clocks: at the boundary, reading activations, reading weights, waiting for them
 };
-constexpr int kConsumers = 256;  // threads; the producer is a warp of its own
 
 __device__ const uint8_t* WeightsOf(const Work& work, uint32_t phase) {
   uint64_t before = 0, layer = 0;
@@ -45,27 +43,35 @@ __device__ float BlockSum(float v) {
   __shared__ float partial[32];
   for (int d = 16; d > 0; d >>= 1) v += __shfl_xor_sync(~0u, v, d);
   if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = v;
-  SyncConsumers(kConsumers);
+  __syncthreads();
   float sum = 0;
-  for (int w = 0; w < kConsumers / 32; ++w) sum += partial[w];
-  SyncConsumers(kConsumers);
+  for (int w = 0; w < static_cast<int>(blockDim.x / 32); ++w) sum += partial[w];
+  __syncthreads();
   return sum;
 }
 
-// The pieces of a phase that are a block's.
-struct Share {
-  const uint8_t* first;
-  uint32_t count;
-  size_t stride;  // bytes
+// The weights of a warp over all phases, in order; may run ahead of the phase that is read.
+struct Cursor {
+  uint32_t phase, piece;
+  const uint8_t* weights;
 };
-__device__ Share ShareOf(const Work& work, uint32_t phase, int cta, int ncta) {
-  const uint32_t all = work.pieces[phase % kKinds];
-  const uint8_t* weights = WeightsOf(work, phase);
-  if (work.contiguous) {
-    const uint32_t begin = all * cta / ncta, end = all * (cta + 1) / ncta;
-    return {weights + size_t{begin} * kPiece, end - begin, kPiece};
+
+__device__ void Advance(const Work& work, Cursor& c, uint32_t first) {
+  while (c.phase < work.phases && c.piece >= work.pieces[c.phase % kKinds]) {
+    ++c.phase;
+    c.piece = first;
+    c.weights = WeightsOf(work, c.phase);
   }
-  return {weights + static_cast<size_t>(cta) * kPiece, (all + ncta - 1 - cta) / ncta, static_cast<size_t>(ncta) * kPiece};
+}
+
+// Fills the ring up to `limit` slots, with pieces of phases up to `last`.
+__device__ void TopUp(const Work& work, WarpRing& ring, Cursor& c, uint32_t last, int limit, uint32_t first,
+                      uint32_t step, int lane) {
+  while (ring.in_flight < limit && c.phase <= last && c.phase < work.phases) {
+    ring.Issue(lane, c.weights + size_t{c.piece} * kPiece, kPiece);
+    c.piece += step;
+    Advance(work, c, first);
+  }
 }
 
 // Reads the activations of `phase`; true if all are right. Their sum of squares stands for the norm.
@@ -73,17 +79,17 @@ template <Boundary kKind>
 __device__ float ReadActivations(const Work& work, uint32_t phase) {
   float sum = 0;
   bool right = true;
-  if (IsTagged(kKind)) {
+  if (kKind == Boundary::kTagged) {
     const uint64_t* in = work.tagged + phase % 2 * kHidden;
     constexpr int kEach = 12;
-    for (int base = threadIdx.x; base < kHidden; base += kEach * kConsumers) {
+    for (int base = threadIdx.x; base < kHidden; base += kEach * blockDim.x) {
       uint64_t word[kEach];
       bool all;
       do {
         all = true;
 #pragma unroll
         for (int u = 0; u < kEach; ++u) {
-          const int i = base + u * kConsumers;
+          const int i = base + u * blockDim.x;
           word[u] = i < kHidden ? LoadTagged(in + i) : uint64_t{phase} << 32;
         }
 #pragma unroll
@@ -92,7 +98,7 @@ __device__ float ReadActivations(const Work& work, uint32_t phase) {
 #pragma unroll
       for (int u = 0; u < kEach; ++u) {
         const float v = __uint_as_float(static_cast<uint32_t>(word[u]));
-        if (base + u * kConsumers < kHidden) {
+        if (base + u * blockDim.x < kHidden) {
           sum += v * v;
           right &= v == static_cast<float>(phase);
         }
@@ -100,11 +106,21 @@ __device__ float ReadActivations(const Work& work, uint32_t phase) {
     }
   } else {
     const float* in = work.activations + phase % 2 * kHidden;
-    for (int i = threadIdx.x * 4; i < kHidden; i += kConsumers * 4) {
-      const float4 v = LoadActivation4(in + i);
-      sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
-      const auto want = static_cast<float>(phase);
-      right &= v.x == want && v.y == want && v.z == want && v.w == want;
+    const auto want = static_cast<float>(phase);
+    constexpr int kEach = 3;  // loads under way at once
+    for (int base = threadIdx.x * 4; base < kHidden; base += kEach * blockDim.x * 4) {
+      float4 v[kEach];
+#pragma unroll
+      for (int u = 0; u < kEach; ++u) {
+        const int i = base + u * blockDim.x * 4;
+        v[u] = i < kHidden ? LoadActivation4(in + i) : float4{0, 0, 0, 0};
+      }
+#pragma unroll
+      for (int u = 0; u < kEach; ++u)
+        if (base + u * static_cast<int>(blockDim.x) * 4 < kHidden) {
+          sum += v[u].x * v[u].x + v[u].y * v[u].y + v[u].z * v[u].z + v[u].w * v[u].w;
+          right &= v[u].x == want && v[u].y == want && v[u].z == want && v[u].w == want;
+        }
     }
   }
   if (!right) atomicAdd(work.errors, 1);
@@ -116,8 +132,8 @@ __device__ void WriteActivations(const Work& work, uint32_t phase, float sum, in
   const float want = static_cast<float>(phase) * static_cast<float>(phase) * kHidden;
   const float next = fabsf(sum - want) <= 1e-3f * want ? static_cast<float>(phase + 1) : -1.0f;
   const int begin = cta * kHidden / ncta, end = (cta + 1) * kHidden / ncta;
-  for (int i = begin + static_cast<int>(threadIdx.x); i < end; i += kConsumers) {
-    if (IsTagged(kKind))
+  for (int i = begin + static_cast<int>(threadIdx.x); i < end; i += blockDim.x) {
+    if (kKind == Boundary::kTagged)
       StoreTagged(work.tagged + (phase + 1) % 2 * kHidden + i, next, phase + 1);
     else
       work.activations[(phase + 1) % 2 * kHidden + i] = next;
@@ -134,17 +150,20 @@ __device__ uint32_t FoldSlot(const uint8_t* slot, int lane) {
   return fold;
 }
 
-// Reads `pieces` of the block; `base` pieces of it came before. Gives the clocks spent waiting.
-__device__ uint32_t Stream(const BlockRing& ring, uint32_t pieces, uint32_t base, int warp, int lane, uint32_t* waited) {
+// Reads the pieces of `phase` that are this warp's; the cursor fills the ring behind the reading.
+__device__ uint32_t Stream(const Work& work, WarpRing& ring, Cursor& cursor, uint32_t phase, uint32_t last,
+                           uint32_t first, uint32_t step, int lane, uint32_t* waited = nullptr) {
   uint32_t fold = 0;
-  RingPosition at = RingPosition::Of(base + warp, ring.shape.slots);
-  for (uint32_t piece = warp; piece < pieces; piece += kConsumers / 32) {
-    const uint32_t t0 = clock();
-    const uint8_t* slot = ring.WaitFull(at);
-    *waited += clock() - t0;
+  for (uint32_t piece = first; piece < work.pieces[phase % kKinds]; piece += step) {
+    // Beyond the phase itself the ring fills only as far as it may.
+    TopUp(work, ring, cursor, phase, ring.num_slots, first, step, lane);
+    const uint32_t t0 = waited ? static_cast<uint32_t>(clock()) : 0;
+    const uint8_t* slot = ring.Wait();
+    if (waited) *waited += static_cast<uint32_t>(clock()) - t0;
     fold ^= FoldSlot(slot, lane);
-    ring.Release(at, lane);
-    at.Advance(kConsumers / 32, ring.shape.slots);
+    ring.Release();
+    TopUp(work, ring, cursor, phase, ring.num_slots, first, step, lane);
+    TopUp(work, ring, cursor, last, work.ahead, first, step, lane);
   }
   return fold;
 }
@@ -158,29 +177,21 @@ enum class Edge { kPlain, kProgrammatic };
 enum class Start { kAtBegin, kAfterWait, kAtEnd };  // when the next kernel may start
 
 template <Edge kEdge, Start kStart>
-__global__ void __launch_bounds__(kConsumers + 32) PhaseKernel(const __grid_constant__ Work work, uint32_t phase) {
+__global__ void __launch_bounds__(256) PhaseKernel(const __grid_constant__ Work work, uint32_t phase) {
   extern __shared__ __align__(128) uint8_t shared[];
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+  const uint32_t first = blockIdx.x * warps + warp, step = gridDim.x * warps;
   if (kEdge == Edge::kProgrammatic && kStart == Start::kAtBegin) LetNextKernelStart();
-  const BlockRing ring(shared, work.ring);
-  __syncthreads();
-  if (warp == kConsumers / 32) {
-    if (lane != 0) return;
-    Producer producer(ring);
-    const Share share = ShareOf(work, phase, blockIdx.x, gridDim.x);
-    const uint32_t ahead = min(min(work.ahead, work.ring.slots), static_cast<int>(share.count));
-    for (uint32_t i = 0; i < share.count; ++i) {
-      if (kEdge == Edge::kProgrammatic && i == ahead) WaitForKernelBefore();
-      producer.Issue(share.first + share.stride * i, kPiece);
-    }
-    return;
-  }
+  WarpRing ring;
+  ring.Start(shared, warps, warp, lane, work.num_slots, kPiece);
+  Cursor cursor{phase, first, WeightsOf(work, phase)};
+  if (first >= work.pieces[phase % kKinds]) ++cursor.phase;
+  TopUp(work, ring, cursor, phase, min(work.ahead, ring.num_slots), first, step, lane);
   if (kEdge == Edge::kProgrammatic) WaitForKernelBefore();
   if (kEdge == Edge::kProgrammatic && kStart == Start::kAfterWait) LetNextKernelStart();
+  TopUp(work, ring, cursor, phase, ring.num_slots, first, step, lane);
   const float sum = ReadActivations<Boundary::kCounter>(work, phase);
-  uint32_t waited = 0;
-  const uint32_t pieces = ShareOf(work, phase, blockIdx.x, gridDim.x).count;
-  const uint32_t fold = Stream(ring, pieces, 0, warp, lane, &waited);
+  const uint32_t fold = Stream(work, ring, cursor, phase, phase, first, step, lane);
   if (kEdge == Edge::kProgrammatic && kStart == Start::kAtEnd) LetNextKernelStart();
   WriteActivations<Boundary::kCounter>(work, phase, sum, blockIdx.x, gridDim.x);
   AddFold(work, fold, lane);
@@ -188,7 +199,7 @@ __global__ void __launch_bounds__(kConsumers + 32) PhaseKernel(const __grid_cons
 
 // The same by plain loads: what a kernel without a ring does.
 template <Edge kEdge>
-__global__ void __launch_bounds__(kConsumers) PlainPhaseKernel(const __grid_constant__ Work work, uint32_t phase) {
+__global__ void __launch_bounds__(512) PlainPhaseKernel(const __grid_constant__ Work work, uint32_t phase) {
   if (kEdge == Edge::kProgrammatic) {
     LetNextKernelStart();
     WaitForKernelBefore();
@@ -196,9 +207,9 @@ __global__ void __launch_bounds__(kConsumers) PlainPhaseKernel(const __grid_cons
   const float sum = ReadActivations<Boundary::kCounter>(work, phase);
   const auto* weights = reinterpret_cast<const uint4*>(WeightsOf(work, phase));
   const size_t vectors = size_t{work.pieces[phase % kKinds]} * (kPiece / 16);
-  const size_t threads = size_t{gridDim.x} * kConsumers;
+  const size_t threads = size_t{gridDim.x} * blockDim.x;
   uint32_t fold = 0;
-  size_t i = blockIdx.x * size_t{kConsumers} + threadIdx.x;
+  size_t i = blockIdx.x * size_t{blockDim.x} + threadIdx.x;
   for (; i + 7 * threads < vectors; i += 8 * threads) {
     uint4 v[8];
 #pragma unroll
@@ -214,48 +225,30 @@ __global__ void __launch_bounds__(kConsumers) PlainPhaseKernel(const __grid_cons
   AddFold(work, fold, threadIdx.x % 32);
 }
 
-template <Boundary kKind>
-__global__ void __launch_bounds__(kConsumers + 32) PersistentKernel(const __grid_constant__ Work work) {
+template <Boundary kKind, bool kTrace = false>
+__global__ void __launch_bounds__(256) PersistentKernel(const __grid_constant__ Work work) {
   extern __shared__ __align__(128) uint8_t shared[];
-  __shared__ volatile uint32_t passed;  // boundaries, for a producer that must wait for them
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, cta = blockIdx.x, ncta = gridDim.x;
-  if (threadIdx.x == 0) passed = 0;
-  const BlockRing ring(shared, work.ring);
-  __syncthreads();
-  if (warp == kConsumers / 32) {
-    if (lane != 0) return;
-    Producer producer(ring);
-    for (uint32_t phase = 0; phase < work.phases; ++phase) {
-      const Share share = ShareOf(work, phase, cta, ncta);
-      for (uint32_t i = 0; i < share.count; ++i) {
-        if (static_cast<int>(i) == work.ahead)
-          while (passed < phase) {
-          }
-        producer.Issue(share.first + share.stride * i, kPiece);
-      }
-    }
-    return;
-  }
-  uint32_t fold = 0, base = 0;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+  const uint32_t first = blockIdx.x * warps + warp, step = gridDim.x * warps;
+  WarpRing ring;
+  ring.Start(shared, warps, warp, lane, work.num_slots, kPiece);
+  Cursor cursor{0, first, work.weights};
+  Advance(work, cursor, first);
+  uint32_t fold = 0;
   for (uint32_t phase = 0; phase < work.phases; ++phase) {
-    const uint32_t t0 = clock();
-    if (phase > 0) WaitForAll<kKind>(work.barrier, phase, ncta, kConsumers);
-    if (kKind != Boundary::kTagged && threadIdx.x == 0) passed = phase;
-    const uint32_t t1 = clock();
+    TopUp(work, ring, cursor, phase, work.ahead, first, step, lane);
+    const uint32_t t0 = kTrace ? static_cast<uint32_t>(clock()) : 0;
+    if (kKind != Boundary::kTagged && phase > 0) WaitForAll<kKind>(work.barrier, phase, gridDim.x);
+    if (kKind != Boundary::kTagged) TopUp(work, ring, cursor, phase, work.num_slots, first, step, lane);
+    const uint32_t t1 = kTrace ? static_cast<uint32_t>(clock()) : 0;
     const float sum = ReadActivations<kKind>(work, phase);
-    if (kKind == Boundary::kTagged && threadIdx.x == 0) passed = phase;
-    const uint32_t t2 = clock(), pieces = ShareOf(work, phase, cta, ncta).count;
+    const uint32_t t2 = kTrace ? static_cast<uint32_t>(clock()) : 0;
     uint32_t waited = 0;
-    fold ^= Stream(ring, pieces, base, warp, lane, &waited);
-    base += pieces;
-    SyncConsumers(kConsumers);
-    if (work.trace != nullptr && threadIdx.x == 0) {
-      const uint4 clocks{t1 - t0, t2 - t1, static_cast<uint32_t>(clock()) - t2, waited};
-      reinterpret_cast<uint4*>(work.trace)[phase * ncta + cta] = clocks;
-    }
-    if (kKind == Boundary::kHinted && warp > 0) continue;
-    WriteActivations<kKind>(work, phase, sum, cta, ncta);
-    Arrive<kKind>(work.barrier, phase + 1, cta, kConsumers);
+    fold ^= Stream(work, ring, cursor, phase, phase + 1, first, step, lane, kTrace ? &waited : nullptr);
+    if (kTrace && threadIdx.x == 0)
+      reinterpret_cast<uint4*>(work.trace)[phase * gridDim.x + blockIdx.x] = {t1 - t0, t2 - t1, static_cast<uint32_t>(clock()) - t2, waited};
+    WriteActivations<kKind>(work, phase, sum, blockIdx.x, gridDim.x);
+    if (kKind != Boundary::kTagged) Arrive<kKind>(work.barrier, phase + 1, blockIdx.x);
   }
   AddFold(work, fold, lane);
 }
@@ -284,29 +277,44 @@ struct Bench {
   }
 };
 
-constexpr int kAll = 1 << 20;
-
-// kb: of ring a block. window_kb: under way at most. ahead_kb: asked for before the boundary.
-Work WithRing(Work work, int kb, int window_kb, int ahead_kb, bool contiguous) {
-  work.contiguous = contiguous;
-  work.ring = {kb * 1024 / kPiece, kPiece, std::min(window_kb, kb) * 1024 / kPiece};
-  work.ahead = ahead_kb / (kPiece / 1024);
-  return work;
-}
-
 template <Edge kEdge, Start kStart>
-void GraphOfKernels(const Bench& b, cudaStream_t s, int kb, int window_kb, int ahead_kb, bool contiguous = true) {
-  const Work work = WithRing(b.work, kb, window_kb, ahead_kb, contiguous);
+void GraphOfKernels(const Bench& b, cudaStream_t s, int slots, int ahead) {
+  Work work = b.work;
+  work.num_slots = slots;
+  work.ahead = ahead;
   for (uint32_t p = 0; p < work.phases; ++p) {
-    const LaunchShape shape{b.setup.sms, kConsumers + 32, work.ring.Bytes(), kEdge == Edge::kProgrammatic && p > 0};
+    const LaunchShape shape{b.setup.sms, 256, WarpRing::Bytes(8, slots, kPiece),
+                            kEdge == Edge::kProgrammatic && p > 0};
     Launch(s, shape, PhaseKernel<kEdge, kStart>, work, p);
   }
 }
 
-template <Boundary kKind>
-void OneKernel(const Bench& b, cudaStream_t s, int kb, int window_kb, int ahead_kb, bool contiguous = true) {
-  const Work work = WithRing(b.work, kb, window_kb, ahead_kb, contiguous);
-  Launch(s, {b.setup.sms, kConsumers + 32, work.ring.Bytes(), false, true}, PersistentKernel<kKind>, work);
+template <Boundary kKind, bool kTrace = false>
+void OneKernel(const Bench& b, cudaStream_t s, int slots, int ahead) {
+  Work work = b.work;
+  work.num_slots = slots;
+  work.ahead = ahead;
+  Launch(s, {b.setup.sms, 256, WarpRing::Bytes(8, slots, kPiece), false, true}, PersistentKernel<kKind, kTrace>, work);
+}
+
+// Of the later half of the phases: over all blocks and phases, then over the means of the blocks.
+void PrintTrace(const std::vector<uint32_t>& clocks, int phases, int blocks) {
+  static const char* const kNames[] = {"at the boundary", "reading activations", "reading weights",
+                                       "of that waiting for them"};
+  for (int k = 0; k < 4; ++k) {
+    std::vector<double> all, means;
+    for (int block = 0; block < blocks; ++block) {
+      double sum = 0;
+      for (int p = phases / 2; p < phases; ++p) {
+        all.push_back(clocks[(p * blocks + block) * 4 + k] / 1980.0);
+        sum += all.back();
+      }
+      means.push_back(sum / (phases - phases / 2));
+    }
+    const Times a = Summary(all), of = Summary(means);
+    Row(Format("- us %s (range of the blocks' means %.2f..%.2f)", kNames[k], of.low, of.high),
+        Format("%.2f | %.2f..%.2f | | | ", a.median, a.low, a.high));
+  }
 }
 
 }  // namespace
@@ -338,7 +346,7 @@ void MeasureBoundaries(const Setup& setup) {
     if (setup.quick && c.mb[0] != 0 && c.mb[0] != 4 && !(c.mb[0] != c.mb[1])) continue;
     Bench b{setup, {}};
     Work& work = b.work;
-    work = {weights.get(), {}, 0, activations.get(), tagged.get(), barrier.get(), fold.get(), fold.get() + 1, {}, 0, true, nullptr};
+    work = {weights.get(), {}, 0, activations.get(), tagged.get(), barrier.get(), fold.get(), fold.get() + 1, 0, 0, nullptr};
     double layer = 0;
     for (int k = 0; k < kKinds; ++k) {
       work.pieces[k] = static_cast<uint32_t>(c.mb[k] * 1e6 / kPiece * (setup.quick ? 0.2 : 1));
@@ -354,7 +362,7 @@ void MeasureBoundaries(const Setup& setup) {
         CUDA_OK(cudaMemset(work.fold, 0, 8));
         activations.Zero();
         for (uint32_t p = 0; p < work.phases; ++p)
-          Launch(setup.stream, {4 * setup.sms, kConsumers}, PlainPhaseKernel<Edge::kPlain>, work, p);
+          Launch(setup.stream, {2 * setup.sms, 512}, PlainPhaseKernel<Edge::kPlain>, work, p);
         CUDA_OK(cudaStreamSynchronize(setup.stream));
         CUDA_OK(cudaMemcpy(&b.want_fold, work.fold, 4, cudaMemcpyDeviceToHost));
         first = false;
@@ -363,82 +371,57 @@ void MeasureBoundaries(const Setup& setup) {
     };
     using enum Edge;
     using enum Start;
-    measure("one kernel, counter, ring 208 KB, loads after the barrier",
-            [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 208, kAll, 0); });
-    for (bool contiguous : {true, false})
-      for (int window : {kAll, 64, 48, 32, 24})
-        if (c.all || (contiguous && (window == kAll || window == 48)))
-          measure(Format("one kernel, counter, ring 208 KB running on, %s%s",
-                         window == kAll ? "all under way" : Format("%d KB under way", window).c_str(),
-                         contiguous ? "" : ", pieces dealt in turn"),
-                  [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 208, window, kAll, contiguous); });
-    if (c.all || layer == 0) {
-      Buffer<uint32_t> trace(size_t{work.phases} * setup.sms * 4);
-      for (int window : {kAll, 48}) {
-        work.trace = trace.get();
-        measure("the same, with a trace", [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 208, window, kAll); });
-        work.trace = nullptr;
-        const std::vector<uint32_t> clocks = trace.Host();
-        static const char* const kNames[] = {"boundary", "activations", "weights", "of which waiting"};
-        for (int k = 0; k < 4; ++k) {
-          std::vector<double> all, block;
-          for (int cta = 0; cta < setup.sms; ++cta) {
-            double sum = 0;
-            for (uint32_t p = work.phases / 2; p < work.phases; ++p) {
-              all.push_back(clocks[(size_t{p} * setup.sms + cta) * 4 + k] / 1980.0);
-              sum += all.back();
-            }
-            block.push_back(sum / (work.phases - work.phases / 2));
-          }
-          const Times a = Summary(all), of = Summary(block);
-          Row(Format("  us in %s: all blocks and phases; means of blocks", kNames[k]),
-              Format("%.2f | %.2f..%.2f | %.2f | %.2f..%.2f | ", a.median, a.low, a.high, of.median, of.low, of.high));
-        }
-      }
-    }
-    if (c.all)
-      for (int kb : {64, 96, 128, 160})
-        measure(Format("one kernel, counter, ring %d KB running on, 48 KB under way", kb),
-                [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, kb, 48, kAll); });
-    if (c.all)
-      measure("one kernel, flags, ring 208 KB running on, 48 KB under way",
-              [&](cudaStream_t s) { OneKernel<Boundary::kFlags>(b, s, 208, 48, kAll); });
-    for (int window : {kAll, 48})
-      if (c.all || window == 48) {
-        measure(Format("one kernel, tagged values, ring 208 KB running on, %d KB under way", std::min(window, 208)),
-                [&](cudaStream_t s) { OneKernel<Boundary::kTagged>(b, s, 208, window, kAll); });
-        measure(Format("one kernel, tagged values after a hint, ring 208 KB running on, %d KB under way", std::min(window, 208)),
-                [&](cudaStream_t s) { OneKernel<Boundary::kHinted>(b, s, 208, window, kAll); });
-      }
-    measure("graph, plain loads, 4 blocks of 256", [&](cudaStream_t s) {
+    measure("graph, plain loads, 2 blocks of 512", [&](cudaStream_t s) {
       for (uint32_t p = 0; p < work.phases; ++p)
-        Launch(s, {4 * setup.sms, kConsumers}, PlainPhaseKernel<kPlain>, work, p);
+        Launch(s, {2 * setup.sms, 512}, PlainPhaseKernel<kPlain>, work, p);
     });
     measure("graph, programmatic, plain loads after the wait", [&](cudaStream_t s) {
       for (uint32_t p = 0; p < work.phases; ++p)
-        Launch(s, {4 * setup.sms, kConsumers, 0, p > 0}, PlainPhaseKernel<kProgrammatic>, work, p);
+        Launch(s, {2 * setup.sms, 512, 0, p > 0}, PlainPhaseKernel<kProgrammatic>, work, p);
     });
-    measure("graph, ring 208 KB", [&](cudaStream_t s) { GraphOfKernels<kPlain, kAtEnd>(b, s, 208, kAll, kAll); });
-    for (bool contiguous : {true, false})
-      for (int ahead : {0, 32, 64, 104})
-        if (c.all || (contiguous && (ahead == 0 || ahead == 104)))
-          measure(Format("graph, programmatic, ring 104 KB, %d KB before the wait%s", ahead,
-                         contiguous ? "" : ", pieces dealt in turn"),
-                  [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAtBegin>(b, s, 104, kAll, ahead, contiguous); });
-    for (int window : {64, 48, 32})
-      if (c.all || window == 48)
-        measure(Format("graph, programmatic, ring 104 KB, all before the wait, %d KB under way", window),
-                [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAtBegin>(b, s, 104, window, kAll); });
+    measure("graph, ring 192 KB", [&](cudaStream_t s) { GraphOfKernels<kPlain, kAtEnd>(b, s, 6, 6); });
+    measure("graph, programmatic, ring 96 KB, loads after the wait",
+            [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAtBegin>(b, s, 3, 0); });
+    if (c.all)
+      for (int ahead : {1, 2})
+        measure(Format("graph, programmatic, ring 96 KB, %d KB before the wait", ahead * 32),
+                [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAtBegin>(b, s, 3, ahead); });
+    measure("graph, programmatic, ring 96 KB, 96 KB before the wait",
+            [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAtBegin>(b, s, 3, 3); });
     if (c.all) {
-      measure("graph, programmatic, ring 104 KB, all before the wait, next kernel let in after the wait",
-              [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAfterWait>(b, s, 104, kAll, kAll); });
-      measure("graph, programmatic, ring 104 KB, next kernel let in when the weights are read",
-              [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAtEnd>(b, s, 104, kAll, kAll); });
-      measure("graph, programmatic, ring 72 KB (three blocks fit), all before the wait",
-              [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAtBegin>(b, s, 72, kAll, kAll); });
-      measure("graph, programmatic, ring 208 KB (one block fits), all before the wait",
-              [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAtBegin>(b, s, 208, kAll, kAll); });
+      measure("the same, next kernel let in after the wait",
+              [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAfterWait>(b, s, 3, 3); });
+      measure("the same, next kernel let in when the weights are read",
+              [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAtEnd>(b, s, 3, 3); });
+      measure("graph, programmatic, ring 64 KB, 64 KB before the wait",
+              [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAtBegin>(b, s, 2, 2); });
+      measure("graph, programmatic, ring 192 KB (one block fits), 192 KB before the wait",
+              [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAtBegin>(b, s, 6, 6); });
     }
+    measure("one kernel, counter, ring 192 KB, loads after the barrier",
+            [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 0); });
+    measure("one kernel, counter, ring 192 KB running on",
+            [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 6); });
+    if (c.all || layer == 0) {
+      Buffer<uint32_t> trace(size_t{work.phases} * setup.sms * 4);
+      for (int slots : {6, 2}) {
+        work.trace = trace.get();
+        measure(Format("the same with a trace, ring %d KB", slots * 32),
+                [&](cudaStream_t s) { OneKernel<Boundary::kCounter, true>(b, s, slots, slots); });
+        work.trace = nullptr;
+        PrintTrace(trace.Host(), work.phases, setup.sms);
+      }
+    }
+    measure("one kernel, flags, ring 192 KB running on",
+            [&](cudaStream_t s) { OneKernel<Boundary::kFlags>(b, s, 6, 6); });
+    measure("one kernel, tagged values, ring 192 KB, loads after the boundary",
+            [&](cudaStream_t s) { OneKernel<Boundary::kTagged>(b, s, 6, 0); });
+    measure("one kernel, tagged values, ring 192 KB running on",
+            [&](cudaStream_t s) { OneKernel<Boundary::kTagged>(b, s, 6, 6); });
+    if (c.all)
+      for (int slots : {2, 3, 4, 5})
+        measure(Format("one kernel, tagged values, ring %d KB running on", slots * 32),
+                [&](cudaStream_t s) { OneKernel<Boundary::kTagged>(b, s, slots, slots); });
   }
 }
 

@@ -1,34 +1,25 @@
 // Boundaries between the phases of one persistent kernel, all of whose blocks are resident (cooperative launch).
-// Epochs count from 1 and never go back; memory starts at zero. Called by the block's consumer warps.
+// Epochs count from 1 and never go back; memory starts at zero. Called by all threads of a block.
 //
 // Counter: Arrive makes everything that the block's threads wrote before visible to whoever passes Wait of that
 // epoch. Flags: the same with a word a block. Tagged: a value travels with the epoch in one word of 8 bytes, the
-// reader reads until the tag is right, and neither fence nor barrier is needed. Hinted: tagged, but readers first wait
-// for a counter that is added to without a fence, so that they do not read in vain while values are on their way.
+// reader reads until the tag is right, and neither fence nor barrier is needed.
 //
 // Two buffers of tagged values in turn are enough: a block writes epoch e + 2 only after it has read all of e + 1,
 // which every other block wrote after it had read all of e.
 #pragma once
 
-#include "block_ring.cuh"
 #include "ptx.cuh"
 
 namespace limits {
 
-enum class Boundary { kCounter, kFlags, kTagged, kHinted };
-__host__ __device__ constexpr bool IsTagged(Boundary b) { return b == Boundary::kTagged || b == Boundary::kHinted; }
+enum class Boundary { kCounter, kFlags, kTagged };
 
-// state: a word for the counter, or a word a block for the flags. For kHinted: call by one warp, the one that wrote
-// the values; for the others by all consumers.
+// state: a word for the counter, or a word a block for the flags.
 template <Boundary kKind>
-__device__ inline void Arrive(uint32_t* state, uint32_t epoch, int cta, int threads) {
+__device__ inline void Arrive(uint32_t* state, uint32_t epoch, int cta) {
   if (kKind == Boundary::kTagged) return;
-  if (kKind == Boundary::kHinted) {
-    __syncwarp();
-    if (threadIdx.x == 0) asm volatile("red.relaxed.gpu.global.add.u32 [%0], 1;" ::"l"(state) : "memory");
-    return;
-  }
-  SyncConsumers(threads);
+  __syncthreads();
   if (threadIdx.x == 0) {
     if (kKind == Boundary::kFlags)
       StoreRelease(state + cta, epoch);
@@ -38,22 +29,17 @@ __device__ inline void Arrive(uint32_t* state, uint32_t epoch, int cta, int thre
 }
 
 template <Boundary kKind>
-__device__ inline void WaitForAll(const uint32_t* state, uint32_t epoch, int ncta, int threads) {
+__device__ inline void WaitForAll(const uint32_t* state, uint32_t epoch, int ncta) {
   if (kKind == Boundary::kTagged) return;
   if (kKind == Boundary::kFlags) {
-    for (int i = threadIdx.x; i < ncta; i += threads)
+    for (int i = threadIdx.x; i < ncta; i += blockDim.x)
       while (LoadAcquire(state + i) < epoch) {
       }
   } else if (threadIdx.x == 0) {
-    uint32_t seen;
-    do {
-      if (kKind == Boundary::kHinted)
-        asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(state) : "memory");
-      else
-        seen = LoadAcquire(state);
-    } while (seen < epoch * ncta);
+    while (LoadAcquire(state) < epoch * ncta) {
+    }
   }
-  SyncConsumers(threads);
+  __syncthreads();
 }
 
 __device__ inline void StoreTagged(uint64_t* p, float value, uint32_t epoch) {
