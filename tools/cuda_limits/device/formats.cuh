@@ -131,6 +131,15 @@ struct RegisterTokens {
 #pragma unroll
     for (int j = 0; j < kSteps / 2; ++j) pairs[j] = x.First(j);
   }
+  // One token, from global memory that other blocks wrote.
+  __device__ RegisterTokens(const uint16_t* x, int cols, int lane) {
+    const int g = lane / 4, t = lane % 4;
+#pragma unroll
+    for (int j = 0; j < kSteps / 2; ++j) {
+      pairs[j] = uint4{0, 0, 0, 0};
+      if (g % 4 == 0) pairs[j] = LoadWritten16(x + g / 4 * (cols / 2) + j * 32 + t * 8);
+    }
+  }
   __device__ uint4 First(int pair) const { return pairs[pair]; }
   __device__ uint4 Second(int) const { return {}; }
 };
