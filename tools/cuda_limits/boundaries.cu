@@ -25,7 +25,7 @@ struct Work {
   uint32_t* barrier;   // [1024]
   uint32_t* fold;      // xor of all pieces
   uint32_t* errors;
-  int num_slots;
+  int num_slots, window;
   int ahead;        // slots a warp that may be filled before the boundary
   uint32_t* trace;  // [phases, ncta, 4] clocks: at the boundary, reading activations, reading weights, waiting for them
 };
@@ -67,7 +67,7 @@ __device__ void Advance(const Work& work, Cursor& c, uint32_t first) {
 // Fills the ring up to `limit` slots, with pieces of phases up to `last`.
 __device__ void TopUp(const Work& work, WarpRing& ring, Cursor& c, uint32_t last, int limit, uint32_t first,
                       uint32_t step, int lane) {
-  while (ring.in_flight < limit && c.phase <= last && c.phase < work.phases) {
+  while (ring.in_flight < limit && c.phase <= last && c.phase < work.phases && ring.CanIssue()) {
     ring.Issue(lane, c.weights + size_t{c.piece} * kPiece, kPiece);
     c.piece += step;
     Advance(work, c, first);
@@ -184,6 +184,7 @@ __global__ void __launch_bounds__(256) PhaseKernel(const __grid_constant__ Work 
   if (kEdge == Edge::kProgrammatic && kStart == Start::kAtBegin) LetNextKernelStart();
   WarpRing ring;
   ring.Start(shared, warps, warp, lane, work.num_slots, kPiece);
+  ring.window = work.window;
   Cursor cursor{phase, first, WeightsOf(work, phase)};
   if (first >= work.pieces[phase % kKinds]) ++cursor.phase;
   TopUp(work, ring, cursor, phase, min(work.ahead, ring.num_slots), first, step, lane);
@@ -230,15 +231,35 @@ __global__ void __launch_bounds__(256) PersistentKernel(const __grid_constant__ 
   extern __shared__ __align__(128) uint8_t shared[];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const uint32_t first = blockIdx.x * warps + warp, step = gridDim.x * warps;
+  __shared__ volatile uint32_t passed;
+  if (threadIdx.x == 0) passed = 0;
+  __syncthreads();
   WarpRing ring;
   ring.Start(shared, warps, warp, lane, work.num_slots, kPiece);
+  ring.window = work.window;
   Cursor cursor{0, first, work.weights};
   Advance(work, cursor, first);
   uint32_t fold = 0;
   for (uint32_t phase = 0; phase < work.phases; ++phase) {
     TopUp(work, ring, cursor, phase, work.ahead, first, step, lane);
     const uint32_t t0 = kTrace ? static_cast<uint32_t>(clock()) : 0;
-    if (kKind != Boundary::kTagged && phase > 0) WaitForAll<kKind>(work.barrier, phase, gridDim.x);
+    if (kKind == Boundary::kCounter && phase > 0 && work.window <= work.num_slots) {
+      // The ring goes on filling while the boundary is waited for.
+      for (;;) {
+        TopUp(work, ring, cursor, phase, work.ahead, first, step, lane);
+        if (warp == 0) {
+          if (__any_sync(~0u, lane == 0 && LoadAcquire(work.barrier) >= phase * gridDim.x)) {
+            if (lane == 0) passed = phase;
+            break;
+          }
+        } else if (__any_sync(~0u, passed == phase)) {
+          break;
+        }
+      }
+      __syncthreads();
+    } else if (kKind != Boundary::kTagged && phase > 0) {
+      WaitForAll<kKind>(work.barrier, phase, gridDim.x);
+    }
     if (kKind != Boundary::kTagged) TopUp(work, ring, cursor, phase, work.num_slots, first, step, lane);
     const uint32_t t1 = kTrace ? static_cast<uint32_t>(clock()) : 0;
     const float sum = ReadActivations<kKind>(work, phase);
@@ -290,8 +311,9 @@ void GraphOfKernels(const Bench& b, cudaStream_t s, int slots, int ahead) {
 }
 
 template <Boundary kKind, bool kTrace = false>
-void OneKernel(const Bench& b, cudaStream_t s, int slots, int ahead) {
+void OneKernel(const Bench& b, cudaStream_t s, int slots, int ahead, int window = 1 << 20) {
   Work work = b.work;
+  work.window = window;
   work.num_slots = slots;
   work.ahead = ahead;
   Launch(s, {b.setup.sms, 256, WarpRing::Bytes(8, slots, kPiece), false, true}, PersistentKernel<kKind, kTrace>, work);
@@ -346,7 +368,7 @@ void MeasureBoundaries(const Setup& setup) {
     if (setup.quick && c.mb[0] != 0 && c.mb[0] != 4 && !(c.mb[0] != c.mb[1])) continue;
     Bench b{setup, {}};
     Work& work = b.work;
-    work = {weights.get(), {}, 0, activations.get(), tagged.get(), barrier.get(), fold.get(), fold.get() + 1, 0, 0, nullptr};
+    work = {weights.get(), {}, 0, activations.get(), tagged.get(), barrier.get(), fold.get(), fold.get() + 1, 0, 1 << 20, 0, nullptr};
     double layer = 0;
     for (int k = 0; k < kKinds; ++k) {
       work.pieces[k] = static_cast<uint32_t>(c.mb[k] * 1e6 / kPiece * (setup.quick ? 0.2 : 1));
@@ -402,12 +424,17 @@ void MeasureBoundaries(const Setup& setup) {
             [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 0); });
     measure("one kernel, counter, ring 192 KB running on",
             [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 6); });
+    for (int window : {1, 2, 3, 4, 6})
+      if (c.all || window == 2)
+        measure(Format("one kernel, counter, ring 192 KB running on, at most %d KB under way", window * 32),
+                [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 6, window); });
     if (c.all || layer == 0) {
       Buffer<uint32_t> trace(size_t{work.phases} * setup.sms * 4);
-      for (int slots : {6, 2}) {
+      for (int window : {1 << 20, 2}) {
         work.trace = trace.get();
-        measure(Format("the same with a trace, ring %d KB", slots * 32),
-                [&](cudaStream_t s) { OneKernel<Boundary::kCounter, true>(b, s, slots, slots); });
+        measure(Format("one kernel, counter, ring 192 KB running on, %s, with a trace",
+                       window == 2 ? "64 KB under way" : "all under way"),
+                [&](cudaStream_t s) { OneKernel<Boundary::kCounter, true>(b, s, 6, 6, window); });
         work.trace = nullptr;
         PrintTrace(trace.Host(), work.phases, setup.sms);
       }
@@ -419,9 +446,9 @@ void MeasureBoundaries(const Setup& setup) {
     measure("one kernel, tagged values, ring 192 KB running on",
             [&](cudaStream_t s) { OneKernel<Boundary::kTagged>(b, s, 6, 6); });
     if (c.all)
-      for (int slots : {2, 3, 4, 5})
-        measure(Format("one kernel, tagged values, ring %d KB running on", slots * 32),
-                [&](cudaStream_t s) { OneKernel<Boundary::kTagged>(b, s, slots, slots); });
+      for (int slots : {2, 3, 4})
+        measure(Format("one kernel, counter, ring %d KB running on, at most 64 KB under way", slots * 32),
+                [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, slots, slots, 2); });
   }
 }
 

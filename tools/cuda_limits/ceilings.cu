@@ -72,6 +72,7 @@ __global__ void __launch_bounds__(512)
         }
         if (++ring.issue_slot == num_slots) ring.issue_slot = 0;
         ++ring.in_flight;
+        ++ring.flying;
       } else {
         ring.Issue(lane, data + size_t{next} * slot_bytes, slot_bytes);
       }

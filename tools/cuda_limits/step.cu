@@ -15,7 +15,7 @@ namespace {
 using namespace step;
 
 struct Options {
-  int slots = 4;
+  int slots = 4, window = 2;  // of a warp: pieces that its ring holds, and that are under way at most
   bool ahead = true;      // the ring runs into the next phase
   bool wait = true;       // false: no dependencies, what streams and arithmetic alone take
   bool prefetch = false;  // loads of the next layer's QKV into L2 while the router is waited for
@@ -24,12 +24,6 @@ struct Options {
 
 extern __shared__ __align__(128) uint8_t g_shared[];
 
-__device__ void WaitCounter(const uint32_t* counter, uint32_t target) {
-  if (threadIdx.x == 0)
-    while (static_cast<int32_t>(LoadAcquire(counter) - target) < 0) {
-    }
-  __syncthreads();
-}
 __device__ void ArriveCounter(uint32_t* counter) {
   __syncthreads();
   if (threadIdx.x == 0) AddRelease(counter, 1);
@@ -40,18 +34,33 @@ constexpr int kTracePoints = 10;
 __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant__ Model m, Options o) {
   Shared& shared = *reinterpret_cast<Shared*>(g_shared);
   auto& partial = *reinterpret_cast<AttentionPartial*>(g_shared + sizeof(Shared));
-  Block b(shared, g_shared + sizeof(Shared) + sizeof(AttentionPartial), o.slots);
+  if (threadIdx.x == 0) shared.passed = 0;
+  Block b(m, shared, g_shared + sizeof(Shared) + sizeof(AttentionPartial), o.slots, o.window);
   b.ahead = o.ahead;
   __syncthreads();
   const uint32_t all = b.ncta, step = *const_cast<volatile uint32_t*>(&m.state->step);
   uint32_t* counter = m.barriers;
   uint32_t* attention_counter = m.barriers + 32;
   uint32_t target = step * m.layers * 4 * all, attention_target = step * m.layers * kKvHeads;
-  auto wait = [&](uint32_t* c, uint32_t t) {
-    if (o.wait)
-      WaitCounter(c, t);
-    else
-      __syncthreads();
+  auto fill = [&] {
+    if (o.ahead) b.Fill();
+  };
+  // The rings go on filling while a boundary is waited for: warp 0 asks the counter, the others look at what it says.
+  uint32_t boundaries = 0;
+  auto wait = [&](const uint32_t* c, uint32_t t) {
+    ++boundaries;
+    while (o.wait) {
+      fill();
+      if (b.warp == 0) {
+        if (__any_sync(~0u, b.lane == 0 && static_cast<int32_t>(LoadAcquire(c) - t) >= 0)) {
+          if (b.lane == 0) shared.passed = boundaries;
+          break;
+        }
+      } else if (__any_sync(~0u, shared.passed == boundaries)) {
+        break;
+      }
+    }
+    __syncthreads();
   };
   uint32_t clock_before = clock();
   auto mark = [&](int layer, int point) {
@@ -59,9 +68,6 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
     const uint32_t now = clock();
     m.trace[(layer * kTracePoints + point) * b.ncta + b.cta] = now - clock_before;
     clock_before = now;
-  };
-  auto fill = [&] {
-    if (o.ahead) b.Fill();
   };
   b.SetCurrent(QkvStream(m, b, 0));
   for (int layer = 0; layer < m.layers; ++layer) {
@@ -78,8 +84,9 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
     fill();
     const OutEarly out = BeforeOut(m, b, layer);
     if (b.cta < kKvHeads) {
+      const AttentionEarly attention = BeforeAttention(m, b, layer);
       wait(counter, target);
-      Attention(m, b, partial, layer);
+      Attention(m, b, partial, layer, attention);
       ArriveCounter(attention_counter);
     }
     attention_target += kKvHeads;
@@ -93,11 +100,7 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
     if (o.prefetch && layer + 1 < m.layers) {
       // One sector of each 32 bytes of what this block reads first next; the values are not used.
       const Stream ahead = QkvStream(m, b, layer + 1);
-      for (int i = threadIdx.x; i < 64 * 1024 / 32; i += kThreads) {
-        uint32_t unused;
-        asm volatile("ld.global.cg.u32 %0, [%1];" : "=r"(unused) : "l"(ahead.base + i * 32));
-        (void)unused;
-      }
+      for (int i = threadIdx.x; i < 64 * 1024 / 32; i += kThreads) Touch(ahead.base + i * 32);
     }
     wait(counter, target);
     mark(layer, 4);
@@ -136,7 +139,7 @@ __global__ void __launch_bounds__(kThreads, 1) PhaseKernel(const __grid_constant
   Shared& shared = *reinterpret_cast<Shared*>(g_shared);
   constexpr bool kAttends = kPhase == Phase::kAttention;
   auto& partial = *reinterpret_cast<AttentionPartial*>(g_shared + sizeof(Shared));
-  Block b(shared, g_shared + sizeof(Shared), kAttends ? 0 : o.slots);
+  Block b(m, shared, g_shared + sizeof(Shared), kAttends ? 0 : o.slots, o.window);
   auto fill = [&] {
     if (o.ahead && o.programmatic) b.Fill();
   };
@@ -150,8 +153,9 @@ __global__ void __launch_bounds__(kThreads, 1) PhaseKernel(const __grid_constant
     wait();
     Qkv(m, b, layer, early);
   } else if constexpr (kAttends) {
+    const AttentionEarly early = BeforeAttention(m, b, layer);
     wait();
-    Attention(m, b, partial, layer);
+    Attention(m, b, partial, layer, early);
   } else if constexpr (kPhase == Phase::kOut) {
     b.SetCurrent(OutStream(m, b, layer));
     fill();
@@ -470,11 +474,11 @@ void Trace(const Setup& setup, Model m) {
   CUDA_OK(cudaStreamSynchronize(setup.stream));
   const auto clocks = trace.Host();
   static const char* const kNames[] = {"wait for the layer before", "QKV", "attention and wait for it", "O",
-                                       "wait for O", "router", "gate_up", "wait for gate_up", "down"};
-  for (int point = 0; point < 9; ++point) {
+                                       "wait for O", "router", "gate_up", "wait for gate_up", "down", "head (of the last layer)"};
+  for (int point = 0; point < 10; ++point) {
     std::vector<double> us;
     double sum = 0;
-    for (int layer = 1; layer < m.layers; ++layer)
+    for (int layer = point < 9 ? 1 : m.layers - 1; layer < m.layers; ++layer)
       for (int block = 0; block < setup.sms; ++block) {
         us.push_back(clocks[(static_cast<size_t>(layer) * kTracePoints + point) * setup.sms + block] / 1980.0);
         sum += us.back();
@@ -503,35 +507,37 @@ void MeasureStep(const Setup& setup) {
             "us | range | tokens/s | TB/s | share | tokens");
     Runner runner{setup, m, bytes, {}};
     Options one;
-    runner.Measure("one kernel", true, [&](cudaStream_t s) { LaunchOneKernel(setup, s, m, one); });
-    for (int slots : {3, 2}) {
+    auto one_kernel = [&](const std::string& name, bool check = true) {
+      runner.Measure(name, check, [&](cudaStream_t s) { LaunchOneKernel(setup, s, m, one); });
+    };
+    one_kernel("one kernel, ring 4 slots a warp, at most 2 under way");
+    for (const auto& [slots, window] : {std::pair{4, 1}, {4, 3}, {4, 4}, {3, 1}, {3, 2}, {3, 3}, {2, 1}, {2, 2}}) {
       one.slots = slots;
-      runner.Measure(Format("one kernel, ring of %d slots a warp", slots), true,
-                     [&](cudaStream_t s) { LaunchOneKernel(setup, s, m, one); });
+      one.window = window;
+      one_kernel(Format("one kernel, ring %d slots a warp, at most %d under way", slots, window));
     }
     one = Options{};
     one.ahead = false;
-    runner.Measure("one kernel, loads after the boundary", true, [&](cudaStream_t s) { LaunchOneKernel(setup, s, m, one); });
+    one_kernel("one kernel, 4, 2: loads after the boundary");
     one = Options{};
     one.prefetch = true;
-    runner.Measure("one kernel, next QKV loaded into L2 while the router is waited for", true,
-                   [&](cudaStream_t s) { LaunchOneKernel(setup, s, m, one); });
+    one_kernel("one kernel, 4, 2: next QKV loaded into L2 while the router is waited for");
     one = Options{};
     one.wait = false;
-    runner.Measure("one kernel, no boundaries (values wrong): streams and arithmetic alone", false,
-                   [&](cudaStream_t s) { LaunchOneKernel(setup, s, m, one); });
+    one_kernel("one kernel, 4, 2: no boundaries (values wrong): streams and arithmetic alone", false);
     Options graph;
-    graph.slots = 4;
+    graph.window = 4;
     graph.programmatic = false;
-    runner.Measure("graph of kernels", true, [&](cudaStream_t s) { LaunchGraphBody(setup, s, m, graph); });
+    auto kernels = [&](const char* name) {
+      runner.Measure(name, true, [&](cudaStream_t s) { LaunchGraphBody(setup, s, m, graph); });
+    };
+    kernels("graph of kernels, ring 4 slots a warp");
     graph.programmatic = true;
     graph.ahead = false;
     graph.slots = 2;
-    runner.Measure("graph, programmatic, loads after the wait", true,
-                   [&](cudaStream_t s) { LaunchGraphBody(setup, s, m, graph); });
+    kernels("graph, programmatic, ring 2 slots a warp, loads after the wait");
     graph.ahead = true;
-    runner.Measure("graph, programmatic, loads before the wait", true,
-                   [&](cudaStream_t s) { LaunchGraphBody(setup, s, m, graph); });
+    kernels("graph, programmatic, ring 2 slots a warp, loads before the wait");
     Section(Format("f. where one kernel's time goes, %s: us a layer and block", size.name).c_str(),
             "median | range | mean");
     Trace(setup, m);

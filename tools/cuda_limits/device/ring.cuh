@@ -4,6 +4,10 @@
 //
 // Slots are of one size; a piece is at most a slot. Order of use: Start once; then any mix of Issue (while CanIssue)
 // and Wait, read, Release.
+//
+// At most `window` pieces are on their way at once, however many slots are free. Loads, stores and fences of an SM wait
+// behind the bulk copies that it asked for before: a ring that asks for all it can hold delays the next boundary by
+// the time that all of that takes. With a window the ring still fills, if CanIssue is asked again and again.
 #pragma once
 
 #include "ptx.cuh"
@@ -17,6 +21,8 @@ struct WarpRing {
   int slot_bytes, num_slots;
   int issue_slot = 0, read_slot = 0, in_flight = 0;
   uint32_t parity = 0;
+  int window = 1 << 20, flying = 0, landing_slot = 0;  // flying: issued and not known to have arrived
+  uint32_t landing_parity = 0;
   uint64_t policy = 0;  // 0: none
 
   // All rings of a block lie in `shared`: slots of all warps first, then the barriers. Sync the block afterwards.
@@ -35,7 +41,21 @@ struct WarpRing {
     }
     __syncwarp();
   }
-  __device__ bool CanIssue() const { return in_flight < num_slots; }
+  __device__ bool CanIssue() {
+    if (in_flight >= num_slots) return false;
+    while (flying >= window) {
+      if (!__all_sync(~0u, TestBarrier(barriers_at + landing_slot * 8, landing_parity))) return false;
+      Landed();
+    }
+    return true;
+  }
+  __device__ void Landed() {
+    --flying;
+    if (++landing_slot == num_slots) {
+      landing_slot = 0;
+      landing_parity ^= 1;
+    }
+  }
   // By all lanes; lane 0 does it.
   __device__ void Issue(int lane, const void* from, uint32_t bytes) {
     if (lane == 0) {
@@ -48,9 +68,11 @@ struct WarpRing {
     }
     if (++issue_slot == num_slots) issue_slot = 0;
     ++in_flight;
+    ++flying;
   }
   __device__ const uint8_t* Wait() {
     WaitBarrier(barriers_at + read_slot * 8, parity);
+    if (flying == in_flight) Landed();
     return slots + read_slot * slot_bytes;
   }
   // After the last read of the piece that Wait gave.

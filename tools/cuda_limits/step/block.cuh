@@ -18,6 +18,7 @@ struct Shared {
   float scratch[64];
   float logits[kWarps * 32];
   float rows[kMaxGroups];  // new values of the residual
+  volatile uint32_t passed;  // boundaries
   uint32_t route_ids[kTopK];
   float route_weights[kTopK];
 };
@@ -56,10 +57,15 @@ struct Block {
   Stream current, next;
   int current_n = 0, next_n = 0, issued = 0, issued_next = 0;
   bool ahead = true;  // whether the ring may run into the next stream
+  uint32_t position, token;  // of this step
 
-  __device__ Block(Shared& s, uint8_t* ring_memory, int slots)
+  __device__ Block(const Model& m, Shared& s, uint8_t* ring_memory, int slots, int window)
       : shared(s), cta(blockIdx.x), ncta(gridDim.x), warp(threadIdx.x / 32), lane(threadIdx.x % 32) {
     ring.Start(ring_memory, kWarps, warp, lane, slots, kSlot);
+    ring.window = window;
+    // The state changes at the end of a step, and nothing of the next one starts before that.
+    position = *const_cast<volatile uint32_t*>(&m.state->position);
+    token = *const_cast<volatile uint32_t*>(&m.state->token);
   }
   __device__ void SetCurrent(const Stream& s) {
     current = s;
