@@ -15,17 +15,19 @@ namespace {
 constexpr int kHidden = 2880;
 constexpr int kPiece = 4096;
 constexpr int kKinds = 4;  // sizes that follow each other
+constexpr int kMaxCopies = 16;
 
 struct Work {
   const uint8_t* weights;
   uint32_t pieces[kKinds];  // of phase p: pieces[p % kKinds]
   uint32_t phases;
-  float* activations;  // [2, kHidden]
-  uint64_t* tagged;    // [2, kHidden]
+  float* activations;  // [2, kMaxCopies, kHidden]
+  uint64_t* tagged;    // [2, kMaxCopies, kHidden]
   uint32_t* barrier;   // [1024]
   uint32_t* fold;      // xor of all pieces
   uint32_t* errors;
   int num_slots, window;
+  int copies;  // of the activations: every block reads one, every block writes its rows to all
   int ahead;        // slots a warp that may be filled before the boundary
   uint32_t* trace;  // [phases, ncta, 4] clocks: at the boundary, reading activations, reading weights, waiting for them
 };
@@ -80,7 +82,7 @@ __device__ float ReadActivations(const Work& work, uint32_t phase) {
   float sum = 0;
   bool right = true;
   if (kKind == Boundary::kTagged) {
-    const uint64_t* in = work.tagged + phase % 2 * kHidden;
+    const uint64_t* in = work.tagged + (phase % 2 * kMaxCopies + blockIdx.x % work.copies) * kHidden;
     constexpr int kEach = 12;
     for (int base = threadIdx.x; base < kHidden; base += kEach * blockDim.x) {
       uint64_t word[kEach];
@@ -105,7 +107,7 @@ __device__ float ReadActivations(const Work& work, uint32_t phase) {
       }
     }
   } else {
-    const float* in = work.activations + phase % 2 * kHidden;
+    const float* in = work.activations + (phase % 2 * kMaxCopies + blockIdx.x % work.copies) * kHidden;
     const auto want = static_cast<float>(phase);
     constexpr int kEach = 3;  // loads under way at once
     for (int base = threadIdx.x * 4; base < kHidden; base += kEach * blockDim.x * 4) {
@@ -131,12 +133,13 @@ template <Boundary kKind>
 __device__ void WriteActivations(const Work& work, uint32_t phase, float sum, int cta, int ncta) {
   const float want = static_cast<float>(phase) * static_cast<float>(phase) * kHidden;
   const float next = fabsf(sum - want) <= 1e-3f * want ? static_cast<float>(phase + 1) : -1.0f;
-  const int begin = cta * kHidden / ncta, end = (cta + 1) * kHidden / ncta;
-  for (int i = begin + static_cast<int>(threadIdx.x); i < end; i += blockDim.x) {
+  const int begin = cta * kHidden / ncta, rows = (cta + 1) * kHidden / ncta - begin;
+  for (int i = threadIdx.x; i < rows * work.copies; i += blockDim.x) {
+    const int at = ((phase + 1) % 2 * kMaxCopies + i / rows) * kHidden + begin + i % rows;
     if (kKind == Boundary::kTagged)
-      StoreTagged(work.tagged + (phase + 1) % 2 * kHidden + i, next, phase + 1);
+      StoreTagged(work.tagged + at, next, phase + 1);
     else
-      work.activations[(phase + 1) % 2 * kHidden + i] = next;
+      work.activations[at] = next;
   }
 }
 
@@ -156,7 +159,7 @@ __device__ uint32_t Stream(const Work& work, WarpRing& ring, Cursor& cursor, uin
   uint32_t fold = 0;
   for (uint32_t piece = first; piece < work.pieces[phase % kKinds]; piece += step) {
     // Beyond the phase itself the ring fills only as far as it may.
-    TopUp(work, ring, cursor, phase, ring.num_slots, first, step, lane);
+    if (ring.in_flight == 0) TopUp(work, ring, cursor, phase, ring.num_slots, first, step, lane);
     const uint32_t t0 = waited ? static_cast<uint32_t>(clock()) : 0;
     const uint8_t* slot = ring.Wait();
     if (waited) *waited += static_cast<uint32_t>(clock()) - t0;
@@ -266,6 +269,7 @@ __global__ void __launch_bounds__(256) PersistentKernel(const __grid_constant__ 
     const uint32_t t2 = kTrace ? static_cast<uint32_t>(clock()) : 0;
     uint32_t waited = 0;
     fold ^= Stream(work, ring, cursor, phase, phase + 1, first, step, lane, kTrace ? &waited : nullptr);
+    if (kTrace) __syncthreads();
     if (kTrace && threadIdx.x == 0)
       reinterpret_cast<uint4*>(work.trace)[phase * gridDim.x + blockIdx.x] = {t1 - t0, t2 - t1, static_cast<uint32_t>(clock()) - t2, waited};
     WriteActivations<kKind>(work, phase, sum, blockIdx.x, gridDim.x);
@@ -283,8 +287,8 @@ struct Bench {
   template <class Body>
   void Measure(const std::string& name, Body body) {
     const Times t = TimeGraph(setup, work.phases, [&](cudaStream_t s) {
-      CUDA_OK(cudaMemsetAsync(work.activations, 0, 2 * kHidden * sizeof(float), s));
-      CUDA_OK(cudaMemsetAsync(work.tagged, 0, 2 * kHidden * sizeof(uint64_t), s));
+      CUDA_OK(cudaMemsetAsync(work.activations, 0, 2 * kMaxCopies * kHidden * sizeof(float), s));
+      CUDA_OK(cudaMemsetAsync(work.tagged, 0, 2 * kMaxCopies * kHidden * sizeof(uint64_t), s));
       CUDA_OK(cudaMemsetAsync(work.barrier, 0, 4096, s));
       CUDA_OK(cudaMemsetAsync(work.fold, 0, 8, s));  // errors too
       body(s);
@@ -299,8 +303,9 @@ struct Bench {
 };
 
 template <Edge kEdge, Start kStart>
-void GraphOfKernels(const Bench& b, cudaStream_t s, int slots, int ahead) {
+void GraphOfKernels(const Bench& b, cudaStream_t s, int slots, int ahead, int copies = 1) {
   Work work = b.work;
+  work.copies = copies;
   work.num_slots = slots;
   work.ahead = ahead;
   for (uint32_t p = 0; p < work.phases; ++p) {
@@ -311,8 +316,9 @@ void GraphOfKernels(const Bench& b, cudaStream_t s, int slots, int ahead) {
 }
 
 template <Boundary kKind, bool kTrace = false>
-void OneKernel(const Bench& b, cudaStream_t s, int slots, int ahead, int window = 1 << 20) {
+void OneKernel(const Bench& b, cudaStream_t s, int slots, int ahead, int window = 1 << 20, int copies = 1) {
   Work work = b.work;
+  work.copies = copies;
   work.window = window;
   work.num_slots = slots;
   work.ahead = ahead;
@@ -361,14 +367,14 @@ void MeasureBoundaries(const Setup& setup) {
   const size_t room = setup.quick ? size_t{64} << 20 : size_t{6} << 30;
   Buffer<uint8_t> weights(room);
   FillRandom(setup, weights.get(), room, 2);
-  Buffer<float> activations(2 * kHidden);
-  Buffer<uint64_t> tagged(2 * kHidden);
+  Buffer<float> activations(2 * kMaxCopies * kHidden);
+  Buffer<uint64_t> tagged(2 * kMaxCopies * kHidden);
   Buffer<uint32_t> barrier(1024), fold(2);
   for (const Case& c : cases) {
     if (setup.quick && c.mb[0] != 0 && c.mb[0] != 4 && !(c.mb[0] != c.mb[1])) continue;
     Bench b{setup, {}};
     Work& work = b.work;
-    work = {weights.get(), {}, 0, activations.get(), tagged.get(), barrier.get(), fold.get(), fold.get() + 1, 0, 1 << 20, 0, nullptr};
+    work = {weights.get(), {}, 0, activations.get(), tagged.get(), barrier.get(), fold.get(), fold.get() + 1, 0, 1 << 20, 1, 0, nullptr};
     double layer = 0;
     for (int k = 0; k < kKinds; ++k) {
       work.pieces[k] = static_cast<uint32_t>(c.mb[k] * 1e6 / kPiece * (setup.quick ? 0.2 : 1));
@@ -424,6 +430,15 @@ void MeasureBoundaries(const Setup& setup) {
             [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 0); });
     measure("one kernel, counter, ring 192 KB running on",
             [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 6); });
+    for (int copies : {4, 16})
+      if (c.all || layer == 0) {
+        measure(Format("graph, programmatic, ring 96 KB, 96 KB before the wait, %d copies of the activations", copies),
+                [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAtBegin>(b, s, 3, 3, copies); });
+        measure(Format("one kernel, counter, ring 192 KB running on, at most 64 KB under way, %d copies", copies),
+                [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 6, 2, copies); });
+        measure(Format("one kernel, tagged values, ring 192 KB running on, at most 64 KB under way, %d copies", copies),
+                [&](cudaStream_t s) { OneKernel<Boundary::kTagged>(b, s, 6, 6, 2, copies); });
+      }
     for (int window : {1, 2, 3, 4, 6})
       if (c.all || window == 2)
         measure(Format("one kernel, counter, ring 192 KB running on, at most %d KB under way", window * 32),

@@ -63,6 +63,8 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
     __syncthreads();
   };
   uint32_t clock_before = clock();
+  const int64_t clock_begin = clock64();
+  const uint64_t ns_begin = GlobalNanoseconds();
   auto mark = [&](int layer, int point) {
     if (m.trace == nullptr || threadIdx.x != 0) return;
     const uint32_t now = clock();
@@ -129,6 +131,10 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
   wait(counter, target);
   Head(m, b, norm);
   mark(m.layers - 1, 9);
+  if (b.cta == 0 && threadIdx.x == 0) {
+    m.span[0] = clock64() - clock_begin;
+    m.span[1] = static_cast<int64_t>(GlobalNanoseconds() - ns_begin);
+  }
 }
 
 enum class Phase { kQkv, kAttention, kOut, kGateUp, kDown, kHead };
@@ -312,15 +318,17 @@ Model MakeModel(const Setup& setup, Memory& memory, int layers, int experts) {
   CUDA_OK(cudaMemcpy(rotation_device, rotation.data(), rotation.size() * sizeof(float2), cudaMemcpyHostToDevice));
   m.rotation = rotation_device;
   m.query = memory.Get<float>(kQuery);
-  m.attention = memory.Get<uint16_t>(kQuery);
-  m.middle = memory.Get<float>(kHidden);
-  m.residual = memory.Get<float>(kHidden);
-  m.router_parts = memory.Get<float>(static_cast<size_t>(setup.sms) * (experts + 4));
-  m.activated = memory.Get<uint16_t>(kTopK * kHidden);
+  m.copies = 8;
+  m.attention = memory.Get<uint16_t>(kMaxCopies * kQuery);
+  m.middle = memory.Get<float>(kMaxCopies * kHidden);
+  m.residual = memory.Get<float>(kMaxCopies * kHidden);
+  m.router_parts = memory.Get<float>(static_cast<size_t>(kMaxCopies) * kMaxBlocks * (experts + 4));
+  m.activated = memory.Get<uint16_t>(kMaxCopies * kTopK * kHidden);
   m.routes = memory.Get<uint32_t>(8);
   m.routes_ready = memory.Get<uint32_t>(1);
   m.state = memory.Get<State>(1);
   m.barriers = memory.Get<uint32_t>(64);
+  m.span = memory.Get<int64_t>(2);
   CUDA_OK(cudaStreamSynchronize(setup.stream));
   return m;
 }
@@ -411,7 +419,7 @@ void CheckLayer(const Setup& setup, const Model& model) {
 
 struct Runner {
   const Setup& setup;
-  const Model& m;
+  const Model m;
   double bytes;
   std::vector<uint32_t> first_tokens;
 
@@ -473,6 +481,9 @@ void Trace(const Setup& setup, Model m) {
   for (int i = 0; i < 4; ++i) LaunchOneKernel(setup, setup.stream, m, Options{});
   CUDA_OK(cudaStreamSynchronize(setup.stream));
   const auto clocks = trace.Host();
+  const auto span = Download(m.span, 2);
+  const double mhz = 1e3 * span[0] / span[1];
+  Row("SM clock during a token", Format("%.0f MHz | | ", mhz));
   static const char* const kNames[] = {"wait for the layer before", "QKV", "attention and wait for it", "O",
                                        "wait for O", "router", "gate_up", "wait for gate_up", "down", "head (of the last layer)"};
   for (int point = 0; point < 10; ++point) {
@@ -480,7 +491,7 @@ void Trace(const Setup& setup, Model m) {
     double sum = 0;
     for (int layer = point < 9 ? 1 : m.layers - 1; layer < m.layers; ++layer)
       for (int block = 0; block < setup.sms; ++block) {
-        us.push_back(clocks[(static_cast<size_t>(layer) * kTracePoints + point) * setup.sms + block] / 1980.0);
+        us.push_back(clocks[(static_cast<size_t>(layer) * kTracePoints + point) * setup.sms + block] / mhz);
         sum += us.back();
       }
     const Times t = Summary(us);
@@ -511,7 +522,13 @@ void MeasureStep(const Setup& setup) {
       runner.Measure(name, check, [&](cudaStream_t s) { LaunchOneKernel(setup, s, m, one); });
     };
     one_kernel("one kernel, ring 4 slots a warp, at most 2 under way");
-    for (const auto& [slots, window] : {std::pair{4, 1}, {4, 3}, {4, 4}, {3, 1}, {3, 2}, {3, 3}, {2, 1}, {2, 2}}) {
+    for (int copies : {1, 4, 16}) {
+      Model other = m;
+      other.copies = copies;
+      runner.Measure(Format("one kernel, 4, 2: %d cop%s of the activations instead of 8", copies, copies == 1 ? "y" : "ies"), true,
+                     [&](cudaStream_t s) { LaunchOneKernel(setup, s, other, one); });
+    }
+    for (const auto& [slots, window] : {std::pair{4, 1}, {4, 4}, {3, 2}, {3, 3}, {2, 1}, {2, 2}}) {
       one.slots = slots;
       one.window = window;
       one_kernel(Format("one kernel, ring %d slots a warp, at most %d under way", slots, window));

@@ -54,13 +54,14 @@ struct Block {
   Shared& shared;
   WarpRing ring;
   int cta, ncta, warp, lane;
+  int copy;  // of the activations that this block reads
   Stream current, next;
   int current_n = 0, next_n = 0, issued = 0, issued_next = 0;
   bool ahead = true;  // whether the ring may run into the next stream
   uint32_t position, token;  // of this step
 
   __device__ Block(const Model& m, Shared& s, uint8_t* ring_memory, int slots, int window)
-      : shared(s), cta(blockIdx.x), ncta(gridDim.x), warp(threadIdx.x / 32), lane(threadIdx.x % 32) {
+      : shared(s), cta(blockIdx.x), ncta(gridDim.x), warp(threadIdx.x / 32), lane(threadIdx.x % 32), copy(blockIdx.x % m.copies) {
     ring.Start(ring_memory, kWarps, warp, lane, slots, kSlot);
     ring.window = window;
     // The state changes at the end of a step, and nothing of the next one starts before that.

@@ -9,6 +9,7 @@ namespace limits::step {
 constexpr int kHidden = 2880, kHeads = 64, kKvHeads = 8, kHeadSize = 64, kQuery = kHeads * kHeadSize;
 constexpr int kQkvRows = (kHeads + 2 * kKvHeads) * kHeadSize, kTopK = 4, kVocabulary = 201088, kContext = 512;
 constexpr int kWindow = 128;
+constexpr int kMaxBlocks = 132, kMaxCopies = 16;
 constexpr float kEpsilon = 1e-5f, kSwigluLimit = 7.0f, kSwigluAlpha = 1.702f;
 
 // Units: 8 rows x columns. bf16 over the hidden size 192 columns, over the query 256; MXFP4 960.
@@ -49,19 +50,22 @@ struct Model {
   const float* final_norm;    // [kHidden]
   const uint16_t* embedding;  // bf16 [kVocabulary, kHidden]
   const float2* rotation;     // cos, sin [kContext, 32]
-  // Activations:
+  // Activations. Those that all blocks read are there `copies` times: a line that 132 blocks ask for at once keeps one
+  // slice of L2 busy for half a microsecond.
+  int copies;
   float* query;               // [kQuery]
-  uint16_t* attention;        // bf16 [kQuery]
-  float* middle;              // [kHidden] after attention
-  float* residual;            // [kHidden] after the layer
-  float* router_parts;        // [blocks, experts + 4]: share of the logits, then of the sum of squares
-  uint16_t* activated;        // bf16 [kTopK, kHidden]
+  uint16_t* attention;        // bf16 [copies, kQuery]
+  float* middle;              // [copies, kHidden] after attention
+  float* residual;            // [copies, kHidden] after the layer
+  float* router_parts;        // [copies, kMaxBlocks, experts + 4]: share of the logits, then of the sum of squares
+  uint16_t* activated;        // bf16 [copies, kTopK, kHidden]
   uint32_t* routes;           // [8]: ids, weights as bits
   uint32_t* routes_ready;     // step * layers + layer + 1
   State* state;
   uint32_t* barriers;         // counters: [0] all blocks, [32] attention
   volatile uint32_t* host_token;  // mapped, or null
   uint32_t* trace;            // or null
+  int64_t* span;              // [2] clocks and nanoseconds of the persistent kernel
 };
 
 }  // namespace limits::step

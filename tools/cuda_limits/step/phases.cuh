@@ -145,7 +145,7 @@ __device__ inline QkvEarly BeforeQkv(const Model& m, const Block& b, int layer) 
   return e;
 }
 __device__ inline void Qkv(const Model& m, Block& b, int layer, const QkvEarly& e) {
-  const Values h = layer == 0 ? LoadEmbedding(m.embedding + size_t{b.token} * kHidden) : LoadValues(m.residual);
+  const Values h = layer == 0 ? LoadEmbedding(m.embedding + size_t{b.token} * kHidden) : LoadValues(m.residual + b.copy * kHidden);
   const float sum = SumOfSquares(b, h);
   WriteNormed(b, h, e.norm, Rms(sum));
   const int begin = b.Begin(kQkvGroups), groups = b.End(kQkvGroups) - begin, pair = threadIdx.x;
@@ -301,7 +301,7 @@ __device__ inline void Attention(const Model& m, Block& b, AttentionPartial& par
       total += scale * b.shared.logits[64 + w * 8 + row];
       sum += scale * partial[w][row][d];
     }
-    m.attention[(head * 8 + row) * kHeadSize + d] = ToBf16(sum / total);
+    for (int c = 0; c < m.copies; ++c) m.attention[c * kQuery + (head * 8 + row) * kHeadSize + d] = ToBf16(sum / total);
   }
 }
 
@@ -331,9 +331,9 @@ __device__ inline OutEarly BeforeOut(const Model& m, const Block& b, int layer) 
 }
 __device__ inline void Out(const Model& m, Block& b, int layer, const OutEarly& e) {
   const int first = b.Begin(kOutGroups) * 8, rows = b.End(kOutGroups) * 8 - first, row = threadIdx.x;
-  const uint4 first_part = LoadWritten16(m.attention + threadIdx.x * 8);
+  const uint4 first_part = LoadWritten16(m.attention + b.copy * kQuery + threadIdx.x * 8);
   const int rest = threadIdx.x + kThreads;
-  if (rest < kQuery / 8) reinterpret_cast<uint4*>(b.shared.x)[rest] = LoadWritten16(m.attention + rest * 8);
+  if (rest < kQuery / 8) reinterpret_cast<uint4*>(b.shared.x)[rest] = LoadWritten16(m.attention + b.copy * kQuery + rest * 8);
   reinterpret_cast<uint4*>(b.shared.x)[threadIdx.x] = first_part;
   float before = 0;
   if (row < rows) {
@@ -348,13 +348,13 @@ __device__ inline void Out(const Model& m, Block& b, int layer, const OutEarly& 
   float value = 0;
   if (row < rows) {
     value = before + SumOfChunks<kQueryChunks>(b, row / 8, row % 8) + e.bias;
-    m.middle[first + row] = value;
+    for (int c = 0; c < m.copies; ++c) m.middle[c * kHidden + first + row] = value;
     b.shared.rows[row] = value * e.norm;
   }
   if (b.warp == 0) {  // rows <= 24
     float square = value * value;
     for (int d = 16; d > 0; d >>= 1) square += __shfl_xor_sync(~0u, square, d);
-    if (b.lane == 0) m.router_parts[b.cta * (m.experts + 4) + m.experts] = square;
+    if (b.lane < m.copies) m.router_parts[(b.lane * kMaxBlocks + b.cta) * (m.experts + 4) + m.experts] = square;
   }
   __syncthreads();
   const int slots = kThreads / m.experts, slot = threadIdx.x / m.experts;
@@ -369,13 +369,11 @@ __device__ inline void Out(const Model& m, Block& b, int layer, const OutEarly& 
   if (static_cast<int>(threadIdx.x) < m.experts) {
     float sum = 0;
     for (int s = 0; s < slots; ++s) sum += b.shared.logits[s * m.experts + threadIdx.x];
-    m.router_parts[b.cta * (m.experts + 4) + threadIdx.x] = sum;
+    for (int c = 0; c < m.copies; ++c) m.router_parts[(c * kMaxBlocks + b.cta) * (m.experts + 4) + threadIdx.x] = sum;
   }
 }
 
 // ---- K4: router's choice in every block, norm, gate_up, SwiGLU --------------------------------------------
-
-constexpr int kMaxBlocks = 132;  // of the grid
 
 struct RouterEarly {
   NormWeights norm;
@@ -390,16 +388,17 @@ __device__ inline RouterEarly BeforeGateUp(const Model& m, int layer) {
 // one after the other they cost 6 us (32 experts) and 14 us (128).
 template <int kExperts>
 __device__ inline void RouteAmong(const Model& m, Block& b, const RouterEarly& e) {
-  const Values h = LoadValues(m.middle);
+  const Values h = LoadValues(m.middle + b.copy * kHidden);
+  const float* router_parts = m.router_parts + b.copy * kMaxBlocks * (kExperts + 4);
   constexpr int kStride = kExperts + 4, slots = kThreads / kExperts, kParts = (kMaxBlocks + slots - 1) / slots;
   const int expert = threadIdx.x % kExperts, slot = threadIdx.x / kExperts;
   float logit = 0, square = 0, parts[kParts];
 #pragma unroll
   for (int i = 0; i < kParts; ++i) {
     const int block = slot + i * slots;
-    parts[i] = block < b.ncta ? LoadActivation(m.router_parts + block * kStride + expert) : 0;
+    parts[i] = block < b.ncta ? LoadActivation(router_parts + block * kStride + expert) : 0;
   }
-  if (static_cast<int>(threadIdx.x) < b.ncta) square = LoadActivation(m.router_parts + threadIdx.x * kStride + kExperts);
+  if (static_cast<int>(threadIdx.x) < b.ncta) square = LoadActivation(router_parts + threadIdx.x * kStride + kExperts);
 #pragma unroll
   for (int i = 0; i < kParts; ++i) logit += parts[i];
   b.shared.logits[threadIdx.x] = logit;
@@ -486,8 +485,9 @@ __device__ inline void GateUp(const Model& m, Block& b, int layer) {
   float up = SumOfChunks<kExpertChunks>(b, pair / 4, pair % 4 + 4) + up_bias;
   gate = fminf(gate, kSwigluLimit);
   up = fminf(fmaxf(up, -kSwigluLimit), kSwigluLimit);
-  m.activated[group / kGateUpGroups * kHidden + group % kGateUpGroups * 4 + pair % 4] =
-      ToBf16((up + 1) * gate / (1 + __expf(-kSwigluAlpha * gate)));
+  const uint16_t value = ToBf16((up + 1) * gate / (1 + __expf(-kSwigluAlpha * gate)));
+  for (int c = 0; c < m.copies; ++c)
+    m.activated[c * kTopK * kHidden + group / kGateUpGroups * kHidden + group % kGateUpGroups * 4 + pair % 4] = value;
 }
 
 // ---- K5: down, weights, residual --------------------------------------------------------------------------
@@ -508,7 +508,7 @@ __device__ inline void Down(const Model& m, Block& b, const DownEarly& e) {
   const int first = b.Begin(kOutGroups) * 8, rows = b.End(kOutGroups) * 8 - first, row = threadIdx.x;
   // A warp has one expert's run of columns: it brings its own x.
   RegisterTokens<kExpertCols / 32> x(
-      m.activated + b.warp / kExpertChunks * kHidden + b.warp % kExpertChunks * kExpertCols, kExpertCols, b.lane);
+      m.activated + b.copy * kTopK * kHidden + b.warp / kExpertChunks * kHidden + b.warp % kExpertChunks * kExpertCols, kExpertCols, b.lane);
   const float before = row < rows ? LoadActivation(m.middle + first + row) : 0;
   b.ForPieces([&](const uint8_t* slot, int i) {
     Sums<false> sums;
@@ -523,7 +523,7 @@ __device__ inline void Down(const Model& m, Block& b, const DownEarly& e) {
 #pragma unroll
   for (int k = 0; k < kTopK; ++k)
     sum += b.shared.route_weights[k] * (SumOfChunks<kExpertChunks>(b, row / 8 * kTopK + k, row % 8) + e.bias[k]);
-  m.residual[first + row] = sum;
+  for (int c = 0; c < m.copies; ++c) m.residual[c * kHidden + first + row] = sum;
 }
 
 // ---- K6: final norm, unembedding, the largest logit -------------------------------------------------------
@@ -533,7 +533,7 @@ __device__ inline unsigned long long Ordered(float v, uint32_t id) {
   return static_cast<unsigned long long>(key) << 32 | ~id;
 }
 __device__ inline void Head(const Model& m, Block& b, const NormWeights& norm) {
-  const Values h = LoadValues(m.residual);
+  const Values h = LoadValues(m.residual + b.copy * kHidden);
   const float sum = SumOfSquares(b, h);
   WriteNormed(b, h, norm, Rms(sum));
   __syncthreads();
