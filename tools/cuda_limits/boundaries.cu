@@ -1,10 +1,10 @@
-// Section b: what lies between two phases of a step that depend on each other. A phase here reads its weights (folds
-// them into an xor), and the 2880 activations that all blocks of the phase before wrote; every block computes their
-// sum of squares, as a norm does, and writes its share of the next ones. Activations of phase p are all p: a block
-// that reads too early finds another number, and the check after the run says so.
+// Section b: what lies between two phases of a step that depend on each other. A phase here reads its weights
+// (folds them into an xor), and the 2880 activations that all blocks of the phase before wrote; every block
+// computes their sum of squares, as a norm does, and writes its share of the next ones. Activations of phase
+// p are all p: a block that reads too early finds another number, and the check after the run says so.
 //
-// One phase function serves all kinds of boundary: kernels in a graph, with and without programmatic dependent
-// launch, and one persistent kernel.
+// One phase function serves all kinds of boundary: kernels in a graph, with and without programmatic
+// dependent launch, and one persistent kernel.
 #include "device/barrier.cuh"
 #include "device/ring.cuh"
 #include "host.h"
@@ -27,9 +27,10 @@ struct Work {
   uint32_t* fold;      // xor of all pieces
   uint32_t* errors;
   int num_slots, window;
-  int copies;  // of the activations: every block reads one, every block writes its rows to all
+  int copies;       // of the activations: every block reads one, every block writes its rows to all
   int ahead;        // slots a warp that may be filled before the boundary
-  uint32_t* trace;  // [phases, ncta, 4] clocks: at the boundary, reading activations, reading weights, waiting for them
+  uint32_t* trace;  // [phases, ncta, 4] clocks: at the boundary, reading activations, reading weights,
+                    // waiting for them
 };
 
 __device__ const uint8_t* WeightsOf(const Work& work, uint32_t phase) {
@@ -271,7 +272,8 @@ __global__ void __launch_bounds__(256) PersistentKernel(const __grid_constant__ 
     fold ^= Stream(work, ring, cursor, phase, phase + 1, first, step, lane, kTrace ? &waited : nullptr);
     if (kTrace) __syncthreads();
     if (kTrace && threadIdx.x == 0)
-      reinterpret_cast<uint4*>(work.trace)[phase * gridDim.x + blockIdx.x] = {t1 - t0, t2 - t1, static_cast<uint32_t>(clock()) - t2, waited};
+      reinterpret_cast<uint4*>(work.trace)[phase * gridDim.x + blockIdx.x] = {
+          t1 - t0, t2 - t1, static_cast<uint32_t>(clock()) - t2, waited};
     WriteActivations<kKind>(work, phase, sum, blockIdx.x, gridDim.x);
     if (kKind != Boundary::kTagged) Arrive<kKind>(work.barrier, phase + 1, blockIdx.x);
   }
@@ -322,7 +324,8 @@ void OneKernel(const Bench& b, cudaStream_t s, int slots, int ahead, int window 
   work.window = window;
   work.num_slots = slots;
   work.ahead = ahead;
-  Launch(s, {b.setup.sms, 256, WarpRing::Bytes(8, slots, kPiece), false, true}, PersistentKernel<kKind, kTrace>, work);
+  Launch(s, {b.setup.sms, 256, WarpRing::Bytes(8, slots, kPiece), false, true},
+         PersistentKernel<kKind, kTrace>, work);
 }
 
 // Of the later half of the phases: over all blocks and phases, then over the means of the blocks.
@@ -374,7 +377,19 @@ void MeasureBoundaries(const Setup& setup) {
     if (setup.quick && c.mb[0] != 0 && c.mb[0] != 4 && !(c.mb[0] != c.mb[1])) continue;
     Bench b{setup, {}};
     Work& work = b.work;
-    work = {weights.get(), {}, 0, activations.get(), tagged.get(), barrier.get(), fold.get(), fold.get() + 1, 0, 1 << 20, 1, 0, nullptr};
+    work = {weights.get(),
+            {},
+            0,
+            activations.get(),
+            tagged.get(),
+            barrier.get(),
+            fold.get(),
+            fold.get() + 1,
+            0,
+            1 << 20,
+            1,
+            0,
+            nullptr};
     double layer = 0;
     for (int k = 0; k < kKinds; ++k) {
       work.pieces[k] = static_cast<uint32_t>(c.mb[k] * 1e6 / kPiece * (setup.quick ? 0.2 : 1));
@@ -430,14 +445,18 @@ void MeasureBoundaries(const Setup& setup) {
             [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 0); });
     measure("one kernel, counter, ring 192 KB running on",
             [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 6); });
-    for (int copies : {4, 16})
+    for (int copies : {4})
       if (c.all || layer == 0) {
-        measure(Format("graph, programmatic, ring 96 KB, 96 KB before the wait, %d copies of the activations", copies),
+        measure(Format("graph, programmatic, ring 96 KB, 96 KB before the wait, %d copies of the activations",
+                       copies),
                 [&](cudaStream_t s) { GraphOfKernels<kProgrammatic, kAtBegin>(b, s, 3, 3, copies); });
-        measure(Format("one kernel, counter, ring 192 KB running on, at most 64 KB under way, %d copies", copies),
-                [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 6, 2, copies); });
-        measure(Format("one kernel, tagged values, ring 192 KB running on, at most 64 KB under way, %d copies", copies),
-                [&](cudaStream_t s) { OneKernel<Boundary::kTagged>(b, s, 6, 6, 2, copies); });
+        measure(
+            Format("one kernel, counter, ring 192 KB running on, at most 64 KB under way, %d copies", copies),
+            [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 6, 2, copies); });
+        measure(
+            Format("one kernel, tagged values, ring 192 KB running on, at most 64 KB under way, %d copies",
+                   copies),
+            [&](cudaStream_t s) { OneKernel<Boundary::kTagged>(b, s, 6, 6, 2, copies); });
       }
     for (int window : {1, 2, 3, 4, 6})
       if (c.all || window == 2)

@@ -1,6 +1,7 @@
-// Section a: how fast the card gives up its bytes, to whom. Readers: plain 16-byte loads, rings of bulk copies by
-// slot size, slots and blocks a SM, the same through a tensor map; what L2 gives for bytes it holds; what a phase
-// gains when part of its bytes was prefetched into L2. Every reader folds all bytes into one xor, which is checked.
+// Section a: how fast the card gives up its bytes, to whom. Readers: plain 16-byte loads, rings of bulk
+// copies by slot size, slots and blocks a SM, the same through a tensor map; what L2 gives for bytes it
+// holds; what a phase gains when part of its bytes was prefetched into L2. Every reader folds all bytes into
+// one xor, which is checked.
 #include <cuda.h>
 
 #include "device/ring.cuh"
@@ -17,7 +18,8 @@ __device__ void AddToSink(uint32_t fold, uint32_t* sink) {
 }
 
 __global__ void FillKernel(uint32_t* data, size_t words, uint32_t seed) {
-  for (size_t i = blockIdx.x * size_t{blockDim.x} + threadIdx.x; i < words; i += size_t{gridDim.x} * blockDim.x) {
+  for (size_t i = blockIdx.x * size_t{blockDim.x} + threadIdx.x; i < words;
+       i += size_t{gridDim.x} * blockDim.x) {
     uint32_t h = static_cast<uint32_t>(i) * 0x9E3779B9u ^ static_cast<uint32_t>(i >> 32) ^ seed;
     h = (h ^ h >> 16) * 0x7FEB352Du;
     h = (h ^ h >> 15) * 0x846CA68Bu;
@@ -25,10 +27,11 @@ __global__ void FillKernel(uint32_t* data, size_t words, uint32_t seed) {
   }
 }
 
-// Grid-stride over 16-byte vectors, kAtOnce of them in flight a thread. vectors: a multiple of what one round takes,
-// or the tail is read one by one.
+// Grid-stride over 16-byte vectors, kAtOnce of them in flight a thread. vectors: a multiple of what one round
+// takes, or the tail is read one by one.
 template <int kAtOnce>
-__global__ void __launch_bounds__(512) PlainReader(const uint4* data, size_t vectors, int repeats, uint32_t* sink) {
+__global__ void __launch_bounds__(512)
+    PlainReader(const uint4* data, size_t vectors, int repeats, uint32_t* sink) {
   const size_t threads = size_t{gridDim.x} * blockDim.x;
   uint32_t fold = 0;
   for (int r = 0; r < repeats; ++r) {
@@ -47,8 +50,8 @@ __global__ void __launch_bounds__(512) PlainReader(const uint4* data, size_t vec
 
 enum class Copy { kBulk, kBulkEvictFirst, kTensor };
 
-// Pieces of slot_bytes; the warps of the grid take them in turn. `repeats` passes over the data, each shifted by
-// some blocks so that an SM does not meet its own pieces.
+// Pieces of slot_bytes; the warps of the grid take them in turn. `repeats` passes over the data, each shifted
+// by some blocks so that an SM does not meet its own pieces.
 template <Copy kCopy>
 __global__ void __launch_bounds__(512)
     RingReader(const __grid_constant__ CUtensorMap map, const uint8_t* data, uint32_t pieces, int slot_bytes,
@@ -68,7 +71,8 @@ __global__ void __launch_bounds__(512)
         if (lane == 0) {
           const uint32_t barrier = ring.barriers_at + ring.issue_slot * 8;
           ArriveExpect(barrier, slot_bytes);
-          CopyTensor2d(ring.slots_at + ring.issue_slot * slot_bytes, &map, 0, next * (slot_bytes / 1024), barrier);
+          CopyTensor2d(ring.slots_at + ring.issue_slot * slot_bytes, &map, 0, next * (slot_bytes / 1024),
+                       barrier);
         }
         if (++ring.issue_slot == num_slots) ring.issue_slot = 0;
         ++ring.in_flight;
@@ -89,10 +93,59 @@ __global__ void __launch_bounds__(512)
   AddToSink(fold, sink);
 }
 
+enum class Trip { kLoad, kAtomic, kFence };
+
+// 8 warps of each block stream pieces of 2 KB with at most `window` of them under way a warp; a ninth makes
+// one round trip to L2 after the other, as a boundary between phases does, and gives their mean time in
+// clocks.
+__global__ void __launch_bounds__(288)
+    TripsUnderLoad(const uint8_t* data, uint32_t pieces, int window, Trip trip, uint32_t* small,
+                   float* clocks, uint32_t* sink) {
+  extern __shared__ __align__(128) uint8_t shared[];
+  constexpr int kBytes = 2048, kSlots = 12, kTrips = 100;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  if (warp == 8) {
+    if (lane != 0) return;
+    uint32_t* own = small + blockIdx.x * 64;
+    uint32_t next = 0;
+    for (int i = 0; i < 20; ++i) next = atomicAdd(own + next, 0);  // the stream is under way by then
+    const int64_t begin = clock64();
+    for (int i = 0; i < kTrips; ++i) {
+      if (trip == Trip::kLoad) {
+        asm volatile("ld.global.cg.u32 %0, [%1];" : "=r"(next) : "l"(own + next) : "memory");
+      } else if (trip == Trip::kAtomic) {
+        next = atomicAdd(own + next, 0);
+      } else {
+        *reinterpret_cast<volatile uint32_t*>(own + 8) = next;
+        __threadfence();
+      }
+    }
+    clocks[blockIdx.x] = static_cast<float>(clock64() - begin) / kTrips;
+    return;
+  }
+  WarpRing ring;
+  ring.Start(shared, 8, warp, lane, kSlots, kBytes);
+  ring.window = window;
+  const uint32_t all_warps = gridDim.x * 8, first = blockIdx.x * 8 + warp;
+  uint32_t fold = 0, next = first;
+  for (uint32_t piece = first; window > 0 && piece < pieces; piece += all_warps) {
+    do {
+      while (next < pieces && ring.CanIssue()) {
+        ring.Issue(lane, data + size_t{next} * kBytes, kBytes);
+        next += all_warps;
+      }
+    } while (ring.in_flight == 0);
+    const uint4* slot = reinterpret_cast<const uint4*>(ring.Wait());
+    for (int i = lane; i < kBytes / 16; i += 32) fold ^= Fold(slot[i]);
+    ring.Release();
+  }
+  AddToSink(fold, sink);
+}
+
 enum class Ahead { kBulk, kLine, kLoad };
 
-// Brings the first `bytes` (a multiple of 128) of each piece of 4 KB into L2: by bulk prefetch of `each` bytes, by a
-// prefetch of each line of 128 bytes, or by loading them.
+// Brings the first `bytes` (a multiple of 128) of each piece of 4 KB into L2: by bulk prefetch of `each`
+// bytes, by a prefetch of each line of 128 bytes, or by loading them.
 __global__ void PrefetchKernel(const uint8_t* data, uint32_t pieces, uint32_t bytes, uint32_t each, Ahead how,
                                uint32_t* sink) {
   const uint32_t parts = bytes / each, all = pieces * parts;
@@ -135,7 +188,8 @@ CUtensorMap MapOf(const uint8_t* data, size_t bytes, int slot_bytes) {
                               CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
   void* entry = nullptr;
   cudaDriverEntryPointQueryResult found;
-  CUDA_OK(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000, cudaEnableDefault, &found));
+  CUDA_OK(
+      cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000, cudaEnableDefault, &found));
   CUtensorMap map{};
   const cuuint64_t sizes[2] = {256, bytes / 1024};
   const cuuint64_t strides[1] = {1024};
@@ -158,7 +212,9 @@ struct RingCase {
   size_t Shared() const { return WarpRing::Bytes(warps, slots, slot_bytes); }
   std::string Name() const {
     return Format("%s %d x %d warps x %d slots of %d B = %.0f KB/SM",
-                  copy == Copy::kBulk ? "bulk" : copy == Copy::kTensor ? "tensor map" : "bulk, evict first",
+                  copy == Copy::kBulk     ? "bulk"
+                  : copy == Copy::kTensor ? "tensor map"
+                                          : "bulk, evict first",
                   blocks_per_sm, warps, slots, slot_bytes, blocks_per_sm * Shared() / 1024.0);
   }
 };
@@ -210,8 +266,8 @@ void MeasureCeilings(Setup& setup) {
   for (size_t mb : {64, 128, 256, 512, 1024, 4096, 16384}) {
     const size_t bytes = std::min(all, mb << 20);
     const Times t = TimeGraph(setup, 1, [&](cudaStream_t s) {
-      Launch(s, {2 * setup.sms, 512}, PlainReader<8>, reinterpret_cast<const uint4*>(data.get()), bytes / 16, 1,
-             sink.get());
+      Launch(s, {2 * setup.sms, 512}, PlainReader<8>, reinterpret_cast<const uint4*>(data.get()), bytes / 16,
+             1, sink.get());
     });
     RateRow(setup, Format("%zu MB (L2 warm with its tail)", bytes >> 20), t, bytes);
     if (bytes == all) {
@@ -227,8 +283,8 @@ void MeasureCeilings(Setup& setup) {
   const size_t some = std::min(all, size_t{4} << 30);
   truth = 0;
   {
-    Launch(setup.stream, {setup.sms, 512}, PlainReader<1>, reinterpret_cast<const uint4*>(data.get()), some / 16, 1,
-           sink.get());
+    Launch(setup.stream, {setup.sms, 512}, PlainReader<1>, reinterpret_cast<const uint4*>(data.get()),
+           some / 16, 1, sink.get());
     truth = sink.Host()[0];
     sink.Zero();
   }
@@ -244,29 +300,52 @@ void MeasureCeilings(Setup& setup) {
   for (int blocks : {1, 2, 4}) plain(PlainReader<4>, "4", blocks);
   for (int blocks : {1, 2, 4}) plain(PlainReader<8>, "8", blocks);
   const RingCase cases[] = {
-      {Copy::kBulk, 1, 8, 2, 2048},  {Copy::kBulk, 1, 8, 4, 1024},  {Copy::kBulk, 1, 8, 4, 2048},
-      {Copy::kBulk, 1, 8, 8, 1024},  {Copy::kBulk, 1, 8, 6, 2048},  {Copy::kBulk, 1, 8, 3, 4096},
-      {Copy::kBulk, 1, 8, 12, 2048}, {Copy::kBulk, 1, 8, 6, 4096},  {Copy::kBulk, 1, 8, 3, 8192},
-      {Copy::kBulk, 1, 8, 24, 1024}, {Copy::kBulk, 1, 4, 12, 4096}, {Copy::kBulk, 1, 12, 4, 4096},
-      {Copy::kBulk, 1, 16, 3, 4096}, {Copy::kBulk, 1, 16, 6, 2048}, {Copy::kBulk, 1, 4, 3, 16384},
-      {Copy::kBulk, 2, 8, 3, 4096},  {Copy::kBulk, 2, 8, 6, 2048},  {Copy::kBulk, 2, 4, 6, 4096},
-      {Copy::kBulk, 3, 8, 4, 2048},  {Copy::kBulkEvictFirst, 1, 8, 6, 4096},
-      {Copy::kBulkEvictFirst, 1, 8, 12, 2048},                      {Copy::kBulkEvictFirst, 2, 8, 3, 4096},
-      {Copy::kTensor, 1, 8, 6, 4096}, {Copy::kTensor, 1, 8, 3, 8192}, {Copy::kTensor, 2, 8, 3, 4096},
+      {Copy::kBulk, 1, 8, 2, 2048},
+      {Copy::kBulk, 1, 8, 4, 1024},
+      {Copy::kBulk, 1, 8, 4, 2048},
+      {Copy::kBulk, 1, 8, 8, 1024},
+      {Copy::kBulk, 1, 8, 6, 2048},
+      {Copy::kBulk, 1, 8, 3, 4096},
+      {Copy::kBulk, 1, 8, 12, 2048},
+      {Copy::kBulk, 1, 8, 6, 4096},
+      {Copy::kBulk, 1, 8, 3, 8192},
+      {Copy::kBulk, 1, 8, 24, 1024},
+      {Copy::kBulk, 1, 4, 12, 4096},
+      {Copy::kBulk, 1, 12, 4, 4096},
+      {Copy::kBulk, 1, 16, 3, 4096},
+      {Copy::kBulk, 1, 16, 6, 2048},
+      {Copy::kBulk, 1, 4, 3, 16384},
+      {Copy::kBulk, 2, 8, 3, 4096},
+      {Copy::kBulk, 2, 8, 6, 2048},
+      {Copy::kBulk, 2, 4, 6, 4096},
+      {Copy::kBulk, 3, 8, 4, 2048},
+      {Copy::kBulkEvictFirst, 1, 8, 6, 4096},
+      {Copy::kBulkEvictFirst, 1, 8, 12, 2048},
+      {Copy::kBulkEvictFirst, 2, 8, 3, 4096},
+      {Copy::kTensor, 1, 8, 6, 4096},
+      {Copy::kTensor, 1, 8, 3, 8192},
+      {Copy::kTensor, 2, 8, 3, 4096},
   };
   for (const RingCase& c : cases) {
-    const Times t = TimeGraph(setup, 1, [&](cudaStream_t s) {
-      LaunchRing(setup, s, c, data.get(), some, 1, sink.get());
-    });
+    const Times t = TimeGraph(
+        setup, 1, [&](cudaStream_t s) { LaunchRing(setup, s, c, data.get(), some, 1, sink.get()); });
     RateRow(setup, c.Name(), t, some);
     check(c.Name(), passes);
   }
   // Pieces that do not begin at a multiple of 128 bytes, beside their neighbours that do.
-  for (const auto& [slots, bytes] : {std::pair{6, 4080}, {6, 4096}, {6, 4064}, {9, 2720}, {9, 2816}, {18, 1360}, {17, 1408},
-                                     {4, 5440}, {4, 5504}}) {
+  for (const auto& [slots, bytes] : {std::pair{6, 4080},
+                                     {6, 4096},
+                                     {6, 4064},
+                                     {9, 2720},
+                                     {9, 2816},
+                                     {18, 1360},
+                                     {17, 1408},
+                                     {4, 5440},
+                                     {4, 5504}}) {
     const RingCase c{Copy::kBulk, 1, 8, slots, bytes};
     const size_t whole = some / bytes * bytes;
-    const Times t = TimeGraph(setup, 1, [&](cudaStream_t s) { LaunchRing(setup, s, c, data.get(), whole, 1, sink.get()); });
+    const Times t = TimeGraph(
+        setup, 1, [&](cudaStream_t s) { LaunchRing(setup, s, c, data.get(), whole, 1, sink.get()); });
     RateRow(setup, c.Name() + (bytes % 128 ? ", not aligned to 128" : ""), t, whole);
     sink.Zero();
   }
@@ -276,8 +355,8 @@ void MeasureCeilings(Setup& setup) {
   for (size_t mb : {4, 8, 16, 20, 24, 28, 32, 40, 48, 56}) {
     const size_t bytes = std::min(all, mb << 20);
     Times t = TimeGraph(setup, laps, [&](cudaStream_t s) {
-      Launch(s, {2 * setup.sms, 512}, PlainReader<8>, reinterpret_cast<const uint4*>(data.get()), bytes / 16, laps,
-             sink.get());
+      Launch(s, {2 * setup.sms, 512}, PlainReader<8>, reinterpret_cast<const uint4*>(data.get()), bytes / 16,
+             laps, sink.get());
     });
     RateRow(setup, Format("plain loads, %zu MB", mb), t, bytes);
     t = TimeGraph(setup, laps, [&](cudaStream_t s) {
@@ -285,6 +364,28 @@ void MeasureCeilings(Setup& setup) {
     });
     RateRow(setup, Format("bulk 8 warps x 6 slots of 4 KB, %zu MB", mb), t, bytes);
   }
+  sink.Zero();
+
+  Section("a. one round trip to L2 while all SMs read", "us | TB/s read meanwhile | share");
+  Buffer<uint32_t> small(static_cast<size_t>(setup.sms) * 64);
+  small.Zero();
+  Buffer<float> clocks(setup.sms);
+  for (const auto& [trip, name] : {std::pair{Trip::kLoad, "load that hits L2"},
+                                   {Trip::kAtomic, "atomic"},
+                                   {Trip::kFence, "store and fence"}})
+    for (int window : {0, 1, 2, 3, 4, 6, 12}) {
+      const size_t bytes = std::min(all, size_t{2} << 30);
+      const Times t = TimeGraph(setup, 1, [&](cudaStream_t s) {
+        Launch(s, {setup.sms, 288, WarpRing::Bytes(8, 12, 2048)}, TripsUnderLoad, data.get(),
+               static_cast<uint32_t>(bytes / 2048), window, trip, small.get(), clocks.get(), sink.get());
+      });
+      const auto means = clocks.Host();
+      const Times trips = Summary(std::vector<double>(means.begin(), means.end()));
+      const double rate = window ? bytes / t.median * 1e-6 : 0;
+      Row(Format("%s, %d KB of each SM under way", name, window * 16),
+          Format("%.2f (%.2f..%.2f) | %.2f | %.0f %%", trips.median / 1980, trips.low / 1980,
+                 trips.high / 1980, rate, 100 * rate / setup.tb_per_s));
+    }
   sink.Zero();
 
   Section("a. a phase of 29.5 MB of which a part was brought into L2 before (difference of two graphs)",
@@ -314,7 +415,8 @@ void MeasureCeilings(Setup& setup) {
         return TimeGraph(setup, parts, [&](cudaStream_t s) {
           for (int i = 0; i < parts; ++i) {
             const uint8_t* at = data.get() + i * phase_bytes;
-            if (ahead > 0) Launch(s, {setup.sms * 4, 256}, PrefetchKernel, at, pieces, ahead, m.each, m.how, sink.get());
+            if (ahead > 0)
+              Launch(s, {setup.sms * 4, 256}, PrefetchKernel, at, pieces, ahead, m.each, m.how, sink.get());
             Launch(s, {1, 1}, SpinKernel, 12000u);
             if (with_phase) LaunchRing(setup, s, phase, at, phase_bytes, 1, sink.get());
           }
@@ -324,8 +426,9 @@ void MeasureCeilings(Setup& setup) {
       const double us = with.median - without.median;
       if (nothing) cold = us;
       Row(Format("%s, %d %% in L2", m.name, nothing ? 0 : percent),
-          Format("%.2f | %.2f..%.2f | %.2f | %.2f | %.2f", us, with.low - without.high, with.high - without.low,
-                 phase_bytes / us * 1e-6, cold - us, static_cast<double>(pieces) * ahead / setup.tb_per_s * 1e-6));
+          Format("%.2f | %.2f..%.2f | %.2f | %.2f | %.2f", us, with.low - without.high,
+                 with.high - without.low, phase_bytes / us * 1e-6, cold - us,
+                 static_cast<double>(pieces) * ahead / setup.tb_per_s * 1e-6));
     }
 }
 

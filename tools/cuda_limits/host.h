@@ -1,6 +1,6 @@
-// What every measurement shares on the host: checked calls, device memory, times of replayed graphs, rows of the
-// result. Times are medians of several replays, with the smallest and the largest beside them.
-// Not a library: errors print one line and end the program.
+// What every measurement shares on the host: checked calls, device memory, times of replayed graphs, rows of
+// the result. Times are medians of several replays, with the smallest and the largest beside them. Not a
+// library: errors print one line and end the program.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -73,7 +73,8 @@ struct Setup {
   int replays = 7;
 };
 
-// Captures what `body` launches into one graph, replays it, gives microseconds of one replay divided by `parts`.
+// Captures what `body` launches into one graph, replays it, gives microseconds of one replay divided by
+// `parts`.
 template <class Body>
 Times TimeGraph(const Setup& setup, int parts, Body body) {
   cudaGraph_t graph;

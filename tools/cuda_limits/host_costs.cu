@@ -1,7 +1,7 @@
-// Section e: what the host pays. Launching a graph of a step's size, recording an event, learning that a step has
-// ended (stream synchronisation, a flag in mapped memory), copies of a few bytes; and how fast a file that lies in the
-// page cache reaches the card: through pinned buffers filled by 1 to 16 threads, by read or from a mapping, from
-// the registered mapping, and as the driver does it from pageable memory.
+// Section e: what the host pays. Launching a graph of a step's size, recording an event, learning that a step
+// has ended (stream synchronisation, a flag in mapped memory), copies of a few bytes; and how fast a file
+// that lies in the page cache reaches the card: through pinned buffers filled by 1 to 16 threads, by read or
+// from a mapping, from the registered mapping, and as the driver does it from pageable memory.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -19,7 +19,8 @@ namespace limits {
 namespace {
 
 double Now() {
-  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 Times Repeat(int n, const std::function<double()>& once) {
@@ -28,7 +29,9 @@ Times Repeat(int n, const std::function<double()>& once) {
   return Summary(us);
 }
 
-void UsRow(const std::string& what, Times t) { Row(what, Format("%.2f | %.2f..%.2f", t.median, t.low, t.high)); }
+void UsRow(const std::string& what, Times t) {
+  Row(what, Format("%.2f | %.2f..%.2f", t.median, t.low, t.high));
+}
 
 __global__ void Empty() {}
 __global__ void EmptyProgrammatic() {
@@ -115,7 +118,8 @@ void Flags(const Setup& setup) {
   volatile uint32_t* device;
   CUDA_OK(cudaHostGetDevicePointer(const_cast<uint32_t**>(&device), const_cast<uint32_t*>(host), 0));
   uint32_t value = 0;
-  host[0] = host[64] = 0;
+  host[0] = 0;
+  host[64] = 0;
   UsRow("one kernel: launch until a flag in mapped memory is seen", Repeat(n, [&] {
           const double t0 = Now();
           SetFlag<<<1, 1, 0, s>>>(device, ++value);
@@ -183,8 +187,8 @@ void Loading(const Setup& setup) {
   auto row = [&](const std::string& what, size_t n, double us) {
     Row(what, Format("%.1f | %.0f", n / us * 1e-3, us * 1e-3));
   };
-  row(Format("allocating and touching %zu MB of pinned memory", pinned.size() * chunk >> 20), pinned.size() * chunk,
-      Now() - t_alloc);
+  row(Format("allocating and touching %zu MB of pinned memory", pinned.size() * chunk >> 20),
+      pinned.size() * chunk, Now() - t_alloc);
   Buffer<uint8_t> card(bytes);
   for (bool up : {true, false}) {
     const double t0 = Now();
@@ -263,14 +267,16 @@ void Loading(const Setup& setup) {
     CUDA_OK(cudaHostUnregister(map));
     row("cudaHostUnregister", bytes, Now() - t0);
   } else {
-    Row("cudaHostRegister of the mapping, read-only", Format("refused: %s | ", cudaGetErrorString(registered)));
+    Row("cudaHostRegister of the mapping, read-only",
+        Format("refused: %s | ", cudaGetErrorString(registered)));
     cudaGetLastError();
   }
   munmap(map, bytes);
-  auto* copied = static_cast<uint8_t*>(
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* copied =
+      static_cast<uint8_t*>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   OnThreads(kMaxThreads, [&](int thread) {
-    for (size_t at = thread * chunk; at < bytes; at += kMaxThreads * chunk) std::memset(copied + at, 1, chunk);
+    for (size_t at = thread * chunk; at < bytes; at += kMaxThreads * chunk)
+      std::memset(copied + at, 1, chunk);
   });
   t0 = Now();
   CUDA_OK(cudaHostRegister(copied, bytes, cudaHostRegisterDefault));

@@ -1,7 +1,7 @@
-// Section c: the inner loops of decode at full rate: weights in bf16, MXFP4, Q8_0 and 12 bits through the ring, as
-// operand A of mma.sync with 1 to 8 tokens; against the read ceiling, and against the same loop over weights that
-// stay in shared memory. Each form's values are compared with a computation in double on the host, with an error
-// planted that must be found; MXFP4's decoding for all codes and scale bytes.
+// Section c: the inner loops of decode at full rate: weights in bf16, MXFP4, Q8_0 and 12 bits through the
+// ring, as operand A of mma.sync with 1 to 8 tokens; against the read ceiling, and against the same loop over
+// weights that stay in shared memory. Each form's values are compared with a computation in double on the
+// host, with an error planted that must be found; MXFP4's decoding for all codes and scale bytes.
 #include <cmath>
 
 #include "device/formats.cuh"
@@ -20,9 +20,9 @@ struct LoopWork {
   const uint8_t* x;  // bf16 [tokens, kDepth]
   int tokens;
   int num_slots;
-  int rounds;       // arithmetic only: passes over the slots
-  uint32_t base;    // of the packed form
-  float* out;       // [units, 8 rows, 8 tokens], or null
+  int rounds;     // arithmetic only: passes over the slots
+  uint32_t base;  // of the packed form
+  float* out;     // [units, 8 rows, 8 tokens], or null
   float* sink;
 };
 
@@ -101,7 +101,8 @@ __global__ void DecodeMxfp4(const uint8_t* unit, uint32_t* out) {
   for (int step = 0; step < kSteps; ++step) {
     const uint32_t w = *reinterpret_cast<const uint32_t*>(unit + WordAt(step, lane, kSteps));
     const uint8_t* scales = unit + kSteps * 128 + lane / 4 * Mxfp4Form::ScaleBytes(kSteps) + step / 2 * 2;
-    Mxfp4Form::Decode(w, uint32_t{scales[0]} * 0x800080u, uint32_t{scales[1]} * 0x800080u, out + (step * 32 + lane) * 4);
+    Mxfp4Form::Decode(w, uint32_t{scales[0]} * 0x800080u, uint32_t{scales[1]} * 0x800080u,
+                      out + (step * 32 + lane) * 4);
   }
 }
 
@@ -182,7 +183,8 @@ template <class Form, int kCols, bool kFull, bool kLoad, bool kFixed = false>
 void LaunchLoop(const Setup& setup, cudaStream_t s, LoopWork work, int blocks_per_sm, int warps) {
   const size_t shared = (WarpRing::Bytes(warps, work.num_slots, Form::Bytes(kCols / 32)) + 127) / 128 * 128 +
                         static_cast<size_t>(work.tokens) * kTokenStride;
-  Launch(s, {blocks_per_sm * setup.sms, warps * 32, shared}, LoopKernel<Form, kCols, kFull, kLoad, kFixed>, work);
+  Launch(s, {blocks_per_sm * setup.sms, warps * 32, shared}, LoopKernel<Form, kCols, kFull, kLoad, kFixed>,
+         work);
 }
 
 template <class Form, int kCols>
@@ -190,7 +192,8 @@ void CheckValues(const Setup& setup) {
   constexpr int kBytes = Form::Bytes(kCols / 32), kChunks = kDepth / kCols, kUnits = 40 * kChunks;
   std::vector<uint8_t> packed(static_cast<size_t>(kUnits) * kBytes);
   std::vector<std::vector<double>> truth(static_cast<size_t>(kUnits));
-  for (int u = 0; u < kUnits; ++u) RandomUnit<Form>(packed.data() + static_cast<size_t>(u) * kBytes, kCols, truth[u]);
+  for (int u = 0; u < kUnits; ++u)
+    RandomUnit<Form>(packed.data() + static_cast<size_t>(u) * kBytes, kCols, truth[u]);
   std::vector<uint16_t> x(8 * kDepth);
   for (auto& v : x) v = static_cast<uint16_t>((Random() & 0x81FF) | 0x3E00);
   Buffer<uint16_t> x_device(x);
@@ -201,7 +204,8 @@ void CheckValues(const Setup& setup) {
     Buffer<uint8_t> weights(bytes);
     for (int tokens : {1, 3, 4, 5, 8}) {
       CUDA_OK(cudaMemset(out.get(), 0xFF, out.size() * 4));
-      LoopWork work{weights.get(), kUnits, reinterpret_cast<const uint8_t*>(x_device.get()), tokens, 2, 0,
+      LoopWork work{weights.get(), kUnits,    reinterpret_cast<const uint8_t*>(x_device.get()),
+                    tokens,        2,         0,
                     0x39393939u,   out.get(), sink.get()};
       constexpr bool kCanFix = 12 * 132 % kChunks == 0;
       if (tokens == 3 && kCanFix && setup.sms == 132)
@@ -229,7 +233,8 @@ void CheckValues(const Setup& setup) {
           }
       const bool as_it_should = planted ? wrong > 0 : wrong == 0;
       if (!planted || tokens == 1 || tokens == 8)
-        Row(Format("%s, units of %d columns, %d tokens%s", Form::kName, kCols, tokens, planted ? ", one bit planted" : ""),
+        Row(Format("%s, units of %d columns, %d tokens%s", Form::kName, kCols, tokens,
+                   planted ? ", one bit planted" : ""),
             Format("%d of %d sums off | %.1e | %s", wrong, kUnits * 8 * tokens, worst,
                    as_it_should ? planted ? "found" : "right" : "WRONG"));
     }
@@ -257,7 +262,8 @@ void CheckMxfp4Decoding(const Setup& setup) {
       for (int c = 0; c < kCols; ++c) {
         const Place p = PlaceOf(r, c, kCols);
         const uint32_t word = got[(p.step * 32 + p.lane) * 4 + p.reg];
-        const uint16_t want = FloatToBits(static_cast<float>(std::ldexp(kCodes[codes[r * kCols + c]], scale - 127)));
+        const uint16_t want =
+            FloatToBits(static_cast<float>(std::ldexp(kCodes[codes[r * kCols + c]], scale - 127)));
         wrong += static_cast<uint16_t>(word >> 16 * p.half) != want;
         ++all;
       }
@@ -280,17 +286,25 @@ void Rates(const Setup& setup, uint8_t* data, size_t room) {
     int blocks, warps, kb;  // kb: of ring a SM
     bool fixed;
   };
-  // x in registers needs every warp to meet one chunk only: the warps of the grid are a multiple of the chunks.
+  // x in registers needs every warp to meet one chunk only: the warps of the grid are a multiple of the
+  // chunks.
   constexpr int kChunks = kDepth / kCols;
-  for (const Case c : {Case{1, 8, 200, false}, {1, 12, 200, false}, {1, 12, 200, true}, {1, 16, 200, false},
-                       {2, 8, 200, false}, {2, 6, 200, true}, {1, 12, 104, true}})
+  for (const Case c : {Case{1, 8, 200, false},
+                       {1, 12, 200, false},
+                       {1, 12, 200, true},
+                       {1, 16, 200, false},
+                       {2, 8, 200, false},
+                       {2, 6, 200, true},
+                       {1, 12, 104, true}})
     for (int tokens : {1, 4, 8}) {
+      if (setup.quick && (c.warps != 12 || tokens == 4)) continue;
       if (tokens == 4 && !c.fixed && c.warps != 8) continue;
       constexpr bool kCanFix = 132 * 12 % kChunks == 0;
       if (c.fixed && (!kCanFix || setup.sms != 132 || tokens > 4)) continue;
       const int room_kb = std::min(c.kb, c.blocks == 1 ? 225 - tokens * 6 : 220 - 12 * tokens);
-      LoopWork work{data,   units, reinterpret_cast<const uint8_t*>(x_device.get()), tokens, 0, 0, 0x3C3C3C3Cu,
-                    nullptr, sink.get()};
+      LoopWork work{data,        units,   reinterpret_cast<const uint8_t*>(x_device.get()),
+                    tokens,      0,       0,
+                    0x3C3C3C3Cu, nullptr, sink.get()};
       work.num_slots = room_kb * 1024 / c.blocks / c.warps / (kBytes + 8);
       if (work.num_slots < 2) continue;
       auto launch = [&](auto load, cudaStream_t s) {
@@ -303,16 +317,18 @@ void Rates(const Setup& setup, uint8_t* data, size_t room) {
           LaunchLoop<Form, kCols, true, kLoad>(setup, s, work, c.blocks, c.warps);
       };
       const Times t = TimeGraph(setup, 1, [&](cudaStream_t s) { launch(std::true_type{}, s); });
-      // Without loads: the difference of two numbers of rounds, so that filling the slots once does not count.
+      // Without loads: the difference of two numbers of rounds, so that filling the slots once does not
+      // count.
       work.rounds = 20;
       const Times few = TimeGraph(setup, 1, [&](cudaStream_t s) { launch(std::false_type{}, s); });
       work.rounds = setup.quick ? 21 : 120;
       const Times many = TimeGraph(setup, 1, [&](cudaStream_t s) { launch(std::false_type{}, s); });
       const double bytes = static_cast<double>(units) * kPayload;
-      const double rounds = static_cast<double>(work.rounds - 20) * work.num_slots * c.warps * c.blocks * setup.sms;
+      const double rounds =
+          static_cast<double>(work.rounds - 20) * work.num_slots * c.warps * c.blocks * setup.sms;
       const double alone = rounds * kPayload / (many.median - few.median) * 1e-6;
-      Row(Format("%s, units of %d x 8 (%d B), %d x %d warps x %d slots, %d tokens%s", Form::kName, kCols, kPayload,
-                 c.blocks, c.warps, work.num_slots, tokens, c.fixed ? ", x in registers" : ""),
+      Row(Format("%s, units of %d x 8 (%d B), %d x %d warps x %d slots, %d tokens%s", Form::kName, kCols,
+                 kPayload, c.blocks, c.warps, work.num_slots, tokens, c.fixed ? ", x in registers" : ""),
           Format("%.1f..%.1f | %.2f | %.0f %% | %.2f | %.0f %%", t.low, t.high, bytes / t.median * 1e-6,
                  100 * bytes / t.median * 1e-6 / setup.tb_per_s, alone, 100 * alone / setup.tb_per_s));
     }
@@ -334,7 +350,8 @@ void MeasureLoops(const Setup& setup) {
   CheckValues<TwelveBitForm, 320>(setup);
   const size_t room = setup.quick ? size_t{8} << 20 : size_t{3} << 30;
   Buffer<uint8_t> data(room);
-  Section("c. loops at full rate, 3 GB of weights, padding not counted", "us | TB/s | share | arithmetic alone TB/s | share");
+  Section("c. loops at full rate, 3 GB of weights, padding not counted",
+          "us | TB/s | share | arithmetic alone TB/s | share");
   Rates<Bf16Form, 320>(setup, data.get(), room);
   Rates<Bf16Form, 192>(setup, data.get(), room);
   Rates<Mxfp4Form, 960>(setup, data.get(), room);

@@ -2,8 +2,8 @@
 //
 //   cuda_limits [--quick] [ceilings] [boundaries] [loops] [bits] [host] [step]
 //
-// Prints a table for each section named (all but `step` without names). --quick: small sizes, one repetition, for
-// compute-sanitizer.
+// Prints a table for each section named (all but `step` without names). --quick: small sizes, one repetition,
+// for compute-sanitizer.
 #include <cstring>
 
 #include "host.h"
@@ -35,8 +35,9 @@ int main(int argc, char** argv) {
   int driver = 0, runtime = 0;
   CUDA_OK(cudaDriverGetVersion(&driver));
   CUDA_OK(cudaRuntimeGetVersion(&runtime));
-  std::printf("%s, %d SMs, L2 %.0f MB, %.1f GB, driver %d, runtime %d, SM clock %.0f MHz\n", device.name, setup.sms,
-              device.l2CacheSize / 1048576.0, device.totalGlobalMem / 1e9, driver, runtime, SmClockMhz(setup));
+  std::printf("%s, %d SMs, L2 %.0f MB, %.1f GB, driver %d, runtime %d, SM clock %.0f MHz\n", device.name,
+              setup.sms, device.l2CacheSize / 1048576.0, device.totalGlobalMem / 1e9, driver, runtime,
+              SmClockMhz(setup));
   if (wanted("ceilings")) MeasureCeilings(setup);
   if (wanted("boundaries")) MeasureBoundaries(setup);
   if (wanted("loops")) MeasureLoops(setup);

@@ -1,6 +1,7 @@
-// Section d: the bits of mma.sync m16n8k16 against those of wgmma m64nNk16, bf16 with f32 accumulators, for one step
-// and for four steps chained through the accumulator, on inputs that show how the sum is cut: wide exponents,
-// cancellations, values near the smallest. And against the model of mma_model.h, whose rules are searched.
+// Section d: the bits of mma.sync m16n8k16 against those of wgmma m64nNk16, bf16 with f32 accumulators, for
+// one step and for four steps chained through the accumulator, on inputs that show how the sum is cut: wide
+// exponents, cancellations, values near the smallest. And against the model of mma_model.h, whose rules are
+// searched.
 #include <cmath>
 
 #include "device/formats.cuh"
@@ -14,7 +15,8 @@ namespace {
 
 constexpr int kChain = 4;
 
-// a [trials, kChain, 64, 16], b [trials, kChain, kN, 16], c [trials, 64, kN]. out [trials, 64, kN] of mma.sync.
+// a [trials, kChain, 64, 16], b [trials, kChain, kN, 16], c [trials, 64, kN]. out [trials, 64, kN] of
+// mma.sync.
 template <int kN>
 __global__ void __launch_bounds__(128)
     CompareKernel(const uint16_t* a, const uint16_t* b, const float* c, int trials, int steps, int swapped,
@@ -70,10 +72,12 @@ uint32_t Random() {
   return static_cast<uint32_t>(g_state >> 32);
 }
 uint16_t RandomBf16(int low, int high) {  // exponents low..high
-  return static_cast<uint16_t>((Random() & 0x8000) | (127 + low + Random() % (high - low + 1)) << 7 | (Random() & 0x7F));
+  return static_cast<uint16_t>((Random() & 0x8000) | (127 + low + Random() % (high - low + 1)) << 7 |
+                               (Random() & 0x7F));
 }
 float RandomFloat(int low, int high) {
-  const uint32_t bits = (Random() & 0x80000000u) | (127 + low + Random() % (high - low + 1)) << 23 | (Random() & 0x7FFFFF);
+  const uint32_t bits =
+      (Random() & 0x80000000u) | (127 + low + Random() % (high - low + 1)) << 23 | (Random() & 0x7FFFFF);
   float v;
   std::memcpy(&v, &bits, 4);
   return v;
@@ -89,7 +93,8 @@ Inputs MakeInputs(int kind, int trials, int n) {
   static const char* const kNames[] = {"small integers (exact)", "exponents -3..3", "exponents -20..20",
                                        "cancelling pairs", "near the smallest"};
   Inputs in{kNames[kind], std::vector<uint16_t>(size_t(trials) * kChain * 1024),
-            std::vector<uint16_t>(size_t(trials) * kChain * n * 16), std::vector<float>(size_t(trials) * 64 * n)};
+            std::vector<uint16_t>(size_t(trials) * kChain * n * 16),
+            std::vector<float>(size_t(trials) * 64 * n)};
   auto fill = [&](std::vector<uint16_t>& v) {
     for (size_t i = 0; i < v.size(); ++i) {
       if (kind == 0) {
@@ -132,9 +137,9 @@ unsigned long long Compare(const Setup& setup, const Inputs& in, int trials, int
   Buffer<float> c(in.c), d(out ? in.c.size() : 1);
   Buffer<unsigned long long> differ(1);
   differ.Zero();
-  Launch(setup.stream, {std::min(trials, 4 * setup.sms), 128}, CompareKernel<kN>, static_cast<const uint16_t*>(a.get()),
-         static_cast<const uint16_t*>(b.get()), static_cast<const float*>(c.get()), trials, steps, swapped, differ.get(),
-         out ? d.get() : nullptr);
+  Launch(setup.stream, {std::min(trials, 4 * setup.sms), 128}, CompareKernel<kN>,
+         static_cast<const uint16_t*>(a.get()), static_cast<const uint16_t*>(b.get()),
+         static_cast<const float*>(c.get()), trials, steps, swapped, differ.get(), out ? d.get() : nullptr);
   CUDA_OK(cudaStreamSynchronize(setup.stream));
   if (out) *out = d.Host();
   return differ.Host()[0];
@@ -180,11 +185,14 @@ void SearchModel(const Setup& setup) {
                 }
             found.push_back({rules, wrong});
           }
-      std::stable_sort(found.begin(), found.end(), [](const Found& x, const Found& y) { return x.wrong < y.wrong; });
+      std::stable_sort(found.begin(), found.end(),
+                       [](const Found& x, const Found& y) { return x.wrong < y.wrong; });
       for (int i = 0; i < 2; ++i)
-        Row(Format("model %s, %d step%s, %s", i == 0 ? "best" : "next best", steps, steps > 1 ? "s" : "", in.name),
-            Format("%d of %d | %d products at once, %d bits, cut towards %s, sum %s", found[i].wrong, trials * 512,
-                   found[i].rules.group, found[i].rules.bits, found[i].rules.floor ? "minus infinity" : "zero",
+        Row(Format("model %s, %d step%s, %s", i == 0 ? "best" : "next best", steps, steps > 1 ? "s" : "",
+                   in.name),
+            Format("%d of %d | %d products at once, %d bits, cut towards %s, sum %s", found[i].wrong,
+                   trials * 512, found[i].rules.group, found[i].rules.bits,
+                   found[i].rules.floor ? "minus infinity" : "zero",
                    found[i].rules.nearest ? "rounded" : "cut"));
     }
 }

@@ -1,6 +1,7 @@
-// A C++ model of the tensor core's add, to be held against the card: products are exact; all terms of a group (and
-// the accumulator) are aligned to the largest exponent among them, cut to a number of bits behind it, and added as
-// integers; the sum becomes a float by cutting or rounding. Which numbers fit is what section d finds out.
+// A C++ model of the tensor core's add, to be held against the card: products are exact; all terms of a group
+// (and the accumulator) are aligned to the largest exponent among them, cut to a number of bits behind it,
+// and added as integers; the sum becomes a float by cutting or rounding. Which numbers fit is what section d
+// finds out.
 #pragma once
 
 #include <cmath>
@@ -19,7 +20,7 @@ struct AddRules {
 struct Term {
   int64_t significand = 0;  // signed
   int lsb = 0;              // exponent of its last bit
-  int exponent = 0;         // what counts for the alignment: of the leading bit, in a product of the factors' sum
+  int exponent = 0;  // what counts for the alignment: of the leading bit, in a product of the factors' sum
 };
 
 inline Term TermOf(uint32_t bits, int mantissa_bits) {  // bf16 shifted to 32 bits, or f32

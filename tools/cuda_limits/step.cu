@@ -1,6 +1,7 @@
-// Section f: a decode step of true shape, one sequence: the 20b's 24 and the 120b's 36 layers, bf16 dense weights,
-// MXFP4 experts, all dependencies real, as a graph of kernels (plain and programmatic) and as one persistent kernel.
-// One layer is compared with a computation in double on the host, and all executors must give the same tokens.
+// Section f: a decode step of true shape, one sequence: the 20b's 24 and the 120b's 36 layers, bf16 dense
+// weights, MXFP4 experts, all dependencies real, as a graph of kernels (plain and programmatic) and as one
+// persistent kernel. One layer is compared with a computation in double on the host, and all executors must
+// give the same tokens.
 #include <cmath>
 #include <memory>
 
@@ -15,10 +16,10 @@ namespace {
 using namespace step;
 
 struct Options {
-  int slots = 4, window = 2;  // of a warp: pieces that its ring holds, and that are under way at most
-  bool ahead = true;      // the ring runs into the next phase
-  bool wait = true;       // false: no dependencies, what streams and arithmetic alone take
-  bool prefetch = false;  // loads of the next layer's QKV into L2 while the router is waited for
+  int slots = 2, window = 2;  // of a warp: pieces that its ring holds, and that are under way at most
+  bool ahead = true;          // the ring runs into the next phase
+  bool wait = true;           // false: no dependencies, what streams and arithmetic alone take
+  bool prefetch = false;      // loads of the next layer's QKV into L2 while the router is waited for
   bool programmatic = true;
 };
 
@@ -45,7 +46,8 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
   auto fill = [&] {
     if (o.ahead) b.Fill();
   };
-  // The rings go on filling while a boundary is waited for: warp 0 asks the counter, the others look at what it says.
+  // The rings go on filling while a boundary is waited for: warp 0 asks the counter, the others look at what
+  // it says.
   uint32_t boundaries = 0;
   auto wait = [&](const uint32_t* c, uint32_t t) {
     ++boundaries;
@@ -140,7 +142,8 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
 enum class Phase { kQkv, kAttention, kOut, kGateUp, kDown, kHead };
 
 template <Phase kPhase>
-__global__ void __launch_bounds__(kThreads, 1) PhaseKernel(const __grid_constant__ Model m, int layer, Options o) {
+__global__ void __launch_bounds__(kThreads, 1)
+    PhaseKernel(const __grid_constant__ Model m, int layer, Options o) {
   if (o.programmatic) LetNextKernelStart();
   Shared& shared = *reinterpret_cast<Shared*>(g_shared);
   constexpr bool kAttends = kPhase == Phase::kAttention;
@@ -212,16 +215,20 @@ __global__ void __launch_bounds__(kThreads, 1) PhaseKernel(const __grid_constant
 size_t RingBytes(int slots) { return WarpRing::Bytes(kWarps, slots, kSlot); }
 
 void LaunchOneKernel(const Setup& setup, cudaStream_t s, const Model& m, const Options& o) {
-  Launch(s, {setup.sms, kThreads, sizeof(Shared) + sizeof(AttentionPartial) + RingBytes(o.slots), false, true},
+  Launch(s,
+         {setup.sms, kThreads, sizeof(Shared) + sizeof(AttentionPartial) + RingBytes(o.slots), false, true},
          StepKernel, m, o);
 }
 
 template <Phase kPhase>
-void LaunchPhase(const Setup& setup, cudaStream_t s, const Model& m, int layer, const Options& o, bool first = false) {
+void LaunchPhase(const Setup& setup, cudaStream_t s, const Model& m, int layer, const Options& o,
+                 bool first = false) {
   const bool attends = kPhase == Phase::kAttention;
-  Launch(s, {attends ? kKvHeads : setup.sms, kThreads,
-             sizeof(Shared) + (attends ? sizeof(AttentionPartial) : RingBytes(o.slots)), o.programmatic && !first},
-         PhaseKernel<kPhase>, m, layer, o);
+  Launch(
+      s,
+      {attends ? kKvHeads : setup.sms, kThreads,
+       sizeof(Shared) + (attends ? sizeof(AttentionPartial) : RingBytes(o.slots)), o.programmatic && !first},
+      PhaseKernel<kPhase>, m, layer, o);
 }
 void LaunchGraphBody(const Setup& setup, cudaStream_t s, const Model& m, const Options& o) {
   for (int layer = 0; layer < m.layers; ++layer) {
@@ -244,12 +251,14 @@ __device__ uint32_t Hash(uint64_t i, uint32_t seed) {
 }
 // Random bits under a mask, over fixed ones.
 __global__ void FillMasked(uint32_t* data, size_t words, uint32_t seed, uint32_t mask, uint32_t fixed) {
-  for (size_t i = blockIdx.x * size_t{blockDim.x} + threadIdx.x; i < words; i += size_t{gridDim.x} * blockDim.x)
+  for (size_t i = blockIdx.x * size_t{blockDim.x} + threadIdx.x; i < words;
+       i += size_t{gridDim.x} * blockDim.x)
     data[i] = (Hash(i, seed) & mask) | fixed;
 }
 __global__ void FillExperts(uint32_t* data, size_t words, uint32_t seed) {
   constexpr int kCodes = kExpertCols / 32 * 32;  // words of codes of a unit
-  for (size_t i = blockIdx.x * size_t{blockDim.x} + threadIdx.x; i < words; i += size_t{gridDim.x} * blockDim.x)
+  for (size_t i = blockIdx.x * size_t{blockDim.x} + threadIdx.x; i < words;
+       i += size_t{gridDim.x} * blockDim.x)
     data[i] = i % (kExpertUnit / 4) < kCodes ? Hash(i, seed) : (Hash(i, seed) & 0x01010101u) | 0xF4F4F4F4u;
 }
 __global__ void FillFloats(float* data, size_t n, uint32_t seed, float middle, float spread) {
@@ -278,7 +287,8 @@ Model MakeModel(const Setup& setup, Memory& memory, int layers, int experts) {
   // Values of 2^-6 to 2^-5 with random sign.
   auto bf16 = [&](size_t values) {
     auto* p = memory.Get<uint8_t>(values * 2);
-    Launch(setup.stream, shape, FillMasked, reinterpret_cast<uint32_t*>(p), values / 2, seed++, 0x807F807Fu, 0x3C803C80u);
+    Launch(setup.stream, shape, FillMasked, reinterpret_cast<uint32_t*>(p), values / 2, seed++, 0x807F807Fu,
+           0x3C803C80u);
     return p;
   };
   auto expert = [&](size_t units) {
@@ -315,10 +325,11 @@ Model MakeModel(const Setup& setup, Memory& memory, int layers, int experts) {
       rotation[p * 32 + i] = {static_cast<float>(std::cos(angle)), static_cast<float>(std::sin(angle))};
     }
   auto* rotation_device = memory.Get<float2>(rotation.size());
-  CUDA_OK(cudaMemcpy(rotation_device, rotation.data(), rotation.size() * sizeof(float2), cudaMemcpyHostToDevice));
+  CUDA_OK(
+      cudaMemcpy(rotation_device, rotation.data(), rotation.size() * sizeof(float2), cudaMemcpyHostToDevice));
   m.rotation = rotation_device;
   m.query = memory.Get<float>(kQuery);
-  m.copies = 8;
+  m.copies = 1;
   m.attention = memory.Get<uint16_t>(kMaxCopies * kQuery);
   m.middle = memory.Get<float>(kMaxCopies * kHidden);
   m.residual = memory.Get<float>(kMaxCopies * kHidden);
@@ -351,8 +362,9 @@ std::vector<T> Download(const T* p, size_t n) {
 
 // Bytes of weights a token reads, as published: MXFP4 at 17 bytes for 32 values.
 double BytesOf(const Model& m) {
-  const double layer = 2.0 * (kQkvRows * double(kHidden) + kHidden * double(kQuery) + double(m.experts) * kHidden) +
-                       kTopK * 3.0 * kHidden * kHidden * 17 / 32;
+  const double layer =
+      2.0 * (kQkvRows * double(kHidden) + kHidden * double(kQuery) + double(m.experts) * kHidden) +
+      kTopK * 3.0 * kHidden * kHidden * 17 / 32;
   return m.layers * layer + 2.0 * kVocabulary * kHidden;
 }
 
@@ -386,7 +398,8 @@ void CheckLayer(const Setup& setup, const Model& model) {
     in.position = position;
     in.experts = m.experts;
     in.expert = [&](int id) {
-      const size_t units = size_t{kGateUpGroups} * kExpertChunks, down_units = size_t{kOutGroups} * kExpertChunks;
+      const size_t units = size_t{kGateUpGroups} * kExpertChunks,
+                   down_units = size_t{kOutGroups} * kExpertChunks;
       return ExpertWeights{Download(m.gate_up + id * units * kExpertUnit, units * kExpertUnit),
                            Download(m.down + id * down_units * kExpertUnit, down_units * kExpertUnit),
                            Download(m.gate_up_bias + id * 2 * kHidden, 2 * kHidden),
@@ -431,7 +444,7 @@ struct Runner {
     body(setup.stream);
     CUDA_OK(cudaStreamEndCapture(setup.stream, &graph));
     CUDA_OK(cudaGraphInstantiate(&exec, graph, 0));
-    const int tokens = setup.quick ? 2 : 32;
+    const int tokens = setup.quick ? 1 : 32;
     cudaEvent_t begin, end;
     CUDA_OK(cudaEventCreate(&begin));
     CUDA_OK(cudaEventCreate(&end));
@@ -450,21 +463,22 @@ struct Runner {
     if (check) {  // the tokens, one by one
       Reset(m, 128);
       std::vector<uint32_t> got;
-      for (int i = 0; i < 8; ++i) {
+      for (int i = 0; i < (setup.quick ? 1 : 8); ++i) {
         CUDA_OK(cudaGraphLaunch(exec, setup.stream));
         CUDA_OK(cudaStreamSynchronize(setup.stream));
         got.push_back(Download(m.state, 1)[0].token);
       }
       if (first_tokens.empty()) {
         first_tokens = got;
-        verdict = Format("tokens %u %u %u ..", got[0], got[1], got[2]);
+        verdict = Format("tokens %u %u %u ..", got[0], got[got.size() / 4], got[got.size() / 2]);
       } else {
         verdict = got == first_tokens ? "same tokens" : "OTHER TOKENS";
       }
     }
     const Times t = Summary(us);
-    Row(name, Format("%.1f | %.1f..%.1f | %.0f | %.2f | %.0f %% | %s", t.median, t.low, t.high, 1e6 / t.median,
-                     bytes / t.median * 1e-6, 100 * bytes / t.median * 1e-6 / setup.tb_per_s, verdict.c_str()));
+    Row(name,
+        Format("%.1f | %.1f..%.1f | %.0f | %.2f | %.0f %% | %s", t.median, t.low, t.high, 1e6 / t.median,
+               bytes / t.median * 1e-6, 100 * bytes / t.median * 1e-6 / setup.tb_per_s, verdict.c_str()));
     CUDA_OK(cudaEventDestroy(begin));
     CUDA_OK(cudaEventDestroy(end));
     CUDA_OK(cudaGraphExecDestroy(exec));
@@ -484,8 +498,16 @@ void Trace(const Setup& setup, Model m) {
   const auto span = Download(m.span, 2);
   const double mhz = 1e3 * span[0] / span[1];
   Row("SM clock during a token", Format("%.0f MHz | | ", mhz));
-  static const char* const kNames[] = {"wait for the layer before", "QKV", "attention and wait for it", "O",
-                                       "wait for O", "router", "gate_up", "wait for gate_up", "down", "head (of the last layer)"};
+  static const char* const kNames[] = {"wait for the layer before",
+                                       "QKV",
+                                       "attention and wait for it",
+                                       "O",
+                                       "wait for O",
+                                       "router",
+                                       "gate_up",
+                                       "wait for gate_up",
+                                       "down",
+                                       "head (of the last layer)"};
   for (int point = 0; point < 10; ++point) {
     std::vector<double> us;
     double sum = 0;
@@ -514,36 +536,40 @@ void MeasureStep(const Setup& setup) {
     Section(Format("f. one layer of the %s shape against double on the host", size.name).c_str(),
             "relative error (2-norm) | verdict");
     CheckLayer(setup, m);
-    Section(Format("f. a token of the %s shape, batch 1, position 128 on: %.3f GB", size.name, bytes * 1e-9).c_str(),
+    Section(Format("f. a token of the %s shape, batch 1, position 128 on: %.3f GB", size.name, bytes * 1e-9)
+                .c_str(),
             "us | range | tokens/s | TB/s | share | tokens");
     Runner runner{setup, m, bytes, {}};
     Options one;
     auto one_kernel = [&](const std::string& name, bool check = true) {
       runner.Measure(name, check, [&](cudaStream_t s) { LaunchOneKernel(setup, s, m, one); });
     };
-    one_kernel("one kernel, ring 4 slots a warp, at most 2 under way");
-    for (int copies : {1, 4, 16}) {
-      Model other = m;
-      other.copies = copies;
-      runner.Measure(Format("one kernel, 4, 2: %d cop%s of the activations instead of 8", copies, copies == 1 ? "y" : "ies"), true,
-                     [&](cudaStream_t s) { LaunchOneKernel(setup, s, other, one); });
+    one_kernel("one kernel, ring 2 slots a warp, at most 2 under way");
+    if (setup.quick) {
+      Options graph;
+      runner.Measure("graph, programmatic", true, [&](cudaStream_t s) { LaunchGraphBody(setup, s, m, graph); });
+      return;
     }
-    for (const auto& [slots, window] : {std::pair{4, 1}, {4, 4}, {3, 2}, {3, 3}, {2, 1}, {2, 2}}) {
+    Model copied = m;
+    copied.copies = 8;
+    runner.Measure("one kernel, 2, 2: 8 copies of the activations", true,
+                   [&](cudaStream_t s) { LaunchOneKernel(setup, s, copied, one); });
+    for (const auto& [slots, window] : {std::pair{2, 1}, {3, 1}, {3, 2}, {3, 3}, {4, 1}, {4, 2}, {4, 4}}) {
       one.slots = slots;
       one.window = window;
       one_kernel(Format("one kernel, ring %d slots a warp, at most %d under way", slots, window));
     }
     one = Options{};
     one.ahead = false;
-    one_kernel("one kernel, 4, 2: loads after the boundary");
+    one_kernel("one kernel, 2, 2: loads after the boundary");
     one = Options{};
     one.prefetch = true;
-    one_kernel("one kernel, 4, 2: next QKV loaded into L2 while the router is waited for");
+    one_kernel("one kernel, 2, 2: next QKV loaded into L2 while the router is waited for");
     one = Options{};
     one.wait = false;
-    one_kernel("one kernel, 4, 2: no boundaries (values wrong): streams and arithmetic alone", false);
+    one_kernel("one kernel, 2, 2: no boundaries (values wrong): streams and arithmetic alone", false);
     Options graph;
-    graph.window = 4;
+    graph.slots = graph.window = 4;
     graph.programmatic = false;
     auto kernels = [&](const char* name) {
       runner.Measure(name, true, [&](cudaStream_t s) { LaunchGraphBody(setup, s, m, graph); });

@@ -1,12 +1,12 @@
-// Boundaries between the phases of one persistent kernel, all of whose blocks are resident (cooperative launch).
-// Epochs count from 1 and never go back; memory starts at zero. Called by all threads of a block.
+// Boundaries between the phases of one persistent kernel, all of whose blocks are resident (cooperative
+// launch). Epochs count from 1 and never go back; memory starts at zero. Called by all threads of a block.
 //
-// Counter: Arrive makes everything that the block's threads wrote before visible to whoever passes Wait of that
-// epoch. Flags: the same with a word a block. Tagged: a value travels with the epoch in one word of 8 bytes, the
-// reader reads until the tag is right, and neither fence nor barrier is needed.
+// Counter: Arrive makes everything that the block's threads wrote before visible to whoever passes Wait of
+// that epoch. Flags: the same with a word a block. Tagged: a value travels with the epoch in one word of 8
+// bytes, the reader reads until the tag is right, and neither fence nor barrier is needed.
 //
-// Two buffers of tagged values in turn are enough: a block writes epoch e + 2 only after it has read all of e + 1,
-// which every other block wrote after it had read all of e.
+// Two buffers of tagged values in turn are enough: a block writes epoch e + 2 only after it has read all of e
+// + 1, which every other block wrote after it had read all of e.
 #pragma once
 
 #include "ptx.cuh"

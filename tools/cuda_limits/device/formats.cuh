@@ -1,16 +1,18 @@
-// Stored forms of weights as operand A of mma.sync m16n8k16, for decoding 1 to 8 tokens. One layout for all forms:
+// Stored forms of weights as operand A of mma.sync m16n8k16, for decoding 1 to 8 tokens. One layout for all
+// forms:
 //
-// A unit is 8 rows x kCols columns, one contiguous run of bytes that a bulk copy brings into shared memory. Rows 0..7
-// of the instruction's 16 are the unit's rows over the first half of its columns, rows 8..15 the same rows over the
-// second half, so that work is dealt in groups of 8 rows. kSteps = kCols / 32 instructions walk through both halves
-// at once. 32 columns (two steps) of one half lie in a lane as 8 columns in a row, so x needs no rearranging:
-// lane 4 g + t reads x[token][half][32 j + 8 t .. + 7] as 16 bytes.
+// A unit is 8 rows x kCols columns, one contiguous run of bytes that a bulk copy brings into shared memory.
+// Rows 0..7 of the instruction's 16 are the unit's rows over the first half of its columns, rows 8..15 the
+// same rows over the second half, so that work is dealt in groups of 8 rows. kSteps = kCols / 32 instructions
+// walk through both halves at once. 32 columns (two steps) of one half lie in a lane as 8 columns in a row,
+// so x needs no rearranging: lane 4 g + t reads x[token][half][32 j + 8 t .. + 7] as 16 bytes.
 //
 // Split (up to 4 tokens): columns 0..3 of B are the tokens over the first half, 4..7 over the second: one
-// instruction a step. Full (up to 8): two instructions, each of which has 8 useful rows. Both add in the same order,
-// so a row's bits do not depend on the number of tokens.
+// instruction a step. Full (up to 8): two instructions, each of which has 8 useful rows. Both add in the same
+// order, so a row's bits do not depend on the number of tokens.
 //
-// Each form has: Payload(steps) and Bytes(steps), the bytes without and with the padding, a packer for the host (the truth is what went in), Dot for the device.
+// Each form has: Payload(steps) and Bytes(steps), the bytes without and with the padding, a packer for the
+// host (the truth is what went in), Dot for the device.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -44,8 +46,9 @@ __host__ __device__ constexpr int WordAt(int step, int lane, int steps) {
   return four * 512 + lane * (four * 4 + 4 <= steps ? 16 : 8) + step % 4 * 4;
 }
 
-// The 8 codes of one step and lane; code i of register i / 2, half i % 2. Each code's sign, exponent and mantissa
-// bit lie where a shift or a rotation brings them to bits 15, 8..7, 6 of a half word, the pattern of bf16.
+// The 8 codes of one step and lane; code i of register i / 2, half i % 2. Each code's sign, exponent and
+// mantissa bit lie where a shift or a rotation brings them to bits 15, 8..7, 6 of a half word, the pattern of
+// bf16.
 __host__ __device__ inline int Mxfp4Bit(int reg, int half, int bit) {  // bit 0: mantissa .. 3: sign
   const int at = bit == 3 ? 15 : 6 + bit, p = at + 16 * half;
   if (reg == 0) return p;
@@ -92,8 +95,8 @@ __device__ inline uint32_t SubtractBf16x2(uint32_t a, uint32_t b) {
   return d;
 }
 
-// x in shared memory, bf16, one row a token, rows `stride` bytes apart (stride = 64 modulo 128: no bank conflicts).
-// `cols`: of a unit; `at` points to the unit's first column.
+// x in shared memory, bf16, one row a token, rows `stride` bytes apart (stride = 64 modulo 128: no bank
+// conflicts). `cols`: of a unit; `at` points to the unit's first column.
 template <bool kFullForm>
 struct SharedTokens {
   static constexpr bool kFull = kFullForm;
@@ -157,7 +160,8 @@ struct Sums {
   // Of row lane / 4: tokens 2 t and 2 t + 1; in the split form only where t < 2.
   __device__ float2 Row() const {
     if constexpr (kFull) {
-      return {(even[0][0] + odd[0][0]) + (even[1][2] + odd[1][2]), (even[0][1] + odd[0][1]) + (even[1][3] + odd[1][3])};
+      return {(even[0][0] + odd[0][0]) + (even[1][2] + odd[1][2]),
+              (even[0][1] + odd[0][1]) + (even[1][3] + odd[1][3])};
     } else {
       const float second0 = __shfl_down_sync(~0u, even[0][2] + odd[0][2], 2);
       const float second1 = __shfl_down_sync(~0u, even[0][3] + odd[0][3], 2);
@@ -202,17 +206,20 @@ struct Bf16Form {
 };
 
 // ---- MXFP4 ------------------------------------------------------------------------------------------------
-// Codes, then for each row and pair of steps two bytes: the scales of the first and second half, as exponent of the
-// bf16 that multiplies: scale byte + 126, so scale bytes 0 to 128. A row's are padded to 16 bytes.
+// Codes, then for each row and pair of steps two bytes: the scales of the first and second half, as exponent
+// of the bf16 that multiplies: scale byte + 126, so scale bytes 0 to 128. A row's are padded to 16 bytes.
 
 struct Mxfp4Form {
   static constexpr const char* kName = "MXFP4";
-  __host__ __device__ static constexpr int ScaleBytes(int steps) { return (steps + 15) / 16 * 16; }  // of a row
+  __host__ __device__ static constexpr int ScaleBytes(int steps) {
+    return (steps + 15) / 16 * 16;
+  }  // of a row
   __host__ __device__ static constexpr int Payload(int steps) { return steps * 136; }
   __host__ __device__ static constexpr int Bytes(int steps) { return steps * 128 + 8 * ScaleBytes(steps); }
   static void Set(uint8_t* unit, int cols, int row, int col, int code) {
     const Place p = PlaceOf(row, col, cols);
-    SetBits(unit + WordAt(p.step, p.lane, cols / 32), code, 4, [&](int b) { return Mxfp4Bit(p.reg, p.half, b); });
+    SetBits(unit + WordAt(p.step, p.lane, cols / 32), code, 4,
+            [&](int b) { return Mxfp4Bit(p.reg, p.half, b); });
   }
   static void SetScale(uint8_t* unit, int cols, int row, int col, uint8_t scale) {
     const int steps = cols / 32, second = col >= cols / 2, pair = (col - second * (cols / 2)) / 32;
@@ -231,8 +238,8 @@ struct Mxfp4Form {
     uint32_t scales[ScaleBytes(kSteps) / 4];
 #pragma unroll
     for (int i = 0; i < ScaleBytes(kSteps) / 16; ++i)
-      *reinterpret_cast<uint4*>(scales + i * 4) = *reinterpret_cast<const uint4*>(
-          unit + kSteps * 128 + lane / 4 * ScaleBytes(kSteps) + i * 16);
+      *reinterpret_cast<uint4*>(scales + i * 4) =
+          *reinterpret_cast<const uint4*>(unit + kSteps * 128 + lane / 4 * ScaleBytes(kSteps) + i * 16);
 #pragma unroll
     for (int j = 0; j < kSteps / 2; j += 2) {
       uint32_t w[4];
@@ -242,8 +249,8 @@ struct Mxfp4Form {
         *reinterpret_cast<uint2*>(w) = *reinterpret_cast<const uint2*>(unit + j * 256 + lane * 8);
 #pragma unroll
       for (int p = 0; p < 2 && (j + p) * 2 < kSteps; ++p) {
-        // The byte becomes bits 14..7 of both halves. (Shifts to the left are multiplications, which have a pipe of
-        // their own; those to the right share one with the logic.)
+        // The byte becomes bits 14..7 of both halves. (Shifts to the left are multiplications, which have a
+        // pipe of their own; those to the right share one with the logic.)
         const uint32_t first = __byte_perm(scales[j / 2], 0, p == 0 ? 0x4040 : 0x4242) << 7;
         const uint32_t second = __byte_perm(scales[j / 2], 0, p == 0 ? 0x4141 : 0x4343) << 7;
         uint32_t a[8];
@@ -256,8 +263,8 @@ struct Mxfp4Form {
 };
 
 // ---- Q8_0 -------------------------------------------------------------------------------------------------
-// Bytes, then for each pair of steps and row two f16: the scales of the first and second half. Products of a block
-// of 32 are summed by the tensor core, the sum is scaled in f32.
+// Bytes, then for each pair of steps and row two f16: the scales of the first and second half. Products of a
+// block of 32 are summed by the tensor core, the sum is scaled in f32.
 
 struct Q8Form {
   static constexpr const char* kName = "Q8_0";
@@ -286,8 +293,9 @@ struct Q8Form {
     for (int j = 0; j < kSteps / 2; ++j) {
       const uint4 w = *reinterpret_cast<const uint4*>(unit + j * 512 + lane * 16);
       const float2 scale = __half22float2(*reinterpret_cast<const __half2*>(scales + j * 32));
-      const uint32_t a[8] = {ToBf16<0x4140>(w.x), ToBf16<0x4342>(w.x), ToBf16<0x4140>(w.y), ToBf16<0x4342>(w.y),
-                             ToBf16<0x4140>(w.z), ToBf16<0x4342>(w.z), ToBf16<0x4140>(w.w), ToBf16<0x4342>(w.w)};
+      const uint32_t a[8] = {ToBf16<0x4140>(w.x), ToBf16<0x4342>(w.x), ToBf16<0x4140>(w.y),
+                             ToBf16<0x4342>(w.y), ToBf16<0x4140>(w.z), ToBf16<0x4342>(w.z),
+                             ToBf16<0x4140>(w.w), ToBf16<0x4342>(w.w)};
       auto block = [&](const uint4 b, float* sum) {
         float d[4] = {0, 0, 0, 0};
         Mma(d, a, b.x, b.y);
@@ -304,8 +312,8 @@ struct Q8Form {
 };
 
 // ---- bf16 in 12 bits --------------------------------------------------------------------------------------
-// Low bytes, then 4 bits a value: sign and the high 7 bits of the exponent less the matrix's `base`. Values outside
-// the window of 8 are no part of this form.
+// Low bytes, then 4 bits a value: sign and the high 7 bits of the exponent less the matrix's `base`. Values
+// outside the window of 8 are no part of this form.
 
 struct TwelveBitForm {
   static constexpr const char* kName = "12-bit bf16";
@@ -327,8 +335,7 @@ struct TwelveBitForm {
     a[3] = ((w >> 3 & kCode) | (w << 1 & kSign)) + __byte_perm(low1, base, 0x4342);
   }
   template <int kSteps, class X>
-  __device__ static void Dot(const uint8_t* unit, int lane, const X& x, uint32_t base,
-                             Sums<X::kFull>& sums) {
+  __device__ static void Dot(const uint8_t* unit, int lane, const X& x, uint32_t base, Sums<X::kFull>& sums) {
     const uint8_t* nibbles = unit + kSteps * 256;
 #pragma unroll
     for (int j = 0; j < kSteps / 2; j += 2) {

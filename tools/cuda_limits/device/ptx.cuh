@@ -1,5 +1,6 @@
-// The instructions of sm_90 that CUDA C++ has no name for, one function each: mbarriers, bulk copies into shared
-// memory, prefetch into L2, programmatic dependent launch, loads and stores with an order. No policy in here.
+// The instructions of sm_90 that CUDA C++ has no name for, one function each: mbarriers, bulk copies into
+// shared memory, prefetch into L2, programmatic dependent launch, loads and stores with an order. No policy
+// in here.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +15,13 @@ __device__ inline void InitBarrier(uint32_t barrier, uint32_t arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 // Makes initialised barriers visible to the copy engine.
-__device__ inline void FenceBarrierInit() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+__device__ inline void FenceBarrierInit() {
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
 
 __device__ inline void ArriveExpect(uint32_t barrier, uint32_t bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
 }
 
 __device__ inline bool TryWaitBarrier(uint32_t barrier, uint32_t parity) {
@@ -49,15 +53,16 @@ __device__ inline void WaitBarrier(uint32_t barrier, uint32_t parity) {
 
 // bytes, both addresses: multiples of 16.
 __device__ inline void CopyBulk(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) {
-  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
-               "l"(from), "r"(bytes), "r"(barrier)
-               : "memory");
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(barrier)
+      : "memory");
 }
 __device__ inline void CopyBulkHinted(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier,
                                       uint64_t policy) {
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::
-          "r"(to),
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, "
+      "[%3], %4;" ::"r"(to),
       "l"(from), "r"(bytes), "r"(barrier), "l"(policy)
       : "memory");
 }
@@ -70,8 +75,8 @@ __device__ inline uint64_t EvictFirstPolicy() {
 // A box of a tensor map of two dimensions (columns x, rows y).
 __device__ inline void CopyTensor2d(uint32_t to, const void* map, int x, int y, uint32_t barrier) {
   asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::
-          "r"(to),
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], "
+      "[%4];" ::"r"(to),
       "l"(map), "r"(x), "r"(y), "r"(barrier)
       : "memory");
 }
@@ -82,10 +87,12 @@ __device__ inline void PrefetchL2(const void* from, uint32_t bytes) {
 
 // Programmatic dependent launch: what the kernel before wrote may be read only after Wait.
 __device__ inline void WaitForKernelBefore() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
-__device__ inline void LetNextKernelStart() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+__device__ inline void LetNextKernelStart() {
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+}
 
-// Brings the sector of 32 bytes into L2; the value is not used. (prefetch.global.L2 and bulk prefetches gained almost
-// nothing where this gains half of the time that the bytes take from memory.)
+// Brings the sector of 32 bytes into L2; the value is not used. (prefetch.global.L2 and bulk prefetches
+// gained almost nothing where this gains half of the time that the bytes take from memory.)
 __device__ inline void Touch(const void* p) {
   asm volatile("{\n.reg .u32 unused;\nld.global.cg.u32 unused, [%0];\n}" ::"l"(p));
 }

@@ -1,13 +1,14 @@
-// A ring of shared memory that belongs to one warp: its lane 0 asks the copy engine for the next pieces of the
-// weights, all lanes wait for the oldest piece and read it. Warps share nothing, so no barrier of the block is
-// needed, and a ring may run ahead into the next phase while the block waits for the phase before.
+// A ring of shared memory that belongs to one warp: its lane 0 asks the copy engine for the next pieces of
+// the weights, all lanes wait for the oldest piece and read it. Warps share nothing, so no barrier of the
+// block is needed, and a ring may run ahead into the next phase while the block waits for the phase before.
 //
-// Slots are of one size; a piece is at most a slot. Order of use: Start once; then any mix of Issue (while CanIssue)
-// and Wait, read, Release.
+// Slots are of one size; a piece is at most a slot. Order of use: Start once; then any mix of Issue (while
+// CanIssue) and Wait, read, Release.
 //
-// At most `window` pieces are on their way at once, however many slots are free. Loads, stores and fences of an SM wait
-// behind the bulk copies that it asked for before: a ring that asks for all it can hold delays the next boundary by
-// the time that all of that takes. With a window the ring still fills, if CanIssue is asked again and again.
+// At most `window` pieces are on their way at once, however many slots are free. Loads, stores and fences of
+// an SM wait behind the bulk copies that it asked for before: a ring that asks for all it can hold delays the
+// next boundary by the time that all of that takes. With a window the ring still fills, if CanIssue is asked
+// again and again.
 #pragma once
 
 #include "ptx.cuh"
@@ -25,7 +26,8 @@ struct WarpRing {
   uint32_t landing_parity = 0;
   uint64_t policy = 0;  // 0: none
 
-  // All rings of a block lie in `shared`: slots of all warps first, then the barriers. Sync the block afterwards.
+  // All rings of a block lie in `shared`: slots of all warps first, then the barriers. Sync the block
+  // afterwards.
   __host__ __device__ static constexpr size_t Bytes(int warps, int num_slots, int slot_bytes) {
     return static_cast<size_t>(warps) * num_slots * (slot_bytes + 8);
   }

@@ -1,6 +1,6 @@
-// What a block of the step has: its warps' rings, the streams of weights that feed them, shared memory, sums over the
-// block. A stream says where the i-th piece of a warp lies; the ring takes pieces of the current stream, then of the
-// next one if that is known already.
+// What a block of the step has: its warps' rings, the streams of weights that feed them, shared memory, sums
+// over the block. A stream says where the i-th piece of a warp lies; the ring takes pieces of the current
+// stream, then of the next one if that is known already.
 #pragma once
 
 #include "../device/formats.cuh"
@@ -14,10 +14,10 @@ constexpr int kMaxGroups = 24;  // of 8 rows, of a block in one phase other than
 
 struct Shared {
   alignas(128) uint8_t x[kQuery * 2 + 128];  // bf16
-  float part[640];                         // sums of units: 5 groups x 15 pieces, 3 x 16, 22 x 3, 3 x 12, of 8 rows
+  float part[640];  // sums of units: 5 groups x 15 pieces, 3 x 16, 22 x 3, 3 x 12, of 8 rows
   float scratch[64];
   float logits[kWarps * 32];
-  float rows[kMaxGroups];  // new values of the residual
+  float rows[kMaxGroups];    // new values of the residual
   volatile uint32_t passed;  // boundaries
   uint32_t route_ids[kTopK];
   float route_weights[kTopK];
@@ -38,7 +38,9 @@ struct Stream {
   __device__ const uint8_t* At(int i, int warp, const uint32_t* experts) const {
     if (kind == Kind::kRun) return base + static_cast<size_t>(i * kWarps + warp) * bytes;
     if (kind == Kind::kHead)
-      return base + (static_cast<size_t>(i / kHiddenChunks * kWarps + warp) * kHiddenChunks + i % kHiddenChunks) * bytes;
+      return base +
+             (static_cast<size_t>(i / kHiddenChunks * kWarps + warp) * kHiddenChunks + i % kHiddenChunks) *
+                 bytes;
     if (kind == Kind::kGateUp) {  // piece = group * chunks + chunk; groups of all chosen experts in a row
       const int piece = i * kWarps + warp, group = first + piece / kExpertChunks;
       const size_t row = size_t{experts[group / kGateUpGroups]} * kGateUpGroups + group % kGateUpGroups;
@@ -57,11 +59,16 @@ struct Block {
   int copy;  // of the activations that this block reads
   Stream current, next;
   int current_n = 0, next_n = 0, issued = 0, issued_next = 0;
-  bool ahead = true;  // whether the ring may run into the next stream
+  bool ahead = true;         // whether the ring may run into the next stream
   uint32_t position, token;  // of this step
 
   __device__ Block(const Model& m, Shared& s, uint8_t* ring_memory, int slots, int window)
-      : shared(s), cta(blockIdx.x), ncta(gridDim.x), warp(threadIdx.x / 32), lane(threadIdx.x % 32), copy(blockIdx.x % m.copies) {
+      : shared(s),
+        cta(blockIdx.x),
+        ncta(gridDim.x),
+        warp(threadIdx.x / 32),
+        lane(threadIdx.x % 32),
+        copy(blockIdx.x % m.copies) {
     ring.Start(ring_memory, kWarps, warp, lane, slots, kSlot);
     ring.window = window;
     // The state changes at the end of a step, and nothing of the next one starts before that.
@@ -125,7 +132,9 @@ __device__ inline uint16_t ToBf16(float v) {  // to nearest even
   bits += 0x7FFF + (bits >> 16 & 1);
   return static_cast<uint16_t>(bits >> 16);
 }
-__device__ inline uint32_t ToBf16x2(float low, float high) { return ToBf16(low) | uint32_t{ToBf16(high)} << 16; }
+__device__ inline uint32_t ToBf16x2(float low, float high) {
+  return ToBf16(low) | uint32_t{ToBf16(high)} << 16;
+}
 __device__ inline float FromBf16(uint32_t bits) { return __uint_as_float(bits << 16); }
 
 }  // namespace limits::step

@@ -1,9 +1,9 @@
-// The phases of a decode step of one sequence. Each is two functions: one that may run before the phase before has
-// ended (loads of what never changes), and the phase itself. Both kinds of executor, a graph of kernels and one
-// persistent kernel, call them with the streams set; results are the same bits.
+// The phases of a decode step of one sequence. Each is two functions: one that may run before the phase
+// before has ended (loads of what never changes), and the phase itself. Both kinds of executor, a graph of
+// kernels and one persistent kernel, call them with the streams set; results are the same bits.
 //
-// Rounding: inputs of products are bf16 (normed residual, query, keys, values, weights of attention, its result,
-// activations of the experts), sums f32.
+// Rounding: inputs of products are bf16 (normed residual, query, keys, values, weights of attention, its
+// result, activations of the experts), sums f32.
 #pragma once
 
 #include "block.cuh"
@@ -14,12 +14,14 @@ namespace limits::step {
 
 __device__ inline Stream QkvStream(const Model& m, const Block& b, int layer) {
   const int begin = b.Begin(kQkvGroups), end = b.End(kQkvGroups);
-  return {Kind::kRun, m.qkv + (size_t{static_cast<unsigned>(layer)} * kQkvGroups + begin) * kHiddenChunks * kHiddenUnit,
+  return {Kind::kRun,
+          m.qkv + (size_t{static_cast<unsigned>(layer)} * kQkvGroups + begin) * kHiddenChunks * kHiddenUnit,
           kHiddenUnit, (end - begin) * kHiddenChunks, begin};
 }
 __device__ inline Stream OutStream(const Model& m, const Block& b, int layer) {
   const int begin = b.Begin(kOutGroups), end = b.End(kOutGroups);
-  return {Kind::kRun, m.out + (size_t{static_cast<unsigned>(layer)} * kOutGroups + begin) * kQueryChunks * kQueryUnit,
+  return {Kind::kRun,
+          m.out + (size_t{static_cast<unsigned>(layer)} * kOutGroups + begin) * kQueryChunks * kQueryUnit,
           kQueryUnit, (end - begin) * kQueryChunks, begin};
 }
 __device__ inline Stream GateUpStream(const Model& m, const Block& b, int layer) {
@@ -36,8 +38,8 @@ __device__ inline Stream DownStream(const Model& m, const Block& b, int layer) {
 }
 __device__ inline Stream HeadStream(const Model& m, const Block& b) {
   const int begin = b.Begin(kVocabularyGroups), end = b.End(kVocabularyGroups);
-  return {Kind::kHead, m.head + static_cast<size_t>(begin) * kHiddenChunks * kHiddenUnit, kHiddenUnit, end - begin,
-          begin};
+  return {Kind::kHead, m.head + static_cast<size_t>(begin) * kHiddenChunks * kHiddenUnit, kHiddenUnit,
+          end - begin, begin};
 }
 
 // ---- the norm ---------------------------------------------------------------------------------------------
@@ -103,7 +105,8 @@ __device__ inline void WriteNormed(Block& b, const Values& h, const NormWeights&
 
 // ---- products ---------------------------------------------------------------------------------------------
 
-// part[piece][row] = sums of the current stream's pieces; piece % kChunks is its run of columns. x in shared memory.
+// part[piece][row] = sums of the current stream's pieces; piece % kChunks is its run of columns. x in shared
+// memory.
 template <int kCols, int kChunks>
 __device__ inline void Bf16Product(Block& b) {
   const SharedTokens<false> x(b.shared.x, 0, 1, kCols, b.lane);
@@ -137,7 +140,8 @@ __device__ inline QkvEarly BeforeQkv(const Model& m, const Block& b, int layer) 
   QkvEarly e{LoadNorm(m.norms + layer * 2 * kHidden), 0, 0, {1, 0}};
   const int begin = b.Begin(kQkvGroups), pair = threadIdx.x;
   if (pair < (b.End(kQkvGroups) - begin) * 4) {
-    const float* bias = m.biases + static_cast<size_t>(layer) * (kQkvRows + kHidden) + (begin + pair / 4) * 8 + pair % 4;
+    const float* bias =
+        m.biases + static_cast<size_t>(layer) * (kQkvRows + kHidden) + (begin + pair / 4) * 8 + pair % 4;
     e.bias0 = __ldg(bias);
     e.bias1 = __ldg(bias + 4);
     e.turn = __ldg(m.rotation + b.position * 32 + (begin + pair / 4) % 8 * 4 + pair % 4);
@@ -145,7 +149,8 @@ __device__ inline QkvEarly BeforeQkv(const Model& m, const Block& b, int layer) 
   return e;
 }
 __device__ inline void Qkv(const Model& m, Block& b, int layer, const QkvEarly& e) {
-  const Values h = layer == 0 ? LoadEmbedding(m.embedding + size_t{b.token} * kHidden) : LoadValues(m.residual + b.copy * kHidden);
+  const Values h = layer == 0 ? LoadEmbedding(m.embedding + size_t{b.token} * kHidden)
+                              : LoadValues(m.residual + b.copy * kHidden);
   const float sum = SumOfSquares(b, h);
   WriteNormed(b, h, e.norm, Rms(sum));
   const int begin = b.Begin(kQkvGroups), groups = b.End(kQkvGroups) - begin, pair = threadIdx.x;
@@ -177,13 +182,16 @@ __device__ inline void Qkv(const Model& m, Block& b, int layer, const QkvEarly& 
 }
 
 // ---- K2: attention of one key-value head (block cta < kKvHeads) -------------------------------------------
-// 8 warps, each with every eighth run of 16 keys. Queries are rows 0..7 of operand A; of 16 keys, column 2 t + i of
-// the first (second) product is key 4 t + i (+ 2), so that the weights are operand A of the second product as they are.
+// 8 warps, each with every eighth run of 16 keys. Queries are rows 0..7 of operand A; of 16 keys, column 2 t
+// + i of the first (second) product is key 4 t + i (+ 2), so that the weights are operand A of the second
+// product as they are.
 
 // partial: shared, of 8 warps.
 using AttentionPartial = float[8][8][kHeadSize];
 
-__device__ inline int FirstKey(int position, int layer) { return layer % 2 == 0 ? max(0, position - kWindow + 1) : 0; }
+__device__ inline int FirstKey(int position, int layer) {
+  return layer % 2 == 0 ? max(0, position - kWindow + 1) : 0;
+}
 
 struct AttentionEarly {
   float sinks[2];  // of the outputs that this thread makes
@@ -198,7 +206,8 @@ __device__ inline AttentionEarly BeforeAttention(const Model& m, const Block& b,
     Touch(m.values + at + i / runs * kContext + low + i % runs * 16);
   AttentionEarly e;
   for (int u = 0; u < 2; ++u)
-    e.sinks[u] = __ldg(m.sinks + layer * kHeads + b.cta * 8 + min(7, (static_cast<int>(threadIdx.x) + u * kThreads) / kHeadSize));
+    e.sinks[u] = __ldg(m.sinks + layer * kHeads + b.cta * 8 +
+                       min(7, (static_cast<int>(threadIdx.x) + u * kThreads) / kHeadSize));
   return e;
 }
 __device__ inline void Attention(const Model& m, Block& b, AttentionPartial& partial, int layer,
@@ -267,7 +276,8 @@ __device__ inline void Attention(const Model& m, Block& b, AttentionPartial& par
           add += weight[n][i];
         }
       total = total * old + add;
-      const uint32_t a[4] = {ToBf16x2(weight[0][0], weight[0][1]), 0, ToBf16x2(weight[1][0], weight[1][1]), 0};
+      const uint32_t a[4] = {ToBf16x2(weight[0][0], weight[0][1]), 0, ToBf16x2(weight[1][0], weight[1][1]),
+                             0};
 #pragma unroll
       for (int d = 0; d < 8; ++d) {
         sums[d][0] *= old;
@@ -301,7 +311,8 @@ __device__ inline void Attention(const Model& m, Block& b, AttentionPartial& par
       total += scale * b.shared.logits[64 + w * 8 + row];
       sum += scale * partial[w][row][d];
     }
-    for (int c = 0; c < m.copies; ++c) m.attention[c * kQuery + (head * 8 + row) * kHeadSize + d] = ToBf16(sum / total);
+    for (int c = 0; c < m.copies; ++c)
+      m.attention[c * kQuery + (head * 8 + row) * kHeadSize + d] = ToBf16(sum / total);
   }
 }
 
@@ -333,7 +344,8 @@ __device__ inline void Out(const Model& m, Block& b, int layer, const OutEarly& 
   const int first = b.Begin(kOutGroups) * 8, rows = b.End(kOutGroups) * 8 - first, row = threadIdx.x;
   const uint4 first_part = LoadWritten16(m.attention + b.copy * kQuery + threadIdx.x * 8);
   const int rest = threadIdx.x + kThreads;
-  if (rest < kQuery / 8) reinterpret_cast<uint4*>(b.shared.x)[rest] = LoadWritten16(m.attention + b.copy * kQuery + rest * 8);
+  if (rest < kQuery / 8)
+    reinterpret_cast<uint4*>(b.shared.x)[rest] = LoadWritten16(m.attention + b.copy * kQuery + rest * 8);
   reinterpret_cast<uint4*>(b.shared.x)[threadIdx.x] = first_part;
   float before = 0;
   if (row < rows) {
@@ -354,7 +366,8 @@ __device__ inline void Out(const Model& m, Block& b, int layer, const OutEarly& 
   if (b.warp == 0) {  // rows <= 24
     float square = value * value;
     for (int d = 16; d > 0; d >>= 1) square += __shfl_xor_sync(~0u, square, d);
-    if (b.lane < m.copies) m.router_parts[(b.lane * kMaxBlocks + b.cta) * (m.experts + 4) + m.experts] = square;
+    if (b.lane < m.copies)
+      m.router_parts[(b.lane * kMaxBlocks + b.cta) * (m.experts + 4) + m.experts] = square;
   }
   __syncthreads();
   const int slots = kThreads / m.experts, slot = threadIdx.x / m.experts;
@@ -369,7 +382,8 @@ __device__ inline void Out(const Model& m, Block& b, int layer, const OutEarly& 
   if (static_cast<int>(threadIdx.x) < m.experts) {
     float sum = 0;
     for (int s = 0; s < slots; ++s) sum += b.shared.logits[s * m.experts + threadIdx.x];
-    for (int c = 0; c < m.copies; ++c) m.router_parts[(c * kMaxBlocks + b.cta) * (m.experts + 4) + threadIdx.x] = sum;
+    for (int c = 0; c < m.copies; ++c)
+      m.router_parts[(c * kMaxBlocks + b.cta) * (m.experts + 4) + threadIdx.x] = sum;
   }
 }
 
@@ -381,16 +395,18 @@ struct RouterEarly {
 };
 __device__ inline RouterEarly BeforeGateUp(const Model& m, int layer) {
   RouterEarly e{LoadNorm(m.norms + (layer * 2 + 1) * kHidden), 0};
-  if (static_cast<int>(threadIdx.x) < m.experts) e.bias = __ldg(m.router_bias + layer * m.experts + threadIdx.x);
+  if (static_cast<int>(threadIdx.x) < m.experts)
+    e.bias = __ldg(m.router_bias + layer * m.experts + threadIdx.x);
   return e;
 }
-// Leaves ids and weights in shared memory and x for the experts. Ends with a sync. All loads are under way at once:
-// one after the other they cost 6 us (32 experts) and 14 us (128).
+// Leaves ids and weights in shared memory and x for the experts. Ends with a sync. All loads are under way at
+// once: one after the other they cost 6 us (32 experts) and 14 us (128).
 template <int kExperts>
 __device__ inline void RouteAmong(const Model& m, Block& b, const RouterEarly& e) {
   const Values h = LoadValues(m.middle + b.copy * kHidden);
   const float* router_parts = m.router_parts + b.copy * kMaxBlocks * (kExperts + 4);
-  constexpr int kStride = kExperts + 4, slots = kThreads / kExperts, kParts = (kMaxBlocks + slots - 1) / slots;
+  constexpr int kStride = kExperts + 4, slots = kThreads / kExperts,
+                kParts = (kMaxBlocks + slots - 1) / slots;
   const int expert = threadIdx.x % kExperts, slot = threadIdx.x / kExperts;
   float logit = 0, square = 0, parts[kParts];
 #pragma unroll
@@ -398,7 +414,8 @@ __device__ inline void RouteAmong(const Model& m, Block& b, const RouterEarly& e
     const int block = slot + i * slots;
     parts[i] = block < b.ncta ? LoadActivation(router_parts + block * kStride + expert) : 0;
   }
-  if (static_cast<int>(threadIdx.x) < b.ncta) square = LoadActivation(router_parts + threadIdx.x * kStride + kExperts);
+  if (static_cast<int>(threadIdx.x) < b.ncta)
+    square = LoadActivation(router_parts + threadIdx.x * kStride + kExperts);
 #pragma unroll
   for (int i = 0; i < kParts; ++i) logit += parts[i];
   b.shared.logits[threadIdx.x] = logit;
@@ -463,9 +480,10 @@ __device__ inline void GateUp(const Model& m, Block& b, int layer) {
   const int pair = threadIdx.x, group = begin + pair / 4;
   float gate_bias = 0, up_bias = 0;
   if (pair < groups * 4) {
-    const float* bias = m.gate_up_bias +
-                        (static_cast<size_t>(layer) * m.experts + b.shared.route_ids[group / kGateUpGroups]) * 2 * kHidden +
-                        group % kGateUpGroups * 8 + pair % 4;
+    const float* bias =
+        m.gate_up_bias +
+        (static_cast<size_t>(layer) * m.experts + b.shared.route_ids[group / kGateUpGroups]) * 2 * kHidden +
+        group % kGateUpGroups * 8 + pair % 4;
     gate_bias = __ldg(bias);
     up_bias = __ldg(bias + 4);
   }
@@ -487,7 +505,8 @@ __device__ inline void GateUp(const Model& m, Block& b, int layer) {
   up = fminf(fmaxf(up, -kSwigluLimit), kSwigluLimit);
   const uint16_t value = ToBf16((up + 1) * gate / (1 + __expf(-kSwigluAlpha * gate)));
   for (int c = 0; c < m.copies; ++c)
-    m.activated[c * kTopK * kHidden + group / kGateUpGroups * kHidden + group % kGateUpGroups * 4 + pair % 4] = value;
+    m.activated[c * kTopK * kHidden + group / kGateUpGroups * kHidden + group % kGateUpGroups * 4 +
+                pair % 4] = value;
 }
 
 // ---- K5: down, weights, residual --------------------------------------------------------------------------
@@ -501,14 +520,18 @@ __device__ inline DownEarly BeforeDown(const Model& m, const Block& b, int layer
   if (row < rows)
 #pragma unroll
     for (int k = 0; k < kTopK; ++k)
-      e.bias[k] = __ldg(m.down_bias + (static_cast<size_t>(layer) * m.experts + b.shared.route_ids[k]) * kHidden + first + row);
+      e.bias[k] =
+          __ldg(m.down_bias + (static_cast<size_t>(layer) * m.experts + b.shared.route_ids[k]) * kHidden +
+                first + row);
   return e;
 }
 __device__ inline void Down(const Model& m, Block& b, const DownEarly& e) {
   const int first = b.Begin(kOutGroups) * 8, rows = b.End(kOutGroups) * 8 - first, row = threadIdx.x;
   // A warp has one expert's run of columns: it brings its own x.
-  RegisterTokens<kExpertCols / 32> x(
-      m.activated + b.copy * kTopK * kHidden + b.warp / kExpertChunks * kHidden + b.warp % kExpertChunks * kExpertCols, kExpertCols, b.lane);
+  RegisterTokens<kExpertCols / 32> x(m.activated + b.copy * kTopK * kHidden +
+                                         b.warp / kExpertChunks * kHidden +
+                                         b.warp % kExpertChunks * kExpertCols,
+                                     kExpertCols, b.lane);
   const float before = row < rows ? LoadActivation(m.middle + first + row) : 0;
   b.ForPieces([&](const uint8_t* slot, int i) {
     Sums<false> sums;
@@ -522,7 +545,8 @@ __device__ inline void Down(const Model& m, Block& b, const DownEarly& e) {
   float sum = before;
 #pragma unroll
   for (int k = 0; k < kTopK; ++k)
-    sum += b.shared.route_weights[k] * (SumOfChunks<kExpertChunks>(b, row / 8 * kTopK + k, row % 8) + e.bias[k]);
+    sum +=
+        b.shared.route_weights[k] * (SumOfChunks<kExpertChunks>(b, row / 8 * kTopK + k, row % 8) + e.bias[k]);
   for (int c = 0; c < m.copies; ++c) m.residual[c * kHidden + first + row] = sum;
 }
 

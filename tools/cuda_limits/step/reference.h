@@ -1,5 +1,5 @@
-// One layer of the step in double on the host, with the same roundings of inputs to bf16, read from the packed
-// weights through PlaceOf: it shares the layout with the kernels, not the arithmetic.
+// One layer of the step in double on the host, with the same roundings of inputs to bf16, read from the
+// packed weights through PlaceOf: it shares the layout with the kernels, not the arithmetic.
 #pragma once
 
 #include <cmath>
@@ -41,7 +41,8 @@ struct LayerOutputs {
 };
 
 // Row `row` of a matrix of bf16 units times x.
-inline double Bf16Row(const std::vector<uint8_t>& units, int depth, int cols, int row, const std::vector<double>& x) {
+inline double Bf16Row(const std::vector<uint8_t>& units, int depth, int cols, int row,
+                      const std::vector<double>& x) {
   const int chunks = depth / cols;
   double sum = 0;
   for (int c = 0; c < depth; ++c) {
@@ -58,7 +59,8 @@ inline double ExpertRow(const std::vector<uint8_t>& units, int row, const double
   constexpr int kSteps = kExpertCols / 32;
   double sum = 0;
   for (int c = 0; c < kHidden; ++c) {
-    const uint8_t* unit = units.data() + (static_cast<size_t>(row / 8) * kExpertChunks + c / kExpertCols) * kExpertUnit;
+    const uint8_t* unit =
+        units.data() + (static_cast<size_t>(row / 8) * kExpertChunks + c / kExpertCols) * kExpertUnit;
     const int col = c % kExpertCols, second = col >= kExpertCols / 2;
     const Place p = PlaceOf(row % 8, col, kExpertCols);
     uint32_t word;
@@ -96,9 +98,11 @@ inline LayerOutputs ReferenceLayer(const LayerInputs& in) {
     for (int pair = 0; pair < 4; ++pair) {
       const int head = group / 8, d = group % 8 * 4 + pair;
       double v0 = Bf16Row(in.qkv, kHidden, kHiddenCols, group * 8 + pair, x) + in.biases[group * 8 + pair];
-      double v1 = Bf16Row(in.qkv, kHidden, kHiddenCols, group * 8 + pair + 4, x) + in.biases[group * 8 + pair + 4];
+      double v1 =
+          Bf16Row(in.qkv, kHidden, kHiddenCols, group * 8 + pair + 4, x) + in.biases[group * 8 + pair + 4];
       if (head < kHeads + kKvHeads) {
-        const double c = in.rotation[d * 2], s = in.rotation[d * 2 + 1], r0 = v0 * c - v1 * s, r1 = v1 * c + v0 * s;
+        const double c = in.rotation[d * 2], s = in.rotation[d * 2 + 1], r0 = v0 * c - v1 * s,
+                     r1 = v1 * c + v0 * s;
         v0 = r0;
         v1 = r1;
       }
@@ -142,7 +146,8 @@ inline LayerOutputs ReferenceLayer(const LayerInputs& in) {
   std::vector<double> logits(in.experts);
   for (int e = 0; e < in.experts; ++e) {
     logits[e] = in.router_bias[e];
-    for (int i = 0; i < kHidden; ++i) logits[e] += Bf16(in.router[static_cast<size_t>(i) * in.experts + e]) * normed[i];
+    for (int i = 0; i < kHidden; ++i)
+      logits[e] += Bf16(in.router[static_cast<size_t>(i) * in.experts + e]) * normed[i];
   }
   const auto moe_x = Rounded(normed);
   r.residual = r.middle;
@@ -172,7 +177,8 @@ inline LayerOutputs ReferenceLayer(const LayerInputs& in) {
     std::vector<double> rounded(kHidden);
     for (int i = 0; i < kHidden; ++i) rounded[i] = RoundToBf16(activated[i]);
     for (int row = 0; row < kHidden; ++row)
-      r.residual[row] += std::exp(chosen[k] - chosen[0]) / total * (ExpertRow(w.down, row, rounded.data()) + w.down_bias[row]);
+      r.residual[row] += std::exp(chosen[k] - chosen[0]) / total *
+                         (ExpertRow(w.down, row, rounded.data()) + w.down_bias[row]);
   }
   return r;
 }
