@@ -27,6 +27,7 @@ struct Work {
   uint32_t* fold;      // xor of all pieces
   uint32_t* errors;
   int num_slots, window;
+  bool quiet;  // the ring runs into the next phase only when the block has arrived
   int copies;       // of the activations: every block reads one, every block writes its rows to all
   int ahead;        // slots a warp that may be filled before the boundary
   uint32_t* trace;  // [phases, ncta, 4] clocks: at the boundary, reading activations, reading weights,
@@ -82,7 +83,7 @@ template <Boundary kKind>
 __device__ float ReadActivations(const Work& work, uint32_t phase) {
   float sum = 0;
   bool right = true;
-  if (kKind == Boundary::kTagged) {
+  if (IsTagged(kKind)) {
     const uint64_t* in = work.tagged + (phase % 2 * kMaxCopies + blockIdx.x % work.copies) * kHidden;
     constexpr int kEach = 12;
     for (int base = threadIdx.x; base < kHidden; base += kEach * blockDim.x) {
@@ -137,7 +138,7 @@ __device__ void WriteActivations(const Work& work, uint32_t phase, float sum, in
   const int begin = cta * kHidden / ncta, rows = (cta + 1) * kHidden / ncta - begin;
   for (int i = threadIdx.x; i < rows * work.copies; i += blockDim.x) {
     const int at = ((phase + 1) % 2 * kMaxCopies + i / rows) * kHidden + begin + i % rows;
-    if (kKind == Boundary::kTagged)
+    if (IsTagged(kKind))
       StoreTagged(work.tagged + at, next, phase + 1);
     else
       work.activations[at] = next;
@@ -167,7 +168,7 @@ __device__ uint32_t Stream(const Work& work, WarpRing& ring, Cursor& cursor, uin
     fold ^= FoldSlot(slot, lane);
     ring.Release();
     TopUp(work, ring, cursor, phase, ring.num_slots, first, step, lane);
-    TopUp(work, ring, cursor, last, work.ahead, first, step, lane);
+    if (!work.quiet) TopUp(work, ring, cursor, last, work.ahead, first, step, lane);
   }
   return fold;
 }
@@ -235,8 +236,8 @@ __global__ void __launch_bounds__(256) PersistentKernel(const __grid_constant__ 
   extern __shared__ __align__(128) uint8_t shared[];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const uint32_t first = blockIdx.x * warps + warp, step = gridDim.x * warps;
-  __shared__ volatile uint32_t passed;
-  if (threadIdx.x == 0) passed = 0;
+  __shared__ volatile uint32_t passed, arrived;
+  if (threadIdx.x == 0) passed = arrived = 0;
   __syncthreads();
   WarpRing ring;
   ring.Start(shared, warps, warp, lane, work.num_slots, kPiece);
@@ -245,14 +246,15 @@ __global__ void __launch_bounds__(256) PersistentKernel(const __grid_constant__ 
   Advance(work, cursor, first);
   uint32_t fold = 0;
   for (uint32_t phase = 0; phase < work.phases; ++phase) {
-    TopUp(work, ring, cursor, phase, work.ahead, first, step, lane);
+    if (!work.quiet) TopUp(work, ring, cursor, phase, work.ahead, first, step, lane);
     const uint32_t t0 = kTrace ? static_cast<uint32_t>(clock()) : 0;
-    if (kKind == Boundary::kCounter && phase > 0 && work.window <= work.num_slots) {
+    if ((kKind == Boundary::kCounter || kKind == Boundary::kHinted) && phase > 0 && work.window <= work.num_slots) {
       // The ring goes on filling while the boundary is waited for.
       for (;;) {
-        TopUp(work, ring, cursor, phase, work.ahead, first, step, lane);
+        if (!work.quiet || __any_sync(~0u, arrived == phase)) TopUp(work, ring, cursor, phase, work.ahead, first, step, lane);
         if (warp == 0) {
-          if (__any_sync(~0u, lane == 0 && LoadAcquire(work.barrier) >= phase * gridDim.x)) {
+          if (__any_sync(~0u, lane == 0 && (kKind == Boundary::kHinted ? LoadRelaxed(work.barrier)
+                                                                            : LoadAcquire(work.barrier)) >= phase * gridDim.x)) {
             if (lane == 0) passed = phase;
             break;
           }
@@ -274,8 +276,13 @@ __global__ void __launch_bounds__(256) PersistentKernel(const __grid_constant__ 
     if (kTrace && threadIdx.x == 0)
       reinterpret_cast<uint4*>(work.trace)[phase * gridDim.x + blockIdx.x] = {
           t1 - t0, t2 - t1, static_cast<uint32_t>(clock()) - t2, waited};
+    if (kKind == Boundary::kHinted) {
+      __syncthreads();
+      if (warp > 0) continue;
+    }
     WriteActivations<kKind>(work, phase, sum, blockIdx.x, gridDim.x);
     if (kKind != Boundary::kTagged) Arrive<kKind>(work.barrier, phase + 1, blockIdx.x);
+    if (threadIdx.x == 0) arrived = phase + 1;
   }
   AddFold(work, fold, lane);
 }
@@ -318,9 +325,11 @@ void GraphOfKernels(const Bench& b, cudaStream_t s, int slots, int ahead, int co
 }
 
 template <Boundary kKind, bool kTrace = false>
-void OneKernel(const Bench& b, cudaStream_t s, int slots, int ahead, int window = 1 << 20, int copies = 1) {
+void OneKernel(const Bench& b, cudaStream_t s, int slots, int ahead, int window = 1 << 20, int copies = 1,
+               bool quiet = false) {
   Work work = b.work;
   work.copies = copies;
+  work.quiet = quiet;
   work.window = window;
   work.num_slots = slots;
   work.ahead = ahead;
@@ -387,6 +396,7 @@ void MeasureBoundaries(const Setup& setup) {
             fold.get() + 1,
             0,
             1 << 20,
+            false,
             1,
             0,
             nullptr};
@@ -453,17 +463,29 @@ void MeasureBoundaries(const Setup& setup) {
         measure(
             Format("one kernel, counter, ring 192 KB running on, at most 64 KB under way, %d copies", copies),
             [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 6, 2, copies); });
-        measure(
-            Format("one kernel, tagged values, ring 192 KB running on, at most 64 KB under way, %d copies",
-                   copies),
-            [&](cudaStream_t s) { OneKernel<Boundary::kTagged>(b, s, 6, 6, 2, copies); });
       }
+    for (int window : {1, 2, 3, 6}) {
+      measure(Format("one kernel, counter, ring 192 KB running on after the arrival, at most %d KB under way",
+                     window * 32),
+              [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 6, window, 1, true); });
+      measure(Format("one kernel, tagged values after a hint, ring running on after the arrival, at most %d KB under way",
+                     window * 32),
+              [&](cudaStream_t s) { OneKernel<Boundary::kHinted>(b, s, 6, 6, window, 1, true); });
+    }
+    for (int window : {1, 2, 3, 6})
+      measure(Format("one kernel, tagged values after a hint, ring 192 KB running on, at most %d KB under way",
+                     window * 32),
+              [&](cudaStream_t s) { OneKernel<Boundary::kHinted>(b, s, 6, 6, window); });
     for (int window : {1, 2, 3, 4, 6})
       if (c.all || window == 2)
         measure(Format("one kernel, counter, ring 192 KB running on, at most %d KB under way", window * 32),
                 [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 6, window); });
     if (c.all || layer == 0) {
       Buffer<uint32_t> trace(size_t{work.phases} * setup.sms * 4);
+      work.trace = trace.get();
+      measure("one kernel, tagged values after a hint, ring 192 KB running on, 32 KB under way, with a trace",
+              [&](cudaStream_t s) { OneKernel<Boundary::kHinted, true>(b, s, 6, 6, 1); });
+      PrintTrace(trace.Host(), work.phases, setup.sms);
       for (int window : {1 << 20, 2}) {
         work.trace = trace.get();
         measure(Format("one kernel, counter, ring 192 KB running on, %s, with a trace",

@@ -21,6 +21,7 @@ struct Options {
   bool wait = true;           // false: no dependencies, what streams and arithmetic alone take
   bool prefetch = false;      // loads of the next layer's QKV into L2 while the router is waited for
   bool programmatic = true;
+  bool quiet = false;  // the ring runs into the next phase only when the block's arrival is done
 };
 
 extern __shared__ __align__(128) uint8_t g_shared[];
@@ -35,7 +36,7 @@ constexpr int kTracePoints = 10;
 __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant__ Model m, Options o) {
   Shared& shared = *reinterpret_cast<Shared*>(g_shared);
   auto& partial = *reinterpret_cast<AttentionPartial*>(g_shared + sizeof(Shared));
-  if (threadIdx.x == 0) shared.passed = 0;
+  if (threadIdx.x == 0) shared.passed = shared.arrived = 0;
   Block b(m, shared, g_shared + sizeof(Shared) + sizeof(AttentionPartial), o.slots, o.window);
   b.ahead = o.ahead;
   __syncthreads();
@@ -43,14 +44,22 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
   uint32_t* counter = m.barriers;
   uint32_t* attention_counter = m.barriers + 32;
   uint32_t target = step * m.layers * 4 * all, attention_target = step * m.layers * kKvHeads;
+  // A fence takes as long as all that the SM has under way: a quiet block asks for nothing new until it has arrived.
+  uint32_t arrivals = 0;
+  auto arrive = [&](uint32_t* c) {
+    ArriveCounter(c);
+    ++arrivals;
+    if (threadIdx.x == 0) shared.arrived = arrivals;
+  };
   auto fill = [&] {
-    if (o.ahead) b.Fill();
+    if (o.ahead && (!o.quiet || __any_sync(~0u, shared.arrived == arrivals))) b.Fill();
   };
   // The rings go on filling while a boundary is waited for: warp 0 asks the counter, the others look at what
   // it says.
   uint32_t boundaries = 0;
   auto wait = [&](const uint32_t* c, uint32_t t) {
     ++boundaries;
+    b.open = true;
     while (o.wait) {
       fill();
       if (b.warp == 0) {
@@ -63,6 +72,7 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
       }
     }
     __syncthreads();
+    b.open = !o.quiet;
   };
   uint32_t clock_before = clock();
   const int64_t clock_begin = clock64();
@@ -82,7 +92,7 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
     mark(layer, 0);
     Qkv(m, b, layer, qkv);
     mark(layer, 1);
-    ArriveCounter(counter);
+    arrive(counter);
     target += all;
     b.Advance();
     fill();
@@ -91,14 +101,14 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
       const AttentionEarly attention = BeforeAttention(m, b, layer);
       wait(counter, target);
       Attention(m, b, partial, layer, attention);
-      ArriveCounter(attention_counter);
+      arrive(attention_counter);
     }
     attention_target += kKvHeads;
     wait(attention_counter, attention_target);
     mark(layer, 2);
     Out(m, b, layer, out);
     mark(layer, 3);
-    ArriveCounter(counter);
+    arrive(counter);
     target += all;
     const RouterEarly router = BeforeGateUp(m, layer);
     if (o.prefetch && layer + 1 < m.layers) {
@@ -115,7 +125,7 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
     mark(layer, 5);
     GateUp(m, b, layer);
     mark(layer, 6);
-    ArriveCounter(counter);
+    arrive(counter);
     target += all;
     b.Advance();
     b.SetNext(layer + 1 < m.layers ? QkvStream(m, b, layer + 1) : HeadStream(m, b));
@@ -125,7 +135,7 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
     mark(layer, 7);
     Down(m, b, down);
     mark(layer, 8);
-    ArriveCounter(counter);
+    arrive(counter);
     target += all;
     b.Advance();
   }
@@ -562,6 +572,12 @@ void MeasureStep(const Setup& setup) {
     one = Options{};
     one.ahead = false;
     one_kernel("one kernel, 2, 2: loads after the boundary");
+    for (const auto& [slots, window] : {std::pair{2, 1}, {2, 2}, {3, 2}, {4, 1}, {4, 2}, {4, 4}}) {
+      one.slots = slots;
+      one.window = window;
+      one.quiet = true;
+      one_kernel(Format("one kernel, ring %d slots, %d under way, running on after the arrival", slots, window));
+    }
     one = Options{};
     one.prefetch = true;
     one_kernel("one kernel, 2, 2: next QKV loaded into L2 while the router is waited for");

@@ -18,7 +18,7 @@ struct Shared {
   float scratch[64];
   float logits[kWarps * 32];
   float rows[kMaxGroups];    // new values of the residual
-  volatile uint32_t passed;  // boundaries
+  volatile uint32_t passed, arrived;  // boundaries
   uint32_t route_ids[kTopK];
   float route_weights[kTopK];
 };
@@ -59,6 +59,7 @@ struct Block {
   int copy;  // of the activations that this block reads
   Stream current, next;
   int current_n = 0, next_n = 0, issued = 0, issued_next = 0;
+  bool open = true;   // whether it may do so now
   bool ahead = true;         // whether the ring may run into the next stream
   uint32_t position, token;  // of this step
 
@@ -96,7 +97,7 @@ struct Block {
     while (ring.CanIssue()) {
       if (issued < current_n)
         ring.Issue(lane, current.At(issued++, warp, shared.route_ids), current.bytes);
-      else if (ahead && issued_next < next_n)
+      else if (ahead && open && issued_next < next_n)
         ring.Issue(lane, next.At(issued_next++, warp, shared.route_ids), next.bytes);
       else
         break;
