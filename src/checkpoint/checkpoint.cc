@@ -3,14 +3,14 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "checkpoint/gguf_checkpoint.h"
-#include "checkpoint/hf_config.h"
-#include "checkpoint/hf_weights.h"
+#include "checkpoint/gguf/gguf_checkpoint.h"
+#include "checkpoint/hf/hf_config.h"
+#include "checkpoint/hf/hf_weights.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/locate.h"
 #include "checkpoint/model_files.h"
-#include "checkpoint/original_config.h"
-#include "checkpoint/original_weights.h"
+#include "checkpoint/original/original_config.h"
+#include "checkpoint/original/original_weights.h"
 
 namespace oxidized {
 namespace {
@@ -98,7 +98,9 @@ Checkpoint OpenCheckpoint(const fs::path& path, const OpenOptions& options) {
     const Location location = LocateCheckpoint(path);
     Checkpoint checkpoint = OpenLocated(location, path, options);
     checkpoint.path = path;
-    checkpoint.tokenizer_candidates = TokenizerFiles(location.tokenizer_folders);
+    // A file that carries its own is not overruled by whatever lies beside it: folders hold models of many
+    // kinds.
+    if (!checkpoint.vocabulary) checkpoint.tokenizer_candidates = TokenizerFiles(location.tokenizer_folders);
     return checkpoint;
   } catch (const fs::filesystem_error& error) {  // a folder that may not be read, say
     Fail(ErrorKind::kBadFile, "{}: {}", error.path1().string(), error.code().message());

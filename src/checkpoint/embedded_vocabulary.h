@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "checkpoint/gguf.h"
+#include "checkpoint/gguf/gguf.h"
 #include "tokenizer/tokenizer.h"
 
 namespace oxidized {

@@ -5,13 +5,13 @@
 #include "base/error.h"
 #include "base/lfs_pointer.h"
 #include "base/mapped_file.h"
-#include "checkpoint/gguf_files.h"
+#include "checkpoint/gguf/gguf_files.h"
+#include "checkpoint/hf/safetensors.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/message_text.h"
 #include "checkpoint/model_files.h"
-#include "checkpoint/original_config.h"
+#include "checkpoint/original/original_config.h"
 #include "checkpoint/refusals.h"
-#include "checkpoint/safetensors.h"
 
 namespace oxidized {
 namespace {

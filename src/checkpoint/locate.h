@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/tensor_layout.h"
+#include "checkpoint/checkpoint_format.h"
 
 namespace oxidized {
 

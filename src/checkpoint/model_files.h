@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/mapped_file.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/hf/safetensors.h"
 
 namespace oxidized {
 

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/checkpoint_test_util.h"
+#include "rewrite/testing/checkpoint_test_util.h"
 #include "tokenizer/tokenizer.h"
 
 namespace oxidized {

@@ -1,5 +1,5 @@
 // Where an executor gets the experts of a layer from: all of them in memory (ResidentExperts below), or a
-// store that reads them when asked (memory/expert_store.h). The executor sees only this.
+// store that reads them when asked (experts/expert_store.h). The executor sees only this.
 //
 // One request at a time, from one thread: Request, then TakeReady until it returns nothing. Experts come in
 // any order, what is there first and what has to be read as it arrives, so that products hide the reading.
@@ -41,7 +41,7 @@ class ExpertSource {
 };
 
 // Every expert is in memory, or in a mapping that the kernel fills. Remembers when an expert was last used,
-// so that the pages of long unused ones can be let go (memory/cleaner.h).
+// so that the pages of long unused ones can be let go (experts/cleaner.h).
 class ResidentExperts final : public ExpertSource {
  public:
   // `weights` must outlive this.

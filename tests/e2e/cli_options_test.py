@@ -343,7 +343,7 @@ class Options(CommandLine):
                          "the nearest name it knows is OXIDIZED_CPU_TIER\n")
 
     def test_every_variable_is_in_the_manual_and_the_readme(self):
-        source = (ROOT / "src/cli/environment.cc").read_text()
+        source = (ROOT / "src/cli/options/environment.cc").read_text()
         names = re.findall(r'\{"(OXIDIZED_\w+)", "', source)
         self.assertGreater(len(names), 3)
         for text in run("man").stdout.decode(), (ROOT / "README.md").read_text():

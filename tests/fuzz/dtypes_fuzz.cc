@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "checkpoint/original_config.h"
+#include "checkpoint/original/original_config.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace oxidized;

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "checkpoint/gguf_checkpoint.h"
+#include "checkpoint/gguf/gguf_checkpoint.h"
 
 namespace {
 

@@ -7,13 +7,13 @@
 #include <map>
 
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/checkpoint_test_util.h"
 #include "checkpoint/packed_file.h"
-#include "checkpoint/packed_file_writer.h"
 #include "engine/engine.h"
 #include "executor/cpu/cpu_executor.h"
 #include "executor/reference/reference_executor.h"
 #include "moe/routing_collector.h"
+#include "rewrite/packed_file_writer.h"
+#include "rewrite/testing/checkpoint_test_util.h"
 
 namespace oxidized::test {
 namespace {

@@ -3,10 +3,11 @@
 
 #include <filesystem>
 
+#include "audit/inspect.h"
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/synth.h"
 #include "executor/cpu/cpu_executor.h"
 #include "executor/reference/reference_executor.h"
+#include "rewrite/synth.h"
 #include "support/single_sequence.h"
 
 namespace oxidized::test {
@@ -37,6 +38,7 @@ TEST(OriginalForm, GivesTheLogitsOfTheHuggingFaceForm) {
   const Checkpoint hf = OpenCheckpoint(Write(folder, CheckpointFormat::kHuggingFace));
   const Checkpoint original = OpenCheckpoint(Write(folder, CheckpointFormat::kOriginal));
   EXPECT_TRUE(original.format.starts_with("OpenAI original"));
+  EXPECT_NE(InspectText(original).find(" x block.*.attn.sinks"), std::string::npos);
   ExecutorLimits limits;
   limits.max_context = 64;
   const auto reference = [&](const Checkpoint& c) {

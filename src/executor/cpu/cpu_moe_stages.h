@@ -1,4 +1,4 @@
-// MoeStages with the CPU executor's kernels, grouping and products. Made by runtime/moe_stages.cc.
+// MoeStages with the CPU executor's kernels, grouping and products. Made by model_host/moe_stages.cc.
 #pragma once
 
 #include <memory>

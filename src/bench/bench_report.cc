@@ -1,0 +1,300 @@
+#include "bench/bench_report.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/printable.h"
+
+namespace oxidized::cli {
+namespace {
+
+using Cells = std::vector<std::string>;
+
+std::string Decimal(double value, int digits) {
+  return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : std::string("-");
+}
+// Three significant digits or more.
+std::string Number(double value) { return Decimal(value, value < 10 ? 3 : value < 100 ? 2 : 1); }
+std::string Percent(double share) {
+  return std::isfinite(share) ? fmt::format("{:.1f} %", 100.0 * share) : "-";
+}
+
+std::string NameOf(const Figure& figure) {
+  std::string name = figure.test;
+  if (!figure.subject.empty()) name += " " + figure.subject;
+  if (figure.rows > 0) name += fmt::format(" {}", figure.rows);
+  return name;
+}
+
+struct Columns {
+  Cells names;
+  std::vector<Cells> rows;
+};
+
+Columns FigureColumns(const BenchReport& report) {
+  Columns columns{{"test", "threads", "unit", "median", "min", "max", "GB/s", "of memory", "GFLOP/s",
+                   "of arithmetic", "probe GB/s"},
+                  {}};
+  for (const Figure& figure : report.figures) {
+    const Summary s = Summarize(figure);
+    columns.rows.push_back({NameOf(figure), std::to_string(figure.threads), figure.unit, Number(s.median),
+                            Number(s.min), Number(s.max), Decimal(s.gb_per_s, 1), Percent(s.memory_share),
+                            Decimal(s.gflop_per_s, 1), Percent(s.arithmetic_share),
+                            std::isfinite(s.probe_min_gb_per_s)
+                                ? fmt::format("{:.1f}..{:.1f}", s.probe_min_gb_per_s, s.probe_max_gb_per_s)
+                                : "-"});
+  }
+  return columns;
+}
+
+Columns StageColumns(const Figure& figure) {
+  const Summary summary = Summarize(figure);
+  const double probe = (summary.probe_min_gb_per_s + summary.probe_max_gb_per_s) / 2 * 1e9;
+  Columns columns{{"stage", "ms a step", "share", "GB/s", "of memory", "GFLOP/s", "of arithmetic"}, {}};
+  double all_us = 0.0;
+  for (const StageCost& stage : figure.stages) all_us += stage.microseconds;
+  for (const StageCost& stage : figure.stages) {
+    if (stage.microseconds <= 0.0) continue;
+    const double seconds = stage.microseconds / 1e6, bytes = static_cast<double>(stage.bytes),
+                 flops = static_cast<double>(stage.flops), none = std::nan("");
+    columns.rows.push_back(
+        {stage.stage,
+         Decimal(stage.microseconds / 1e3 / static_cast<double>(std::max<int64_t>(1, figure.steps)), 3),
+         Percent(stage.microseconds / all_us), Decimal(bytes > 0 ? bytes / seconds / 1e9 : none, 1),
+         Percent(bytes > 0 ? bytes / seconds / probe : none),
+         Decimal(flops > 0 ? flops / seconds / 1e9 : none, 1),
+         Percent(flops > 0 && figure.arithmetic_per_s > 0 ? flops / seconds / figure.arithmetic_per_s
+                                                          : none)});
+  }
+  return columns;
+}
+
+// Columns as wide as they need, numbers to the right.
+std::string Aligned(const Columns& columns) {
+  std::vector<size_t> widths;
+  for (const std::string& name : columns.names) widths.push_back(name.size());
+  for (const Cells& row : columns.rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  const auto line = [&](const Cells& row) {
+    text += fmt::format("{:<{}}", row[0], widths[0]);
+    for (size_t i = 1; i < row.size(); ++i) text += fmt::format("  {:>{}}", row[i], widths[i]);
+    text += '\n';
+  };
+  line(columns.names);
+  for (const Cells& row : columns.rows) line(row);
+  return text;
+}
+
+std::string Markdown(const Columns& columns) {
+  std::string text;
+  const auto line = [&](const Cells& row) {
+    text += "|";
+    for (const std::string& cell : row) text += " " + cell + " |";
+    text += '\n';
+  };
+  line(columns.names);
+  text += "|---|";
+  for (size_t i = 1; i < columns.names.size(); ++i) text += "---:|";
+  text += '\n';
+  for (const Cells& row : columns.rows) line(row);
+  return text;
+}
+
+// How the weights are held, for people.
+std::string Held(const BenchReport::Weights& w) {
+  std::string text = w.mapped ? "weights mapped" : "weights read into memory";
+  const auto megabytes = [](int64_t bytes) {
+    return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+  };
+  if (w.converted_bytes > 0) text += fmt::format(", {} converted in memory", megabytes(w.converted_bytes));
+  if (w.packed_bytes > 0)
+    text +=
+        fmt::format(", {} packed {}", megabytes(w.packed_bytes), w.packed_file ? "in a file" : "in memory");
+  if (w.arranged_bytes > 0) text += fmt::format(", {} {}", megabytes(w.arranged_bytes), Name(w.arrangement));
+  if (w.expert_slots > 0) text += fmt::format(", {} of {} experts at once", w.expert_slots, w.stored_experts);
+  return text;
+}
+
+std::string Heading(const BenchReport& report) {
+  std::string text;
+  if (report.weights) {
+    text += fmt::format("{}, executor {}, precision {}", report.model, report.executor, report.precision);
+    if (!report.activations.empty()) text += fmt::format(", activations {}", report.activations);
+    text += "; " + Held(*report.weights) + "\n";
+  } else if (!report.model.empty()) {
+    text += fmt::format("the shapes of {}\n", report.model);
+  }
+  for (const BenchReport::Team& team : report.teams) {
+    const Ceilings& c = team.ceilings;
+    text += fmt::format("ceilings, tier {}, {}: memory {:.1f} GB/s, f32 {:.0f} GFLOP/s", team.tier,
+                        Counted(team.threads, "thread"), c.read_bytes_per_s / 1e9, c.f32_per_s / 1e9);
+    if (c.bf16_per_s > 0) text += fmt::format(", bf16 {:.0f} GFLOP/s", c.bf16_per_s / 1e9);
+    if (c.int8_per_s > 0) text += fmt::format(", int8 {:.0f} GOP/s", c.int8_per_s / 1e9);
+    text += '\n';
+  }
+  return text;
+}
+
+std::string ForPeople(const BenchReport& report, bool stages, std::string (*format)(const Columns&)) {
+  std::string text = Heading(report);
+  if (!report.figures.empty()) text += "\n" + format(FigureColumns(report));
+  for (const Figure& figure : report.figures) {
+    const Columns columns = StageColumns(figure);
+    if (!stages || columns.rows.empty()) continue;
+    text += fmt::format("\n{}, {} in {}:\n{}{}", NameOf(figure), Counted(figure.steps, "step"),
+                        Counted(std::ssize(figure.samples), "run"), format == Markdown ? "\n" : "",
+                        format(columns));
+  }
+  return text;
+}
+
+// A line of CSV as RFC 4180 has it: a field is quoted where it would end early.
+std::string CsvLine(const Cells& cells) {
+  std::string text;
+  const char* separator = "";
+  for (const std::string& cell : cells) {
+    text += std::exchange(separator, ",");
+    if (cell.find_first_of(",\"\r\n") == std::string::npos) {
+      text += cell;
+      continue;
+    }
+    text += '"';
+    for (const char c : cell) text += c == '"' ? "\"\"" : std::string(1, c);
+    text += '"';
+  }
+  return text + '\n';
+}
+
+std::string Csv(const BenchReport& report) {
+  std::string text =
+      CsvLine({"test", "subject", "rows", "threads", "tier", "precision", "activations", "unit", "runs",
+               "median", "min", "max", "gb_per_s", "memory_share", "gflop_per_s", "arithmetic_share",
+               "probe_min_gb_per_s", "probe_max_gb_per_s", "major_faults"});
+  const auto number = [](double value) {
+    return std::isfinite(value) ? fmt::format("{}", value) : std::string();
+  };
+  for (const Figure& f : report.figures) {
+    const Summary s = Summarize(f);
+    Cells cells = {f.test,
+                   f.subject,
+                   std::to_string(f.rows),
+                   std::to_string(f.threads),
+                   f.tier,
+                   report.precision,
+                   report.activations,
+                   f.unit,
+                   std::to_string(f.samples.size())};
+    for (const double value : {s.median, s.min, s.max, s.gb_per_s, s.memory_share, s.gflop_per_s,
+                               s.arithmetic_share, s.probe_min_gb_per_s, s.probe_max_gb_per_s})
+      cells.push_back(number(value));
+    cells.push_back(std::to_string(s.major_faults));
+    text += CsvLine(cells);
+  }
+  return text;
+}
+
+using Record = nlohmann::ordered_json;  // NaN becomes null
+
+Record WeightsJson(const std::optional<BenchReport::Weights>& weights) {
+  if (!weights) return nullptr;
+  const BenchReport::Weights& w = *weights;
+  Record json = {{"held", w.mapped ? "mapped" : "read"},
+                 {"converted_bytes", w.converted_bytes},
+                 {"packed", w.packed_bytes == 0 ? "none"
+                            : w.packed_file     ? "file"
+                                                : "memory"},
+                 {"packed_bytes", w.packed_bytes},
+                 {"arrangement", Name(w.arrangement)},
+                 {"arranged_bytes", w.arranged_bytes},
+                 {"expert_memory", nullptr}};
+  if (w.expert_slots > 0)
+    json["expert_memory"] = {
+        {"slots", w.expert_slots}, {"experts", w.stored_experts}, {"slot_bytes", w.slot_bytes}};
+  return json;
+}
+
+std::string Json(const BenchReport& report, bool stages) {
+  Record json = {{"model", report.model},
+                 {"executor", report.executor},
+                 {"precision", report.precision},
+                 {"activations", report.activations},
+                 {"weights", WeightsJson(report.weights)},
+                 {"tier", report.tier},
+                 {"seed", report.seed},
+                 {"runs", report.runs},
+                 {"teams", Record::array()},
+                 {"figures", Record::array()}};
+  for (const BenchReport::Team& team : report.teams) {
+    json["teams"].push_back({{"threads", team.threads},
+                             {"tier", team.tier},
+                             {"device", team.device},
+                             {"read_gb_per_s", team.ceilings.read_bytes_per_s / 1e9},
+                             {"f32_gflop_per_s", team.ceilings.f32_per_s / 1e9},
+                             {"bf16_gflop_per_s", team.ceilings.bf16_per_s / 1e9},
+                             {"int8_gop_per_s", team.ceilings.int8_per_s / 1e9}});
+  }
+  for (const Figure& f : report.figures) {
+    const Summary s = Summarize(f);
+    Record figure = {{"test", f.test},
+                     {"subject", f.subject},
+                     {"rows", f.rows},
+                     {"threads", f.threads},
+                     {"tier", f.tier},
+                     {"unit", f.unit},
+                     {"median", s.median},
+                     {"min", s.min},
+                     {"max", s.max},
+                     {"gb_per_s", s.gb_per_s},
+                     {"memory_share", s.memory_share},
+                     {"gflop_per_s", s.gflop_per_s},
+                     {"arithmetic_share", s.arithmetic_share},
+                     {"arithmetic_ceiling_gflop_per_s", f.arithmetic_per_s / 1e9},
+                     {"samples", Record::array()}};
+    for (const Sample& sample : f.samples) {
+      figure["samples"].push_back({{"value", sample.value},
+                                   {"seconds", sample.seconds},
+                                   {"bytes", sample.bytes},
+                                   {"flops", sample.flops},
+                                   {"probe_gb_per_s", sample.read_bytes_per_s / 1e9},
+                                   {"major_faults", sample.major_faults},
+                                   {"waited_share", sample.waited_share},
+                                   {"disturbed", sample.disturbed()}});
+    }
+    if (stages) {
+      figure["steps"] = f.steps;
+      figure["stages"] = Record::array();
+      for (const StageCost& stage : f.stages) {
+        figure["stages"].push_back({{"stage", stage.stage},
+                                    {"microseconds", stage.microseconds},
+                                    {"bytes", stage.bytes},
+                                    {"flops", stage.flops}});
+      }
+    }
+    json["figures"].push_back(std::move(figure));
+  }
+  return json.dump() + "\n";
+}
+
+}  // namespace
+
+std::string Print(const BenchReport& report, BenchFormat format, bool stages) {
+  switch (format) {
+    case BenchFormat::kTable:
+      return ForPeople(report, stages, Aligned);
+    case BenchFormat::kMarkdown:
+      return ForPeople(report, stages, Markdown);
+    case BenchFormat::kCsv:
+      return Csv(report);
+    case BenchFormat::kJson:
+      return Json(report, stages);
+  }
+  return "";
+}
+
+}  // namespace oxidized::cli

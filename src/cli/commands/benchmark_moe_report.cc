@@ -1,0 +1,208 @@
+#include "cli/commands/benchmark_moe_report.h"
+
+#include <fmt/core.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/printable.h"
+#include "report/svg_chart.h"
+
+namespace oxidized::cli {
+namespace {
+
+std::string NameOf(const MoeFigure& f) {
+  const bool request = f.test == "prefill" || f.test == "decode";
+  std::string name = request ? f.test : f.layer >= 0 ? fmt::format("layer {}", f.layer) : std::string();
+  if (f.test == "layers" && f.layer < 0) name = "all layers";
+  if (!f.subject.empty()) name += (name.empty() ? "" : " ") + f.subject;
+  if (f.rows > 0)
+    name += fmt::format("{}{} {}", name.empty() ? "" : ", ", f.rows, f.rows == 1 ? "row" : "rows");
+  return name;
+}
+
+std::string Short(double value, int digits) {
+  return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : "";
+}
+
+std::string HeaderRow(int32_t runs) {
+  std::string row = fmt::format("{:<32}{:<10}", "", "unit");
+  for (int32_t run = 1; run <= runs; ++run) row += fmt::format("{:>10}", fmt::format("run {}", run));
+  return row + fmt::format("{:>10}{:>10}{:>8}{:>9}{:>12}{:>9}\n", "median", "spread", "GB/s", "GFLOP/s",
+                           "ceiling", "experts");
+}
+
+std::string Row(const MoeFigure& f) {
+  const Summary s = Summarize(f);
+  std::string row = fmt::format("{:<32}{:<10}", NameOf(f), f.unit);
+  for (const Sample& sample : f.samples)
+    row += fmt::format("{:>10}", fmt::format("{}{:.1f}", sample.disturbed() ? "*" : "", sample.value));
+  return row + fmt::format("{:10.1f}{:>10}{:>8}{:>9}{:>12}{:>9}\n", s.median,
+                           fmt::format("{:.1f} %", 100.0 * (s.max - s.min) / s.median), Short(s.gb_per_s, 1),
+                           Short(s.gflop_per_s, 1), ShareText(s),
+                           f.experts_used > 0 ? fmt::format("{:.1f}", f.experts_used) : "");
+}
+
+// A line a layer for each count of rows: medians, and how close the experts' products came to the machine.
+std::string LayerGrid(const std::vector<MoeFigure>& figures) {
+  std::string text;
+  int64_t rows = 0;
+  int32_t layer = -1;
+  for (const MoeFigure& f : figures) {
+    if (f.layer < 0) continue;
+    if (f.rows != rows) {
+      rows = f.rows;
+      text += fmt::format("{:>5} {:>5}{:>11}{:>11}{:>11}{:>22}{:>11}\n", "rows", "layer", "routing",
+                          "dispatch", "experts us", "", "combine us");
+      layer = -1;
+    }
+    if (f.layer != layer) text += fmt::format("{:>5} {:>5}", rows, f.layer);
+    layer = f.layer;
+    const Summary s = Summarize(f);
+    text += fmt::format("{:11.1f}", s.median);
+    if (f.subject == "experts")
+      text += fmt::format("{:>12}{:>10}", ShareText(s), fmt::format("{:.0f} used", f.experts_used));
+    if (f.subject == "combine") text += '\n';
+  }
+  return text;
+}
+
+nlohmann::ordered_json FigureJson(const MoeFigure& f) {
+  const Summary s = Summarize(f);
+  nlohmann::ordered_json json = {{"name", f.subject}, {"rows", f.rows}, {"unit", f.unit}};
+  if (f.layer >= 0) json["layer"] = f.layer;
+  if (f.experts_used > 0) json["experts_used"] = f.experts_used;
+  std::vector<double> values, bytes, flops, waited;
+  std::vector<bool> disturbed;
+  for (const Sample& sample : f.samples) {
+    waited.push_back(sample.waited_share);
+    disturbed.push_back(sample.disturbed());
+    values.push_back(sample.value);
+    bytes.push_back(sample.bytes);
+    flops.push_back(sample.flops);
+  }
+  json["runs"] = values;
+  json["bytes"] = bytes;
+  json["flops"] = flops;
+  json["waited_share"] = waited;
+  json["disturbed"] = disturbed;
+  json["median"] = s.median;
+  json["min"] = s.min;
+  json["max"] = s.max;
+  json["gb_per_s"] = s.gb_per_s;
+  json["memory_share"] = s.memory_share;
+  json["gflop_per_s"] = s.gflop_per_s;
+  json["arithmetic_share"] = s.arithmetic_share;
+  json["probe_min_gb_per_s"] = s.probe_min_gb_per_s;
+  json["probe_max_gb_per_s"] = s.probe_max_gb_per_s;
+  return json;
+}
+
+const std::vector<MoeFigure>& FiguresOf(const std::vector<MoeSectionResult>& results,
+                                        const std::string& name) {
+  static const std::vector<MoeFigure> none;
+  for (const MoeSectionResult& result : results) {
+    if (name == result.section.name) return result.figures;
+  }
+  return none;
+}
+
+}  // namespace
+
+std::string MoeBenchTable(const MoeBenchContext& context, const std::vector<MoeSectionResult>& results,
+                          bool verbose) {
+  const Runtime& runtime = context.generation.runtime();
+  std::string table = fmt::format("{}: {} after one to warm up\n", runtime.checkpoint().path.string(),
+                                  Counted(context.runs(), "run"));
+  table += fmt::format("ceilings: memory {:.1f} GB/s, {} {:.0f} GFLOP/s\n",
+                       context.ceilings.read_bytes_per_s / 1e9,
+                       context.stages.multiplies_bf16() ? "bf16" : "f32", context.arithmetic_per_s / 1e9);
+  for (const MoeSectionResult& result : results) {
+    table += fmt::format("\n{}\n{}", result.section.title, HeaderRow(context.runs()));
+    for (const MoeFigure& figure : result.figures) {
+      if (figure.layer < 0 || verbose) table += Row(figure);
+    }
+    if (!verbose) table += LayerGrid(result.figures);
+  }
+  return table +
+         "\nspread: (highest - lowest) / median; ceiling: of memory or of arithmetic, whichever is nearer;\n"
+         "experts: used in a layer, on average; *: a disturbed run, its threads waited for a processor\n";
+}
+
+std::string MoeBenchJson(const MoeBenchContext& context, const std::vector<MoeSectionResult>& results) {
+  using Json = nlohmann::ordered_json;
+  const MoeRequestSize size = RequestSize(context.generation.runtime().engine().info());
+  Json json = {{"prompt_tokens", size.prompt_tokens},
+               {"answer_tokens", size.answer_tokens},
+               {"metrics", Json::array()}};
+  json["ceilings"] = {{"read_gb_per_s", context.ceilings.read_bytes_per_s / 1e9},
+                      {"arithmetic", context.stages.multiplies_bf16() ? "bf16" : "f32"},
+                      {"arithmetic_gflop_per_s", context.arithmetic_per_s / 1e9}};
+  json["sections"] = Json::array();
+  for (const MoeSectionResult& result : results) {
+    Json section = {
+        {"section", result.section.name}, {"title", result.section.title}, {"figures", Json::array()}};
+    for (const MoeFigure& figure : result.figures) {
+      Json record = FigureJson(figure);
+      if (figure.test == "prefill" || figure.test == "decode") {
+        record["phase"] = figure.test;
+        json["metrics"].push_back({{"phase", figure.test},
+                                   {"name", figure.subject},
+                                   {"unit", figure.unit},
+                                   {"runs", record["runs"]},
+                                   {"median", record["median"]},
+                                   {"min", record["min"]},
+                                   {"max", record["max"]}});
+      }
+      section["figures"].push_back(std::move(record));
+    }
+    json["sections"].push_back(std::move(section));
+  }
+  return json.dump() + "\n";
+}
+
+std::string MoeBenchPicture(const MoeBenchContext& context, const std::vector<MoeSectionResult>& results) {
+  SvgPicture picture;
+  LineSeries measured{"measured", {}, {}}, limit{"ceiling", {}, {}, true};
+  for (const MoeFigure& f : FiguresOf(results, "expert")) {
+    const Summary s = Summarize(f);
+    if (!std::isfinite(s.gflop_per_s)) continue;
+    const double flops_per_byte = f.samples[0].flops / f.samples[0].bytes;
+    measured.x.push_back(static_cast<double>(f.rows));
+    measured.y.push_back(s.gflop_per_s);
+    limit.x.push_back(static_cast<double>(f.rows));
+    limit.y.push_back(std::min(context.arithmetic_per_s, flops_per_byte * context.ceilings.read_bytes_per_s) /
+                      1e9);
+  }
+  picture.Add(LineChart{"One expert's product", "rows", "GFLOP/s", {measured, limit}});
+
+  const std::vector<MoeFigure>& layers = FiguresOf(results, "layers");
+  std::vector<int64_t> row_counts;
+  for (const MoeFigure& f : layers) {
+    if (row_counts.empty() || row_counts.back() != f.rows) row_counts.push_back(f.rows);
+  }
+  for (const int64_t rows : row_counts) {
+    BarChart chart{
+        fmt::format("A layer's stages, {} {}", rows, rows == 1 ? "row" : "rows"), "layer", "us", {}, {}, {}};
+    for (const MoeFigure& f : layers) {
+      if (f.rows != rows || f.layer < 0) continue;
+      if (static_cast<size_t>(f.layer) == chart.values.size()) {
+        chart.values.emplace_back();
+        chart.bars.push_back(std::to_string(f.layer));
+      }
+      if (f.layer == 0) chart.parts.push_back(f.subject);
+      chart.values.back().push_back(Summarize(f).median);
+    }
+    picture.Add(chart);
+  }
+
+  BarChart load{"A layer under three loads", "load, rows", "us a row", {"median"}, {}, {}};
+  for (const MoeFigure& f : FiguresOf(results, "load")) {
+    load.bars.push_back(fmt::format("{}, {}", f.subject, f.rows));
+    load.values.push_back({Summarize(f).median / static_cast<double>(f.rows)});
+  }
+  picture.Add(load);
+  return picture.Finish("Mixture of experts: " + context.generation.runtime().executor().Info().device);
+}
+
+}  // namespace oxidized::cli

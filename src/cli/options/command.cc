@@ -1,0 +1,283 @@
+#include "cli/options/command.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "checkpoint/locate.h"
+#include "cli/terminal/download_report.h"
+#include "parallel/cpu_topology.h"
+
+namespace oxidized::cli {
+namespace {
+
+template <typename T>
+bool ParseWhole(const std::string& text, T& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+}  // namespace
+
+Value Text(std::string& value, std::string type) {
+  return {std::move(type), [&value](const std::string& text) { value = text; }};
+}
+Value Text(std::optional<std::string>& value, std::string type) {
+  return {std::move(type), [&value](const std::string& text) { value = text; }};
+}
+Value File(std::string& value) {
+  Value file = Text(value, "FILE");
+  file.input = true;
+  return file;
+}
+// An empty path is a shell variable that was not set; to leave the option out is another wish.
+Value Path(std::filesystem::path& value, std::string type) {
+  Value path{std::move(type), [&value](const std::string& text) {
+               if (text.empty()) throw BadValue{"'' names no file or folder"};
+               value = text;
+             }};
+  path.input = true;
+  return path;
+}
+Value Output(std::filesystem::path& value, OutputKind kind) {
+  Value path = Path(value, "FILE");
+  path.input = false;
+  path.output = kind;
+  return path;
+}
+Value Words(std::vector<std::string>& values, std::string type) {
+  return {std::move(type), [&values](const std::string& text) { values.push_back(text); }, true};
+}
+
+Value Seed(uint64_t& value) {
+  return {"N", [&value](const std::string& text) {
+            if (!ParseWhole(text, value))
+              throw BadValue{fmt::format("'{}' is no number from 0 to 2^64 - 1", text)};
+          }};
+}
+
+namespace {
+double RealIn(const std::string& text, double low, double high) {
+  double number = 0.0;
+  if (!ParseWhole(text, number) || !(number >= low && number <= high))  // NaN is in no range
+    throw BadValue{fmt::format("'{}' is no number from {} to {}", text, low, high)};
+  return number;
+}
+}  // namespace
+
+Value Number(double& value, double low, double high, std::string type) {
+  return {std::move(type), [&value, low, high](const std::string& text) { value = RealIn(text, low, high); }};
+}
+Value Number(std::optional<double>& value, double low, double high, std::string type) {
+  return {std::move(type), [&value, low, high](const std::string& text) { value = RealIn(text, low, high); }};
+}
+
+Value NumberValue(double low, double high, std::string type, std::function<void(int64_t)> set) {
+  return {std::move(type), [=](const std::string& text) {
+            int64_t number = 0;
+            if (!ParseWhole(text, number) || static_cast<double>(number) < low ||
+                static_cast<double>(number) > high)
+              throw BadValue{fmt::format("'{}' is no whole number from {} to {}", text, low, high)};
+            set(number);
+          }};
+}
+
+Value ThreadCount(int32_t& count) {
+  return NumberValue(1, 1024, "N", [&count](int64_t asked) {
+    const int64_t processors = DetectCpuTopology().UsableCpus();
+    count = static_cast<int32_t>(std::min(asked, processors));
+    if (count < asked) {
+      Log(LogLevel::kWarning,
+          "--threads {}: this process may use {} {}, and no more threads than that are started", asked,
+          processors, processors == 1 ? "processor" : "processors");
+    }
+  });
+}
+
+void NoneOf(const std::string& text, const std::string& names) {
+  throw BadValue{fmt::format("'{}' is none of {}", text, names)};
+}
+
+Command::Option& Command::Option::Required() {
+  option_->required();
+  return *this;
+}
+
+bool Command::Option::given() const { return option_->count() > 0; }
+
+Command::Option Command::Add(const std::string& names, Value value, const std::string& help) {
+  const std::string name = names.substr(names.find(',') + 1);
+  CLI::Option* option = app_.add_option_function<std::vector<std::string>>(
+      names,
+      [name, set = value.set, many = value.many](const std::vector<std::string>& texts) {
+        // One of them would be passed over in silence.
+        if (!many && texts.size() > 1)
+          throw CLI::ValidationError(name, fmt::format("given {} times, and takes one value", texts.size()));
+        try {
+          for (const std::string& text : texts) set(text);
+        } catch (const BadValue& bad) {
+          throw CLI::ValidationError(name, bad.message);
+        }
+      },
+      help);
+  option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
+  if (!value.many) option->expected(1);
+  option->type_name(value.type);
+  if (value.output) outputs_.emplace_back(option, *value.output);
+  if (value.input) inputs_.push_back(option);
+  if (!group_.empty()) option->group(group_);
+  return Option(option);
+}
+
+Command::Option Command::AddPositional(const std::string& name, Value value, const std::string& help) {
+  const Option option = Add(name, value, help);
+  if (value.many) app_.get_option(name)->allow_extra_args(true)->expected(1, std::numeric_limits<int>::max());
+  return option;
+}
+
+Command::Option Command::AddFlag(const std::string& names, bool& value, const std::string& help,
+                                 const std::string& type) {
+  return AddFlag(names,
+                 {type,
+                  [&value](const std::string& text) {
+                    try {
+                      value = CLI::detail::to_flag_value(text) > 0;
+                    } catch (const std::logic_error&) {
+                      throw BadValue{fmt::format("'{}' is neither true nor false", text)};
+                    }
+                  }},
+                 help);
+}
+
+Command::Option Command::AddFlag(const std::string& name, const std::string& standard, const Value& word,
+                                 const std::string& help) {
+  return AddFlag(name + "{" + standard + "}", word, help);
+}
+
+Command::Option Command::AddFlag(const std::string& names, const Value& word, const std::string& help) {
+  CLI::Option* option = app_.add_flag(names, help);
+  if (!word.type.empty()) option->type_name(word.type);
+  // Of a flag it is the check that sees each word; CLI11 puts the option's name before what it says.
+  option->check([set = word.set, before = std::optional<std::string>()](const std::string& text) mutable {
+    if (before && *before != text) return fmt::format("given as '{}' and as '{}'", *before, text);
+    before = text;
+    try {
+      set(text);
+    } catch (const BadValue& bad) {
+      return bad.message;
+    }
+    return std::string();
+  });
+  if (!group_.empty()) option->group(group_);
+  return Option(option);
+}
+
+void Command::AddRules(std::vector<OptionRule> rules) {
+  rules_.insert(rules_.end(), std::make_move_iterator(rules.begin()), std::make_move_iterator(rules.end()));
+}
+
+std::vector<InputFile> Command::Inputs() const {
+  std::vector<InputFile> files;
+  for (const CLI::Option* option : inputs_) {
+    const std::vector<std::string>& paths = option->results();
+    if (option->get_name() != "--model-path") {
+      for (const std::string& path : paths) files.push_back({option->get_name(), path});
+    } else if (const auto model = FindModelHere(paths.empty() ? "" : paths.back())) {
+      for (std::filesystem::path& file : FilesOfModel(*model))
+        files.push_back({"a file of the model,", std::move(file)});
+    }
+  }
+  files.push_back({"standard input,", "/dev/stdin"});
+  return files;
+}
+
+std::vector<OutputFile> Command::Outputs() const {
+  std::vector<OutputFile> files;
+  for (const auto& [option, kind] : outputs_) {
+    if (option->count() > 0) files.push_back({option->get_name(), option->results().back(), kind});
+  }
+  return files;
+}
+
+namespace {
+
+const std::map<std::string, ExecutorKind> kExecutors = {
+    {"auto", ExecutorKind::kAuto}, {"reference", ExecutorKind::kReference}, {"cpu", ExecutorKind::kCpu}};
+const std::map<std::string, Precision> kPrecisions = {{"auto", Precision::kAuto},
+                                                      {"f32", Precision::kF32},
+                                                      {"bf16", Precision::kBf16},
+                                                      {"f16", Precision::kF16}};
+
+const std::map<std::string, ActivationType> kActivations = {{"auto", ActivationType::kAuto},
+                                                            {"int8", ActivationType::kInt8}};
+
+}  // namespace
+
+void AddModelPath(Command& command, RuntimeOptions& o) {
+  o.download = ReportDownloads();
+  command.Add(
+      "-m,--model-path", Path(o.model_path),
+      "Model folder or file, or hf:org/name[@revision][:QUANT], fetched when it is not there. Default: "
+      "$OXIDIZED_MODEL_PATH, $OXIDIZED_MODEL, else the small model "
+      "that comes with the program");
+}
+
+void AddModelOptions(Command& command, RuntimeOptions& o) {
+  AddModelPath(command, o);
+  command.Add("-t,--tokenizer-path", Path(o.tokenizer_path),
+              "tokenizer.json, tiktoken rank file, or o200k_harmony: the built-in one. Default: the model's "
+              "own, else "
+              "the built-in one if it fits");
+}
+
+void AddTokenizerOptions(Command& command, RuntimeOptions& o) {
+  AddModelOptions(command, o);
+  command.AddRules({{{"--model-path"},
+                     OptionRule::Kind::kUselessWith,
+                     {"--tokenizer-path"},
+                     "only the model's tokenizer would be used"}});
+}
+
+void AddExecutorOptions(Command& command, RuntimeOptions& o, std::optional<Value> threads) {
+  command.Add("--executor", Choice(o.executor, kExecutors),
+              "What computes: reference is the scalar, exact, slow specification");
+  command.Add(
+      "--precision", Choice(o.precision, kPrecisions),
+      "Type of the KV cache and of the inputs of dot products; accumulation stays f32. auto: the best "
+      "the executor has");
+  command.Add(
+      "--activations", Choice(o.activations, kActivations),
+      "Inputs of products. int8: rounded to 8 bits in blocks of 32, lossy, faster prompts (experts in "
+      "MXFP4, dense weights in Q8_0). auto: as --precision says");
+  command.Add("--threads", threads ? std::move(*threads) : ThreadCount(o.threads),
+              "Threads, at most the processors this process may use. Default: one a core");
+  command.Add("--context", Number(o.context, 1, 1 << 30),
+              "Tokens a conversation may have. Default: what the model allows");
+  command.Add("--chunk-tokens", Number(o.chunk_tokens, 1, 1 << 20),
+              "Most prompt tokens in one step; the result does not depend on it");
+  command.AddFlag(
+      "--yarn-truncate", o.yarn_truncate,
+      "Round the ends of the rotation's ramp as llama.cpp does, to compare with it; gpt-oss does not");
+  command.AddFlag(
+      "--use-mmap", o.use_mmap,
+      "Map the weights (default); =false reads them into memory, rearranged where that is faster: "
+      "the same results",
+      "BOOL");
+  command.AddFlag(
+      "--pack-weights", o.pack_dense,
+      "Pack dense bf16 weights to 12 bits when the model is opened: the same answers, fewer bytes "
+      "read for each token, for memory of their own (20b: 1.8 GB) and seconds");
+  command.Add(
+      "--packed-weights", Path(o.packed_weights, "FILE"),
+      "The same out of a file that `convert --format packed-dense` made of this model: mapped, nothing "
+      "is packed");
+  command.AddRules({{{"--pack-weights"},
+                     OptionRule::Kind::kUselessWith,
+                     {"--packed-weights"},
+                     "they are packed in the file already"}});
+  AddExpertMemoryOptions(command, o.experts);
+}
+
+}  // namespace oxidized::cli

@@ -1,0 +1,157 @@
+// How a command of the program says what it can be asked: it adds its options to a Command and returns the
+// action that carries them out. One file a command; parse.cc lists them all. CLI11 stays behind this header
+// (it costs seconds in each file that sees it).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/commands/output_file.h"
+#include "cli/options/option_rules.h"
+#include "model_host/runtime.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace oxidized::cli {
+
+// What a parsed command line does; returns the exit code (docs/errors.md) and throws Error.
+using Action = std::function<int()>;
+
+// Where the text of an option goes. `set` throws BadValue.
+struct Value {
+  std::string type;  // in help: "N", "FILE", "low|medium|high" (which the shells complete)
+  std::function<void(const std::string& text)> set;
+  bool many = false;                      // may be given again (set is called for each)
+  std::optional<OutputKind> output = {};  // names a file to write: looked at before the work begins
+  bool input = false;                     // names what is read: no output may overwrite it
+};
+struct BadValue {
+  std::string message;  // "'x' is no number from 1 to 5"
+};
+
+Value Text(std::string& value, std::string type = "TEXT");
+Value Text(std::optional<std::string>& value, std::string type = "TEXT");
+Value Path(std::filesystem::path& value, std::string type = "PATH");
+Value File(std::string& value);  // to read; may be "-"
+Value Output(std::filesystem::path& value, OutputKind kind = OutputKind::kReplaced);
+Value Words(std::vector<std::string>& values, std::string type);
+Value Seed(uint64_t& value);  // any 64-bit number
+Value Number(double& value, double low, double high, std::string type = "N");
+Value Number(std::optional<double>& value, double low, double high, std::string type = "N");
+// A whole number in [low, high].
+template <typename Integer>
+Value Number(Integer& value, int64_t low, int64_t high, std::string type = "N");
+// Of threads. More than processors would take these from each other: then it says so and takes as many as
+// there are.
+Value ThreadCount(int32_t& count);
+template <typename T>
+Value Choice(T& value, const std::map<std::string, T>& choices);
+
+class Command {
+ public:
+  class Option {
+   public:
+    explicit Option(CLI::Option* option) : option_(option) {}
+    Option& Required();
+    bool given() const;
+
+   private:
+    CLI::Option* option_;
+  };
+
+  explicit Command(CLI::App& app) : app_(app) {}
+
+  // Options added from here on are listed under this heading.
+  void Group(std::string heading) { group_ = std::move(heading); }
+  // `names`: "-m,--model-path".
+  Option Add(const std::string& names, Value value, const std::string& help);
+  // A word without a dash; the last one may be `many`.
+  Option AddPositional(const std::string& name, Value value, const std::string& help);
+  // On or off; `type` "BOOL" shows in help that =false is meaningful.
+  Option AddFlag(const std::string& names, bool& value, const std::string& help,
+                 const std::string& type = "");
+  // A flag that may be given a word: --name is --name=standard.
+  Option AddFlag(const std::string& name, const std::string& standard, const Value& word,
+                 const std::string& help);
+  // Of options by their long names; what is not an option of this command is passed over.
+  void AddRules(std::vector<OptionRule> rules);
+
+  const CLI::App& app() const { return app_; }
+  const std::vector<OptionRule>& rules() const { return rules_; }
+  // The files to write that this command line names; what it reads: what it names, standard input, and every
+  // file of the model if that is here.
+  std::vector<OutputFile> Outputs() const;
+  std::vector<InputFile> Inputs() const;
+
+ private:
+  Option AddFlag(const std::string& names, const Value& word, const std::string& help);
+
+  CLI::App& app_;
+  std::string group_;
+  std::vector<OptionRule> rules_;
+  std::vector<std::pair<const CLI::Option*, OutputKind>> outputs_;
+  std::vector<const CLI::Option*> inputs_;
+};
+
+// Options that several commands have in common.
+void AddModelPath(Command& command, RuntimeOptions& options);
+void AddModelOptions(Command& command, RuntimeOptions& options);      // the same and a tokenizer
+void AddTokenizerOptions(Command& command, RuntimeOptions& options);  // of a command that runs no model
+// `threads`: what --threads sets instead, for a command that takes several counts.
+void AddExecutorOptions(Command& command, RuntimeOptions& options, std::optional<Value> threads = {});
+void AddExpertMemoryOptions(Command& command, ExpertMemoryOptions& options);
+void AddSpeculationOptions(Command& command, SpeculationOptions& options);
+
+// The commands: each adds its options and returns its action.
+Action AddGenerate(Command& command);  // the program itself, without a command
+Action AddInspect(Command& command);
+Action AddTokenize(Command& command);
+Action AddDetokenize(Command& command);
+Action AddLogits(Command& command);
+Action AddPerplexity(Command& command);
+Action AddSynth(Command& command);
+Action AddConvert(Command& command);
+Action AddVerify(Command& command);
+Action AddPull(Command& command);
+Action AddMoeSimulate(Command& command);
+Action AddBench(Command& command);
+Action AddHarmonyRender(Command& command);
+Action AddHarmonyParse(Command& command);
+
+// The action that a command line asks for. nullopt: help was asked for and printed. Throws Error(kUsage,
+// kBadFile, kUnsupported) with one line.
+std::optional<Action> ParseCommandLine(int argc, const char* const* argv);
+
+// --- Implementation of the templates.
+
+Value NumberValue(double low, double high, std::string type, std::function<void(int64_t)> set);
+
+template <typename Integer>
+Value Number(Integer& value, int64_t low, int64_t high, std::string type) {
+  return NumberValue(static_cast<double>(low), static_cast<double>(high), std::move(type),
+                     [&value](int64_t number) { value = static_cast<Integer>(number); });
+}
+
+[[noreturn]] void NoneOf(const std::string& text, const std::string& names);
+
+template <typename T>
+Value Choice(T& value, const std::map<std::string, T>& choices) {
+  std::string names;
+  for (const auto& [key, unused] : choices) names += (names.empty() ? "" : "|") + key;
+  return {names, [&value, choices, names](const std::string& text) {
+            const auto found = choices.find(text);
+            if (found == choices.end()) NoneOf(text, names);
+            value = found->second;
+          }};
+}
+
+}  // namespace oxidized::cli

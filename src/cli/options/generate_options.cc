@@ -1,0 +1,270 @@
+// Options of answering (the program without a command), and what follows from several of them together.
+#include <cstdlib>
+#include <ctime>
+#include <random>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/printable.h"
+#include "cli/options/command.h"
+#include "cli/options/options.h"
+
+namespace oxidized::cli {
+namespace {
+
+std::map<std::string, const RoutingStrategy*> Strategies() {
+  std::map<std::string, const RoutingStrategy*> strategies;
+  for (const RoutingStrategy* strategy : RoutingStrategies()) strategies[strategy->name()] = strategy;
+  return strategies;
+}
+const std::map<std::string, ReasoningEffort> kEfforts = {
+    {"low", ReasoningEffort::kLow}, {"medium", ReasoningEffort::kMedium}, {"high", ReasoningEffort::kHigh}};
+
+// "true" and "false" are what CLI11 makes of other words for on and off.
+Value View(ReasoningView& view) {
+  static const std::map<std::string, ReasoningView> kViews = {{"hidden", ReasoningView::kHidden},
+                                                              {"false", ReasoningView::kHidden},
+                                                              {"dim", ReasoningView::kDim},
+                                                              {"true", ReasoningView::kDim},
+                                                              {"plain", ReasoningView::kPlain}};
+  constexpr const char* kWords = "dim|plain|hidden";
+  return {kWords, [&view](const std::string& text) {
+            const auto found = kViews.find(text);
+            if (found == kViews.end()) NoneOf(text, kWords);
+            view = found->second;
+          }};
+}
+enum class Device : uint8_t { kAuto, kCpu, kCuda, kMetal };
+const std::map<std::string, Device> kDevices = {
+    {"auto", Device::kAuto}, {"cpu", Device::kCpu}, {"cuda", Device::kCuda}, {"metal", Device::kMetal}};
+
+std::string Today() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  return fmt::format("{:04}-{:02}-{:02}", local.tm_year + 1900, local.tm_mon + 1, local.tm_mday);
+}
+
+bool IsDate(const std::string& text) {
+  std::tm parsed{};
+  const char* end = strptime(text.c_str(), "%Y-%m-%d", &parsed);
+  if (text.size() != 10 || end == nullptr || *end != '\0') return false;
+  std::tm normal = parsed;  // timegm turns February 30 into March
+  timegm(&normal);
+  return normal.tm_mday == parsed.tm_mday;
+}
+
+// nullopt: none.
+Value Date(std::optional<std::string>& date) {
+  return {"DATE", [&date](const std::string& text) {
+            if (text != "today" && text != "none" && !IsDate(text))
+              throw BadValue{fmt::format("'{}' is no date like 2026-01-31, nor none, nor today", text)};
+            date = text == "today" ? Today() : text;
+            if (text == "none") date.reset();
+          }};
+}
+
+// Every text holds an empty one: an answer would end before it begins.
+Value StopText(std::vector<std::string>& stop) {
+  return {"TEXT",
+          [&stop](const std::string& text) {
+            if (text.empty()) throw BadValue{"'' is no text to stop at"};
+            stop.push_back(text);
+          },
+          true};
+}
+
+struct GenerateFlags {
+  bool enable_moe = true, use_metal = true, no_color = false, version = false;
+  Device device = Device::kAuto;
+};
+
+// Options that need to know whether they were given.
+struct GivenOptions {
+  Command::Option use_metal, device, seed, experts_per_token;
+};
+
+std::vector<OptionRule> Rules(const GenerateOptions& o) {
+  using Kind = OptionRule::Kind;
+  return {
+      {{"--interactive"}, Kind::kContradicts, {"--prompt", "--json"}},
+      {{"--interactive"}, Kind::kContradicts, {"--raw"}, "a chat needs the chat format"},
+      {{"--benchmark-moe"}, Kind::kContradicts, {"--prompt", "--interactive"}, "it runs its own prompts"},
+      {{"--use-metal"}, Kind::kContradicts, {"--device"}, "they say the same thing"},
+      {{"--system", "--developer", "--model-identity", "--reasoning-effort", "--show-reasoning",
+        "--max-reasoning-tokens", "--date"},
+       Kind::kUselessWith,
+       {"--raw"},
+       "there is no chat format to carry it"},
+      {{"--tokenizer-path",
+        "--max-tokens",
+        "--temperature",
+        "--top-p",
+        "--top-k",
+        "--min-p",
+        "--repetition-penalty",
+        "--presence-penalty",
+        "--frequency-penalty",
+        "--stop",
+        "--system",
+        "--developer",
+        "--model-identity",
+        "--reasoning-effort",
+        "--show-reasoning",
+        "--max-reasoning-tokens",
+        "--date",
+        "--speculate",
+        "--raw",
+        "--moe-report",
+        "--moe-trace",
+        "--moe-window"},
+       Kind::kUselessWith,
+       {"--benchmark-moe"},
+       "it runs prompts of its own and shows no answer"},
+      {{"--top-p", "--top-k", "--min-p", "--seed"},
+       Kind::kIdleWith,
+       {"--temperature"},
+       "0 takes the most likely token whatever they are",
+       [&o] { return o.sampling.temperature == 0.0; }},
+      {{"--benchmark-runs", "--benchmark-plot"}, Kind::kNeeds, {"--benchmark-moe"}},
+      {{"--moe-trace-logits"}, Kind::kNeeds, {"--moe-trace"}},
+      {{"--moe-window"}, Kind::kNeeds, {"--json", "--show-moe-metrics", "--moe-report", "--interactive"}},
+  };
+}
+
+GivenOptions AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
+  AddModelOptions(c, o.runtime);
+  AddExecutorOptions(c, o.runtime);
+  o.runtime.speculation = SpeculationOptions::Auto();
+
+  c.Group("Generation");
+  c.Add("-p,--prompt", Text(o.prompt),
+        "Answer this and exit; - reads standard input. The answer alone goes to stdout");
+  c.AddFlag("-i,--interactive", o.interactive, "Chat in the terminal");
+  c.Add("--max-tokens", Number(o.max_tokens, 0, 1 << 30), "New tokens at most, reasoning included [512]");
+  c.Add("--temperature", Number(o.sampling.temperature, 0, 100, "T"),
+        "0 is greedy [0.7; OpenAI recommends 1.0 for gpt-oss]");
+  c.Add("--top-p", Number(o.sampling.top_p, 1e-6, 1, "P"), "Nucleus sampling [0.9; OpenAI recommends 1.0]");
+  c.Add("--top-k", Number(o.sampling.top_k, 0, 1 << 24, "K"), "Keep the K most likely tokens; 0: off");
+  c.Add("--min-p", Number(o.sampling.min_p, 0, 1, "P"),
+        "Drop tokens below this share of the most likely one; 0: off");
+  c.Add("--repetition-penalty", Number(o.sampling.repetition_penalty, 1e-3, 1e3, "F"), "1: off");
+  c.Add("--presence-penalty", Number(o.sampling.presence_penalty, -100, 100, "F"), "0: off");
+  c.Add("--frequency-penalty", Number(o.sampling.frequency_penalty, -100, 100, "F"), "0: off");
+  const auto seed = c.Add("--seed", Seed(o.sampling.seed),
+                          "Same seed, same text, whatever the threads and chunks [random]");
+  c.Add("--stop", StopText(o.stop), "End the answer before this text; may be given again");
+  c.Add("--system", Text(o.system), "Instructions for the model (Harmony's developer message)");
+  c.Add("--developer", Text(o.developer), "The same, after those of --system");
+  c.Add("--model-identity", Text(o.model_identity),
+        "First line of the system message [the one gpt-oss was trained with]");
+  c.Add("--reasoning-effort", Choice(o.reasoning_effort, kEfforts), "How much the model reasons [medium]");
+  c.Add("--max-reasoning-tokens", Number(o.max_reasoning_tokens, 0, 1 << 30),
+        "Then the answer is forced to begin");
+  o.date = Today();
+  c.Add("--date", Date(o.date), "Date in the system message: YYYY-MM-DD, none, or today [today]");
+  c.AddFlag("--show-reasoning", "dim", View(o.reasoning_view),
+            "Show the reasoning, on stderr: dim (the default of the option), plain, or hidden");
+  AddSpeculationOptions(c, o.runtime.speculation);
+  c.AddFlag("--raw", o.raw, "Continue the prompt as it is, without the chat format");
+
+  c.Group("Experts");
+  c.AddFlag("--enable-moe", flags.enable_moe, "On by itself: every gpt-oss model is a mixture of experts",
+            "BOOL");
+  c.Add("--num-experts", Number(o.routing.num_experts, 1, 1 << 20),
+        "Only the first N experts may be chosen: an ablation");
+  const auto k = c.Add("--experts-per-token", Number(o.routing.experts_per_token, 1, 256, "K"),
+                       "Experts a token uses [the model's own]");
+  c.Add("--routing-strategy", Choice(o.routing.strategy, Strategies()),
+        "topk is the model's own rule; the others change its answers");
+  c.Add(
+      "--expert-capacity-factor", Number(o.routing.capacity_factor, 1e-9, 1e9, "F"),
+      "Limit of tokens an expert takes in one step, as a multiple of an even load [switch: 1.0, topk: none]; "
+      "results then depend on --chunk-tokens");
+  c.AddFlag("--show-moe-metrics", o.show_moe_metrics, "Table of routing metrics at the end, on stderr");
+  c.Add("--moe-report", Output(o.moe_report), "Write what routing did as one page of HTML");
+  c.Add("--moe-trace", Output(o.moe_trace, OutputKind::kWritten),
+        "Write each token's experts, weights and margin, layer by layer (docs/moe.md has the format)");
+  c.AddFlag("--moe-trace-logits", o.moe_trace_logits,
+            "Put the routers' logits into the trace too: several times its size");
+  c.Add("--moe-window", Number(o.moe_window, 1, 1 << 20),
+        "Tokens of the sliding window of routing metrics [1024]");
+  c.AddFlag("--benchmark-moe", o.benchmark_moe,
+            "Measure the mixture of experts stage by stage instead of answering; the result is on stdout");
+  c.Add("--benchmark-runs", Number(o.benchmark_runs, 1, 1000), "Runs of the benchmark [3]");
+  c.Add("--benchmark-plot", Output(o.benchmark_plot), "Write the benchmark's figures as a picture (SVG)");
+
+  c.Group("Machine");
+  const auto use_metal =
+      c.AddFlag("--use-metal", flags.use_metal,
+                "Use a GPU if this build and machine have one; =false: --device cpu", "BOOL");
+  const auto device =
+      c.Add("--device", Choice(flags.device, kDevices), "What computes [auto]; this build has the CPU");
+  c.AddFlag("--memory-stats", o.memory_stats, "Where the bytes are, at the end, on stderr");
+  c.AddFlag(
+      "--dry-run", o.dry_run,
+      "Say what would fit and how fast it could be, from headers and measured speeds; load nothing. Exit "
+      "code 4: it does not fit");
+
+  c.Group("Output");
+  c.AddFlag("--json", o.json, "One JSON record of the answer, its timings, routing and memory on stdout");
+  c.AddFlag("-v,--verbose", o.verbose, "More about what happens; with --version: CPU and libraries");
+  c.AddFlag("--no-color", flags.no_color, "No colours (also: NO_COLOR)");
+  c.AddFlag("--version", flags.version, "Print the version");
+  c.AddRules(Rules(o));
+  return {use_metal, device, seed, k};
+}
+
+// Checks that need several options at once, and what follows from them.
+void Finish(GenerateOptions& o, const GenerateFlags& flags, const GivenOptions& given) {
+  if (!flags.enable_moe) {
+    Fail(ErrorKind::kUsage,
+         "--enable-moe=false: gpt-oss is a mixture-of-experts model and cannot run without its experts");
+  }
+  if (flags.device == Device::kCuda || flags.device == Device::kMetal) {
+    Fail(ErrorKind::kUnsupported, "--device {} is not yet there; use --device cpu",
+         flags.device == Device::kCuda ? "cuda" : "metal");
+  }
+  if (given.use_metal.given() && flags.use_metal) {
+    Log(LogLevel::kWarning, "--use-metal: this build has no GPU support, the CPU is used instead");
+  }
+  if (!given.seed.given()) {
+    std::random_device device;
+    o.sampling.seed = (uint64_t{device()} << 32 | device()) >> 11;  // exact as a JSON number
+  }
+  const char* no_color = std::getenv("NO_COLOR");  // no-color.org: any value but an empty one
+  o.color = !flags.no_color && (no_color == nullptr || *no_color == '\0');
+  if (o.benchmark_moe) o.runtime.speculation = {};  // it measures single rows
+  if (!o.prompt && !o.interactive && !o.benchmark_moe && !o.dry_run) {
+    Fail(ErrorKind::kUsage,
+         "nothing to do: give --prompt TEXT, --interactive, or a command; --help lists them");
+  }
+  const RoutingStrategy& strategy = *o.routing.strategy;
+  const int32_t k = strategy.ExpertsPerToken(o.routing.experts_per_token);
+  if (given.experts_per_token.given() && k != o.routing.experts_per_token) {
+    Log(LogLevel::kWarning, "--routing-strategy {} uses {} a token; --experts-per-token {} is ignored",
+        strategy.name(), Counted(k, "expert"), o.routing.experts_per_token);
+    o.routing.experts_per_token = k;
+  }
+  o.runtime.experts.experts_per_token = k;
+  if (!strategy.uses_capacity() && o.routing.capacity_factor) {
+    Log(LogLevel::kWarning, "--routing-strategy {} has no capacity; --expert-capacity-factor is ignored",
+        strategy.name());
+    o.routing.capacity_factor.reset();
+  }
+}
+
+}  // namespace
+
+Action AddGenerate(Command& command) {
+  auto options = std::make_shared<GenerateOptions>();
+  auto flags = std::make_shared<GenerateFlags>();
+  const GivenOptions given = AddOptions(command, *options, *flags);
+  return [options, flags, given] {
+    if (flags->version) return PrintVersion(options->verbose);
+    Finish(*options, *flags, given);
+    return Generate(*options);
+  };
+}
+
+}  // namespace oxidized::cli

@@ -1,0 +1,239 @@
+// The command line: the table of commands, and what holds for all of them (environment, config file, errors
+// in one line). What a command can be asked stands in its own file (cli/options/command.h).
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/options/command.h"
+#include "cli/options/config_file.h"
+#include "cli/options/environment.h"
+#include "cli/options/option_sources.h"
+#include "cli/options/parse_table.h"
+#include "cli/terminal/terminal.h"
+
+extern char** environ;  // POSIX has no header for it
+
+namespace oxidized::cli {
+namespace {
+
+struct CommandRow {
+  const char* name;  // "harmony render": a command of the group above it
+  const char* help;
+  Action (*add)(Command&);  // nullptr: a group
+};
+constexpr CommandRow kCommands[] = {
+    {"inspect", "Configuration, tensors, sizes and bytes per token of a model", AddInspect},
+    {"tokenize", "Text to token ids", AddTokenize},
+    {"detokenize", "Token ids to text", AddDetokenize},
+    {"logits", "Raw logits of a token sequence as float32 .npy [T, V]", AddLogits},
+    {"perplexity", "Perplexity of a text under the model", AddPerplexity},
+    {"pull", "Fetch a model of the Hugging Face Hub into its cache", AddPull},
+    {"synth", "Write a checkpoint of random weights", AddSynth},
+    {"convert", "Rewrite a checkpoint in another format", AddConvert},
+    {"verify", "Check every value of a checkpoint, and its files' SHA-256", AddVerify},
+    {"moe", "Routing of experts", nullptr},
+    {"moe simulate", "What a cache of experts would have done, from a routing trace", AddMoeSimulate},
+    {"bench", "How fast a model runs here, beside what the machine could do", AddBench},
+    {"harmony", "The Harmony chat format", nullptr},
+    {"harmony render", "Conversation JSON to the completion prompt", AddHarmonyRender},
+    {"harmony parse", "Token ids to messages as JSON", AddHarmonyParse},
+};
+
+Action Print(std::string text) {
+  return [text = std::move(text)] {
+    WriteAnswer(text);
+    return 0;
+  };
+}
+
+// Environment names of all options: OXIDIZED_ and the long name. They are added to `names`.
+void NameEnvironment(CLI::App& app, std::vector<std::string>& names) {
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_lnames().empty() || option->get_name() == "--help") continue;
+    std::string name = option->get_lnames().front();
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
+    option->envname(names.emplace_back("OXIDIZED_" + name));
+  }
+  for (CLI::App* command : app.get_subcommands({})) NameEnvironment(*command, names);
+}
+
+// A pipe will do, as in --config <(...).
+auto CheckConfigFile() {
+  return [before = std::optional<std::string>()](const std::string& path) mutable -> std::string {
+    if (before && *before != path) return fmt::format("given as '{}' and as '{}'", *before, path);
+    before = path;
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error)) return path + ": is a folder, and no file of options";
+    if (!std::filesystem::exists(path, error))
+      return path + ": " + (error ? error.message() : "no such file");
+    if (access(path.c_str(), R_OK) != 0) return path + ": " + std::strerror(errno);
+    return "";
+  };
+}
+
+void AddConfigFile(CLI::App& app) {
+  const char* config = std::getenv("OXIDIZED_CONFIG");
+  app.set_config("--config", config != nullptr ? config : "",
+                 "Options from a file, one `name = value` a line", config != nullptr && *config != '\0')
+      ->check(CheckConfigFile())
+      ->group("Output")
+      ->type_name("FILE");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+}
+
+// Options written before a command belong to answering; the command would not see them.
+void RefuseOptionsBeforeCommand(const CLI::App& app, int argc, const char* const* argv) {
+  const auto parsed = app.get_subcommands();
+  if (parsed.empty()) return;
+  for (int i = 1; i < argc && argv[i] != parsed[0]->get_name(); ++i) {
+    if (argv[i][0] == '-') {
+      Fail(ErrorKind::kUsage, "{} before {} has no effect: options of a command come after it", argv[i],
+           parsed[0]->get_name());
+    }
+  }
+}
+
+// CLI11 writes "--name BOOL" for what is only understood as --name=false.
+class HelpFormatter final : public CLI::Formatter {
+ public:
+  std::string make_option_name(const CLI::Option* option, bool positional) const override {
+    // Not "--name{word}": the help says what the option means by itself.
+    return positional ? CLI::Formatter::make_option_name(option, positional) : Names(*option);
+  }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    std::string text = CLI::Formatter::make_option_opts(option);
+    const std::string type = option->get_type_name();
+    if (option->get_items_expected_max() > 0 || type.empty()) return text;
+    return "[=" + type + "]" + text.substr(1 + type.size());
+  }
+
+ private:
+  static std::string Names(const CLI::Option& option) {
+    std::string names;
+    for (const std::string& letter : option.get_snames()) names += (names.empty() ? "-" : ",-") + letter;
+    for (const std::string& word : option.get_lnames()) names += (names.empty() ? "--" : ",--") + word;
+    return names;
+  }
+};
+
+// "OXIDIZED_MAX_TOKENS" if a complaint is about an option that this variable sets, else "".
+template <typename Written>
+std::string VariableOf(const CLI::App& app, const std::string& complaint, Written written) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string variable = option->get_envname(), name = option->get_name();
+    const char* value = variable.empty() ? nullptr : std::getenv(variable.c_str());
+    if (value != nullptr && *value != '\0' && !written(name) && ConfigFile::Names(complaint, name))
+      return variable;
+  }
+  for (const CLI::App* command : app.get_subcommands()) {
+    if (const std::string place = VariableOf(*command, complaint, written); !place.empty()) return place;
+  }
+  return "";
+}
+
+// False: help was asked for and printed.
+bool Parse(CLI::App& app, const ConfigFile& config, int argc, const char* const* argv) {
+  try {
+    app.parse(argc, argv);
+    RefuseOptionsBeforeCommand(app, argc, argv);
+    return true;
+  } catch (const CLI::CallForHelp&) {
+    WriteAnswer(app.help());
+    return false;
+  } catch (const CLI::FileError& error) {
+    Fail(ErrorKind::kBadFile, "{}", error.what());
+  } catch (const CLI::ParseError& error) {
+    std::string message = error.what();
+    std::replace(message.begin(), message.end(), '\n', ' ');
+    const auto written = [&](const std::string& option) {
+      return Written(app, option, std::span(argv, static_cast<size_t>(argc)));
+    };
+    std::string place = config.PlaceOf(message, written);
+    if (place.empty()) place = VariableOf(app, message, written);
+    Fail(ErrorKind::kUsage, "{}{}{} (--help lists the options)", place, place.empty() ? "" : ": ", message);
+  }
+}
+
+void CheckFiles(const Command& command, const CLI::App& program) {
+  const std::vector<OutputFile> outputs = command.Outputs();
+  if (outputs.empty()) return;
+  std::vector<InputFile> inputs = command.Inputs();
+  if (const CLI::Option* file = program.get_config_ptr(); file->count() > 0)
+    inputs.push_back({file->get_name(), file->results().back()});
+  CheckOutputs(outputs, inputs);
+}
+
+}  // namespace
+
+std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
+  CLI::App app("Runs OpenAI's gpt-oss models.", "oxidized_gpt_oss");
+  // Each option looks at its repetitions itself (command.cc), and says it better.
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.require_subcommand(0, 1);
+  app.fallthrough(false);
+  app.formatter(std::make_shared<HelpFormatter>());
+  const auto config = std::make_shared<ConfigFile>(app);
+  app.config_formatter(config);
+
+  struct Added {
+    Command command;
+    Action action;
+  };
+  std::vector<Added> commands;  // the program itself comes last
+  Command program(app);
+  const Action generate = AddGenerate(program);
+  AddConfigFile(app);
+
+  std::map<std::string, CLI::App*> groups;
+  for (const CommandRow& row : kCommands) {
+    const std::string name = row.name;
+    const size_t space = name.find(' ');
+    CLI::App& parent = space == std::string::npos ? app : *groups.at(name.substr(0, space));
+    CLI::App* added =
+        parent.add_subcommand(space == std::string::npos ? name : name.substr(space + 1), row.help);
+    if (row.add == nullptr) {
+      added->require_subcommand(1);
+      groups[name] = added;
+    } else {
+      Command command(*added);
+      const Action action = row.add(command);
+      commands.push_back({std::move(command), action});
+    }
+  }
+  std::string shell;
+  CLI::App* completion =
+      app.add_subcommand("completion", "Completion script for a shell, to be loaded by it");
+  Command(*completion)
+      .AddPositional("shell", Choice(shell, {{"bash", "bash"}, {"fish", "fish"}, {"zsh", "zsh"}}),
+                     "bash, zsh or fish")
+      .Required();
+  CLI::App* man = app.add_subcommand("man", "The manual page: try `oxidized_gpt_oss man | man -l -`");
+  std::vector<std::string> variables;
+  NameEnvironment(app, variables);
+  for (const std::string& line : UnknownVariables(environ, variables)) Log(LogLevel::kWarning, "{}", line);
+
+  if (!Parse(app, *config, argc, argv)) return std::nullopt;
+  if (completion->parsed()) return Print(Completion(MakeOptionTable(app), shell));
+  if (man->parsed()) return Print(ManPage(MakeOptionTable(app)));
+  commands.push_back({std::move(program), generate});
+  for (const auto& [command, action] : commands) {
+    if (!command.app().parsed()) continue;
+    const std::span words(argv, static_cast<size_t>(argc));
+    const OptionSources sources(command.app(), *config, words);
+    sources.Told([&] {
+      CheckRules(command.app(), command.rules(), words);
+      CheckFiles(command, app);
+    });
+    return [sources, action] { return sources.Told(action); };
+  }
+  return generate;  // not reached: the program itself is always parsed
+}
+
+}  // namespace oxidized::cli
