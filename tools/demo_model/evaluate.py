@@ -1,7 +1,7 @@
 """Evaluates the shipped model on questions that it was not trained on, greedily, with the engine; makes the committed goldens.
 
   python evaluate.py run ENGINE [--set wordings|first|own] [--count N] [--model models/demo] [--jobs J]   tables of skills
-  python evaluate.py golden [--model models/demo]                                tests/e2e/demo_model.json, by transformers in f32
+  python evaluate.py golden [--set first|own] [--count N] [--model models/demo]  tests/e2e/demo_model.json, by transformers in f32
   python evaluate.py render ENGINE                                               rendering against openai-harmony and the engine
 
 The sets: `wordings` are the questions of held_out/, put as people put them, right if the answer holds what is right;
@@ -40,6 +40,8 @@ GROUPS = {
 GROUP_OF = {task: group for group, tasks in GROUPS.items() for task in tasks}
 LONG = 3500  # characters of a developer message that count as long; about 1000 tokens
 SPECIAL = ("long developer messages", "forced headers")  # groups of their own, whatever the task
+FIRST_LAYERS, FIRST_GROUPS = 6, 14  # of the first model, and of the conversations that it was measured on
+SIZES = {FIRST_LAYERS: "about twelve million", 8: "about sixteen million"}  # what a model of so many layers says of itself
 
 
 def group_of(s):
@@ -80,27 +82,36 @@ def record(s):
     }
 
 
-def own(count):
+def own(count, folder):
     return [record(s) for s in spread(count)]
 
 
-def first(count):
-    """What the first model was measured on. Only what is true of a model itself is different now."""
-    out = []
+def first(count, folder):
+    """What the first model was measured on: `count` of the 2520 in their order, as many of each group and effort as of any
+    other. Only what is true of a model itself depends on the model.
+    """
+    size = SIZES[json.loads((Path(folder) / "config.json").read_text())["num_hidden_layers"]]
+    each, taken, out = count / (FIRST_GROUPS * 3), collections.Counter(), []
     for line in lzma.open(H.FOLDER / "first_model.jsonl.xz", "rt"):
         r = json.loads(line)
-        if "final" in r["expected"]:
-            r["expected"]["final"] = r["expected"]["final"].replace("about twelve million", "about sixteen million")
-        out.append(r)
-    return out[:: max(1, len(out) // count)][:count]
+        key = r["group"], r["effort"]
+        if taken[key] < each:
+            taken[key] += 1
+            if "final" in r["expected"]:
+                r["expected"]["final"] = r["expected"]["final"].replace(SIZES[FIRST_LAYERS], size)
+            out.append(r)
+    return out[:count]
 
 
-def wordings(count):
+def wordings(count, folder):
     found = [
         {"task": kind, "group": kind.replace("_", " "), "effort": s.effort, "prompt": C.render_prompt(s), "rule": rule}
         for kind, s, rule in H.samples()
     ]
     return found[:: max(1, len(found) // count)][:count]
+
+
+SETS = {"wordings": wordings, "first": first, "own": own}
 
 
 def read(text):
@@ -178,7 +189,7 @@ class Strict:
 
 
 def run(o):
-    records = {"own": own, "first": first, "wordings": wordings}[o.set](o.count)
+    records = SETS[o.set or "wordings"](o.count or 2520, o.model)
     with concurrent.futures.ThreadPoolExecutor(o.jobs) as pool:
         answers = list(pool.map(lambda r: ask(o.engine, o.model, r["prompt"]), records))
     try:
@@ -214,6 +225,8 @@ def run(o):
         print(f"mean reasoning, {effort}: {sum(lengths) / len(lengths):.1f} characters")
     if strict:
         print(f"accepted by strict openai-harmony: {accepted} of {len(records)}")
+    if o.experts:
+        o.experts.write_text(json.dumps(experts))
     shares = [[c / sum(layer) for c in layer] for layer in experts]
     print(
         f"smallest and largest share of an expert in a layer: {min(map(min, shares)):.3f}, {max(map(max, shares)):.3f}"
@@ -234,8 +247,7 @@ def golden(o):
         quantization_config=transformers.Mxfp4Config(dequantize=True),
     ).eval()  # fmt: skip
     records = []
-    for s in spread(o.count):
-        r = record(s)
+    for r in SETS[o.set or "own"](o.count or 42, o.model):
         ids = tokenizer.encode(r["prompt"], add_special_tokens=False).ids
         with torch.no_grad():
             out = model.generate(
@@ -246,7 +258,7 @@ def golden(o):
             )
         r["tokens"] = out[0, len(ids) :].tolist()
         r["reply"] = tokenizer.decode(r["tokens"], skip_special_tokens=False)
-        r["right"] = fits(r["expected"], r["reply"])
+        r["right"] = right_answer(r, r["reply"])
         records.append(r)
     head = {
         "made_by": "tools/demo_model/evaluate.py golden",
@@ -301,7 +313,8 @@ def render(o):
     encoding = h.load_harmony_encoding(h.HarmonyEncodingName.HARMONY_GPT_OSS)
     draw = split.samples(77)
     tokenizer = Tokenizer.from_file(str(Path(o.model) / "tokenizer.json"))
-    for i in range(o.count):
+    count = o.count or 2000
+    for i in range(count):
         s = next(draw)
         s.forced = ""
         document = as_harmony(h, s)
@@ -316,7 +329,7 @@ def render(o):
             )
             ours = [int(t) for t in done.stdout.decode().replace(",", " ").replace("[", " ").replace("]", " ").split()]
             assert ours == tokenizer.encode(C.render_prompt(s), add_special_tokens=False).ids
-    print(f"{o.count} prompts rendered as openai-harmony renders them")
+    print(f"{count} prompts rendered as openai-harmony renders them")
 
 
 if __name__ == "__main__":
@@ -324,10 +337,10 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["run", "golden", "render"])
     parser.add_argument("engine", nargs="?")
     parser.add_argument("--model", default=str(ROOT / "models/demo"))
-    parser.add_argument("--set", choices=["wordings", "first", "own"], default="wordings")
+    parser.add_argument("--set", choices=list(SETS), help="run: wordings unless said otherwise; golden: own")
     parser.add_argument("--count", type=int)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--experts", type=Path, help="file for how often each layer chose each expert; picture.py draws it")
     parser.add_argument("--verbose", action="store_true", help="wrong answers on stderr")
     options = parser.parse_args()
-    options.count = options.count or {"run": 2520, "golden": 42, "render": 2000}[options.what]
     {"run": run, "golden": golden, "render": render}[options.what](options)
