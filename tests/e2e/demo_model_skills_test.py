@@ -1,5 +1,6 @@
 """What models/demo can do, measured on conversations that were held out of its training: the engine answers greedily, and
-the answers are held to the thresholds that the model was shipped with. tools/demo_model/evaluate.py draws and judges them.
+the answers are held to the thresholds that the model was shipped with. tools/demo_model/evaluate.py picks and judges them:
+the set `first`, which no later training may contain either, so that a successor is held to the same.
 """
 
 import collections
@@ -10,6 +11,7 @@ import sys
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+DEMO = str(ROOT / "models/demo")
 sys.path.insert(0, str(ROOT / "tools/demo_model"))
 sys.dont_write_bytecode = True
 import evaluate  # noqa: E402
@@ -21,9 +23,9 @@ AT_LEAST = {"arithmetic": 0.90, "sorting": 0.90, "strings": 0.90, "function call
 
 class Skills(unittest.TestCase):
     def test_held_out_conversations(self):
-        records = [evaluate.record(sample) for sample in evaluate.spread(COUNT)]
+        records = evaluate.first(COUNT, DEMO)
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            answers = list(pool.map(lambda r: evaluate.ask(PROGRAM, str(ROOT / "models/demo"), r["prompt"]), records))
+            answers = list(pool.map(lambda r: evaluate.ask(PROGRAM, DEMO, r["prompt"]), records))
         right, total, reasoning = collections.Counter(), collections.Counter(), collections.defaultdict(list)
         for record, (text, _) in zip(records, answers):
             for key in (record["group"], "all"):

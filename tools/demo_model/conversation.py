@@ -4,6 +4,7 @@ Renders what the generator needs of the format: the system message with date and
 instructions and functions, and messages of every role. evaluate.py compares it with the openai-harmony package.
 """
 
+import json
 from dataclasses import dataclass, field
 
 IDENTITY = "You are ChatGPT, a large language model trained by OpenAI."
@@ -13,7 +14,7 @@ IDENTITY = "You are ChatGPT, a large language model trained by OpenAI."
 class Function:
     name: str
     description: str
-    properties: dict  # name -> JSON schema of one level
+    properties: dict | None  # name -> JSON schema; objects may hold further ones. None: nothing is said of parameters
     required: list
 
 
@@ -39,6 +40,7 @@ class Sample:
     instructions: str = ""
     functions: list = field(default_factory=list)
     identity: str = IDENTITY
+    forced: str = ""  # what was written for the model before it goes on: a header, or a reasoning that was cut and a header
 
     def reasoning(self):
         return "".join(m.content for m in self.reply if m.channel == "analysis")
@@ -47,22 +49,37 @@ class Sample:
         return self.reply[-1]
 
 
-def typescript(schema):
+def typescript(schema, indent=""):
+    """The type as openai-harmony writes it, as far as the generator declares such: no unions, no titles or examples."""
+    kind = schema.get("type")
+    if kind == "object":
+        said = f"{indent}// {schema['description']}\n" if "description" in schema else ""
+        return said + "{\n" + typescript_properties(schema.get("properties", {}), schema.get("required", []), indent) + indent + "}"
+    if kind == "array":
+        return typescript(schema["items"], indent) + "[]"
     if "enum" in schema:
         return " | ".join(f'"{value}"' for value in schema["enum"])
-    return {"string": "string", "integer": "number", "number": "number", "boolean": "boolean"}[schema["type"]]
+    return {"string": "string", "integer": "number", "number": "number", "boolean": "boolean"}[kind]
+
+
+def typescript_properties(properties, required, indent=""):
+    lines = []
+    for name, schema in properties.items():
+        if "description" in schema:
+            lines.append(f"{indent}// {schema['description']}\n")
+        default = ""
+        if "default" in schema:
+            value = schema["default"]
+            default = f" // default: {value if 'enum' in schema else json.dumps(value)}"
+        lines.append(f"{indent}{name}{'' if name in required else '?'}: {typescript(schema, indent + '    ')},{default}\n")
+    return "".join(lines)
 
 
 def render_function(f):
-    lines = [f"// {f.description}"]
-    if not f.properties:
+    lines = [f"// {line}" for line in f.description.splitlines()]
+    if f.properties is None:
         return "\n".join([*lines, f"type {f.name} = () => any;\n"])
-    lines.append(f"type {f.name} = (_: {{")
-    for name, schema in f.properties.items():
-        if "description" in schema:
-            lines.append(f"// {schema['description']}")
-        lines.append(f"{name}{'' if name in f.required else '?'}: {typescript(schema)},")
-    return "\n".join([*lines, "}) => any;\n"])
+    return "\n".join([*lines, f"type {f.name} = (_: {{\n{typescript_properties(f.properties, f.required)}}}) => any;\n"])
 
 
 def render_system(s):
@@ -99,10 +116,12 @@ def render_prompt(s):
     messages = [Message("system", render_system(s))]
     if s.instructions or s.functions:
         messages.append(Message("developer", render_developer(s)))
-    return "".join(map(render_message, messages + s.context)) + "<|start|>assistant"
+    return "".join(map(render_message, messages + s.context)) + "<|start|>assistant" + s.forced
 
 
 def render_reply(s):
     """What follows the prompt, which already opened the first message."""
     text = "".join(map(render_message, s.reply[:-1])) + render_message(s.reply[-1], "<|return|>")
+    if s.forced:
+        return text.partition("<|message|>")[2]
     return text.removeprefix("<|start|>assistant")

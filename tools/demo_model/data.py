@@ -8,7 +8,8 @@ import numpy as np
 import conversation
 import split
 
-ROW = 1024  # tokens; a conversation lies in one row whole
+ROW = 3072  # tokens; a conversation lies in one row whole
+LEARNED = 0.3  # most of a batch's tokens that can be learned; the rest of such a batch is left out
 
 
 def encoder(path):
@@ -26,11 +27,13 @@ def encoder(path):
 
 
 def pack(samples, encode, rows):
-    """Arrays [rows, ROW]: tokens, positions (-1: padding), conversation number, and 1 where the next token is learned."""
+    """Arrays [rows, ROW]: tokens, positions (-1: padding), conversation number. Then, flat: the places whose next token is
+    learned, and that token (-100 for places that only fill up).
+    """
     tokens = np.zeros((rows, ROW), np.int32)
     positions = np.full((rows, ROW), -1, np.int32)
     documents = np.full((rows, ROW), -1, np.int32)
-    learned = np.zeros((rows, ROW), np.uint8)
+    learned = np.zeros((rows, ROW), bool)
     used, row, tasks = 0, 0, []
     while row < rows:
         chunk = [next(samples) for _ in range(64)]
@@ -45,16 +48,19 @@ def pack(samples, encode, rows):
             tokens[row, used : used + n] = prompt + reply
             positions[row, used : used + n] = np.arange(n)
             documents[row, used : used + n] = len(tasks)
-            learned[row, used + len(prompt) - 1 : used + n - 1] = 1
+            learned[row, used + len(prompt) - 1 : used + n - 1] = True
             tasks.append((s.task, s.effort))
             used += n
-    return tokens, positions, documents, learned, tasks
+    places, targets = np.zeros(int(LEARNED * rows * ROW), np.int32), np.full(int(LEARNED * rows * ROW), -100, np.int32)
+    found = np.flatnonzero(learned)[: len(places)]
+    places[: len(found)], targets[: len(found)] = found, tokens.reshape(-1)[found + 1]
+    return tokens, positions, documents, places, targets, tasks
 
 
 def _worker(path, seed, rows, jobs, done):
     encode = encoder(path)
     for i in iter(jobs.get, None):
-        done.put((i, pack(split.samples(seed * 1_000_003 + i), encode, rows)[:4]))
+        done.put((i, pack(split.samples(seed * 1_000_003 + i), encode, rows)[:5]))
 
 
 def batches(path, seed, rows, first, last, workers):

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import model as M
 
@@ -36,3 +36,18 @@ def write(parameters, tokenizer, folder):
     for name, fields in (("config.json", M.CONFIG), ("generation_config.json", M.GENERATION_CONFIG)):
         (folder / name).write_text(json.dumps(fields, indent=2) + "\n")
     shutil.copy(tokenizer, folder / "tokenizer.json")
+
+
+def read(folder):
+    """The parameters of a written checkpoint, by name."""
+    out = {}
+    stored = load_file(folder / "model.safetensors")
+    for name, t in stored.items():
+        if name.endswith("_blocks"):
+            scales = torch.exp2(stored[name.replace("_blocks", "_scales")].float() - 127)
+            codes = torch.stack((t & 15, t >> 4), -1).flatten(-2).long()  # [E, out, in/32, 32]
+            values = CODES[codes & 7] * torch.where(codes > 7, -1.0, 1.0) * scales[..., None]
+            out[name.removesuffix("_blocks")] = values.flatten(2).transpose(1, 2).contiguous()
+        elif not name.endswith("_scales"):
+            out[name] = t.float()
+    return out

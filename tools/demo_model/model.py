@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 VOCABULARY, SPECIAL_BASE = 2048, 2027
 RETURN, END_OF_TEXT, START_OF_TEXT, CALL = SPECIAL_BASE + 4, SPECIAL_BASE + 1, SPECIAL_BASE, SPECIAL_BASE + 14
-LAYERS, HIDDEN, HEADS, KV_HEADS, HEAD_DIM = 6, 256, 8, 2, 64
+LAYERS, HIDDEN, HEADS, KV_HEADS, HEAD_DIM = 8, 256, 8, 2, 64
 EXPERTS, ACTIVE, WIDTH, WINDOW = 8, 2, 256, 64
 LIMIT, ALPHA, EPS = 7.0, 1.702, 1e-5
 
@@ -81,61 +81,73 @@ def rope(x, cos, sin):
     return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
 
 
-def dense_attention(q, k, v, mask):
-    """q [B, H, T, D], k, v [B, G, T, D], mask [B, 1, T, T] -> output without sinks, log of the sum of exponentials."""
+def dense_attention(q, k, v, documents, sliding):
+    """q [B, H, T, D], k, v [B, G, T, D] -> output without sinks, log of the sum of exponentials."""
+    t = torch.arange(documents.shape[1], device=documents.device)
+    back = t[:, None] - t[None, :]
+    mask = (documents[:, None, :, None] == documents[:, None, None, :]) & (back >= 0)
+    if sliding:
+        mask = mask & (back < WINDOW)
     k, v = (t.repeat_interleave(HEADS // KV_HEADS, 1) for t in (k, v))
     s = (q @ k.transpose(-1, -2) * HEAD_DIM**-0.5).float().masked_fill(~mask, float("-inf"))
     lse = s.logsumexp(-1)
     return (s - lse[..., None]).exp().to(v.dtype) @ v, lse
 
 
-def dense_masks(documents):
-    t = torch.arange(documents.shape[1], device=documents.device)
-    same = documents[:, None, :, None] == documents[:, None, None, :]
-    back = t[:, None] - t[None, :]
-    full = same & (back >= 0)
-    return full & (back < WINDOW), full
-
-
-def forward(p, tokens, positions, rope_table, masks, attention, low):
-    """Logits [B, T, V] in `low` precision and the load-balance loss. p: parameters by transformers' names."""
-    B, T = tokens.shape
-    x = p["model.embed_tokens.weight"][tokens]
-    cos, sin = (t[positions][:, None] for t in rope_table)
-    valid = (positions >= 0).reshape(-1, 1).float()
-    balance = 0.0
+def layer(p, x, cos, sin, valid, documents, sliding, attention, low):
+    """One layer: its output of x [B, T, HIDDEN], and how unevenly its experts were chosen. p: its own parameters."""
+    B, T, _ = x.shape
 
     def linear(x, name):
         return F.linear(x.to(low), p[name + ".weight"].to(low), p[name + ".bias"].to(low))
 
+    h = rms_norm(x, p["input_layernorm.weight"])
+    q, k, v = (linear(h, f"self_attn.{c}_proj").view(B, T, -1, HEAD_DIM).transpose(1, 2) for c in "qkv")
+    q, k = rope(q.float(), cos, sin).to(low), rope(k.float(), cos, sin).to(low)
+    o, lse = attention(q, k, v, documents, sliding)
+    o = o * torch.sigmoid(lse.float() - p["self_attn.sinks"].view(1, -1, 1)).to(o.dtype)[..., None]
+    x = x + linear(o.transpose(1, 2).reshape(B, T, -1), "self_attn.o_proj").float()
+
+    h = rms_norm(x, p["post_attention_layernorm.weight"]).reshape(B * T, HIDDEN)
+    z = F.linear(h, p["mlp.router.weight"], p["mlp.router.bias"])
+    top, index = z.topk(ACTIVE, -1)
+    w = torch.zeros_like(z).scatter(1, index, top.softmax(-1))
+    chosen = torch.zeros_like(z).scatter(1, index, 1.0)
+    balance = EXPERTS * ((chosen * valid).sum(0) / (valid.sum() * ACTIVE) * (z.softmax(-1) * valid).sum(0) / valid.sum()).sum()
+    up = p["mlp.experts.gate_up_proj"].permute(1, 0, 2).reshape(HIDDEN, -1).to(low)  # [in, E * 2F]
+    g = (h.to(low) @ up + p["mlp.experts.gate_up_proj_bias"].reshape(-1).to(low)).float().view(B * T, EXPERTS, WIDTH, 2)
+    gate, lin = g[..., 0].clamp(max=LIMIT), g[..., 1].clamp(-LIMIT, LIMIT)
+    act = (lin + 1) * gate * torch.sigmoid(gate * ALPHA) * w[..., None]
+    y = act.reshape(B * T, -1).to(low) @ p["mlp.experts.down_proj"].reshape(-1, HIDDEN).to(low)
+    return x + (y.float() + w @ p["mlp.experts.down_proj_bias"]).view(B, T, HIDDEN), balance
+
+
+def quantised_layer(p, *rest):
+    return layer({name: stored(name, w) for name, w in p.items()}, *rest)
+
+
+def forward(
+    p, tokens, positions, documents, rope_table, attention, low, where=None, quantised=False, layers=(layer, quantised_layer)
+):
+    """Logits [B, T, V] in `low` precision, or those [N, V] of the places `where` among all B * T, and the load-balance loss.
+    p: parameters by transformers' names; `quantised`: with the values that the checkpoint will hold. `layers`: what computes
+    a layer without and with that, compiled perhaps: every layer has the same form, so that one compilation serves them all.
+    """
+    B, T = tokens.shape
+    keep = (lambda name: stored(name, p[name])) if quantised else p.__getitem__
+    x = keep("model.embed_tokens.weight")[tokens]
+    cos, sin = (t[positions][:, None] for t in rope_table)
+    valid = (positions >= 0).reshape(-1, 1).float()
+    balance = 0.0
     for n in range(LAYERS):
         at = f"model.layers.{n}."
-        h = rms_norm(x, p[at + "input_layernorm.weight"])
-        q, k, v = (linear(h, f"{at}self_attn.{c}_proj").view(B, T, -1, HEAD_DIM).transpose(1, 2) for c in "qkv")
-        q, k = rope(q.float(), cos, sin).to(low), rope(k.float(), cos, sin).to(low)
-        o, lse = attention(q, k, v, masks[n % 2])
-        o = o * torch.sigmoid(lse.float() - p[at + "self_attn.sinks"].view(1, -1, 1)).to(o.dtype)[..., None]
-        x = x + linear(o.transpose(1, 2).reshape(B, T, -1), at + "self_attn.o_proj").float()
-
-        h = rms_norm(x, p[at + "post_attention_layernorm.weight"]).reshape(B * T, HIDDEN)
-        z = F.linear(h, p[at + "mlp.router.weight"], p[at + "mlp.router.bias"])
-        top, index = z.topk(ACTIVE, -1)
-        w = torch.zeros_like(z).scatter(1, index, top.softmax(-1))
-        chosen = torch.zeros_like(z).scatter(1, index, 1.0)
-        balance = (
-            balance
-            + EXPERTS
-            * ((chosen * valid).sum(0) / (valid.sum() * ACTIVE) * (z.softmax(-1) * valid).sum(0) / valid.sum()).sum()
-        )
-        ex = at + "mlp.experts."
-        up = p[ex + "gate_up_proj"].permute(1, 0, 2).reshape(HIDDEN, -1).to(low)  # [in, E * 2F]
-        g = (h.to(low) @ up + p[ex + "gate_up_proj_bias"].reshape(-1).to(low)).float().view(B * T, EXPERTS, WIDTH, 2)
-        gate, lin = g[..., 0].clamp(max=LIMIT), g[..., 1].clamp(-LIMIT, LIMIT)
-        act = (lin + 1) * gate * torch.sigmoid(gate * ALPHA) * w[..., None]
-        y = act.reshape(B * T, -1).to(low) @ p[ex + "down_proj"].reshape(-1, HIDDEN).to(low)
-        x = x + (y.float() + w @ p[ex + "down_proj_bias"]).view(B, T, HIDDEN)
-    x = rms_norm(x, p["model.norm.weight"])
-    return F.linear(x.to(low), p["lm_head.weight"].to(low)), balance / LAYERS
+        own = {name.removeprefix(at): w for name, w in p.items() if name.startswith(at)}
+        x, uneven = layers[quantised](own, x, cos, sin, valid, documents, n % 2 == 0, attention, low)
+        balance = balance + uneven
+    if where is not None:
+        x = x.reshape(B * T, HIDDEN)[where]
+    x = rms_norm(x, keep("model.norm.weight"))
+    return F.linear(x.to(low), keep("lm_head.weight").to(low)), balance / LAYERS
 
 
 def rope_table(model, length, device):
@@ -156,8 +168,8 @@ def check():
         dict(model.named_parameters()),
         tokens,
         positions,
+        torch.zeros_like(tokens),
         rope_table(model, 256, "cpu"),
-        dense_masks(torch.zeros_like(tokens)),
         dense_attention,
         torch.float32,
     )

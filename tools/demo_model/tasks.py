@@ -6,15 +6,15 @@ from tasks_numbers import arithmetic, ordering
 from tasks_text import calendar, facts, strings, talk, unknown
 
 TASKS = [
-    (arithmetic, 30),
-    (ordering, 20),
+    (arithmetic, 24),
+    (ordering, 22),
     (strings, 22),
-    (calendar, 8),
-    (facts, 7),
-    (talk, 5),
-    (unknown, 3),
-    (instructed, 8),
-    (memory, 8),
-    (functions, 18),
-    (schema, 7),
+    (calendar, 10),
+    (facts, 9),
+    (talk, 8),
+    (unknown, 5),
+    (instructed, 13),
+    (memory, 10),
+    (functions, 34),
+    (schema, 8),
 ]

@@ -1,357 +1,380 @@
-"""Calling declared functions, using their results, and answering in a JSON schema."""
+"""Calling declared functions, using their results, doing without them, and answering in a JSON schema."""
 
+import copy
 import json
+import re
+from dataclasses import dataclass
 
 import world as W
 from conversation import Function, Message, Sample
-from phrasing import ask, reply, think, word
+from families import ALIKE, FAMILIES, FIRST, Argument, Family, city, done, path, person, plain_text, record, text
+from grammar import grammar
+from phrasing import ask, capitalised, dressed, fill, listed, name_of_something, reply, think, word
+from tasks_dialogue import sentences
 
 
-def text_argument(description):
-    return {"type": "string", "description": description}
+def camel(name):
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
 
 
-class Family:
-    def __init__(self, names, descriptions, arguments, cores, draw, results, refusal):
-        self.names, self.descriptions, self.arguments = names, descriptions, arguments
-        self.cores, self.draw, self.results, self.refusal = cores, draw, results, refusal
+@dataclass
+class Declared:
+    """A family as one conversation declares it: the function, and where each of its arguments goes."""
+
+    family: Family
+    function: Function
+    places: dict  # argument -> names that lead to it
+
+    def call(self, arguments):
+        out = {}
+        for name, where in self.places.items():
+            if name in arguments:
+                inner = out
+                for step in where[:-1]:
+                    inner = inner.setdefault(step, {})
+                inner[where[-1]] = arguments[name]
+        order = list(self.function.properties or {})
+        return {k: out[k] for k in order if k in out}
 
 
-def weather_result(r, a):
-    t, c = r.randrange(-15, 40), r.choice(["sunny", "cloudy", "rainy", "windy", "snowy", "foggy", "clear", "stormy"])
-    unit = a.get("unit", "celsius")
-    return {"temperature": t, "unit": unit, "condition": c}, f"It is {t} degrees {unit} and {c} in {a['city']}."
+HOLDERS = {"address": ["address", "address", "home", "location", "where"]}
 
 
-def calculation(r):
-    a, b, op = r.randrange(10, 5000), r.randrange(10, 1000), r.choice("+-*")
-    return dict(expression=f"{a} {op} {b}")
+def declare(r, f, wanted=(), opaque=""):
+    """Declares the family with the arguments that are wanted, those that it must have, and perhaps others."""
+    style = camel if r.random() < 0.15 else str
+    names, properties, required, places = set(), {}, [], {}
+    items = [(k, a) for k, a in f.arguments.items() if k in wanted or not a.optional or r.random() < 0.6]
+    if r.random() < 0.25:
+        r.shuffle(items)
+    holders = {h: r.choice(HOLDERS[h]) for h in HOLDERS}
+    vague = opaque and r.random() < 0.5
+    for key, a in items:
+        name = style(r.choice([n for n in a.names if n not in names] or [key]))
+        schema = a.schema(r)
+        if vague:
+            name = "xyzuvw"[len(names)] if r.random() < 0.6 else f"arg{len(names) + 1}"
+            schema["description"] = r.choice(a.descriptions or [key])
+        names.add(name)
+        if a.inside:
+            holder = properties.setdefault(holders[a.inside], {"type": "object", "properties": {}, "required": []})
+            holder["properties"][name] = schema
+            if not a.optional:
+                holder["required"].append(name)
+                if holders[a.inside] not in required:
+                    required.append(holders[a.inside])
+            places[key] = (holders[a.inside], name)
+        else:
+            properties[name] = schema
+            if not a.optional:
+                required.append(name)
+            places[key] = (name,)
+    description = r.choice(f.descriptions)
+    description = description if r.random() < 0.85 else description.rstrip(".")
+    if r.random() < 0.06:
+        description += r.choice([" ", "\n"]) + r.choice([" ", "\n"]).join(sentences(r, "detail", r.choice([1, 2, 3])))
+    properties = None if not properties and r.random() < 0.5 else properties
+    return Declared(f, Function(opaque or style(r.choice(f.names)), description, properties, required), places)
 
 
-def calculation_result(r, a):
-    value = eval(a["expression"])  # made by calculation()
-    return {"result": value}, f"{a['expression']} = {value}."
+def opaque_names(r, many):
+    """Names that say nothing: only the description tells what is what."""
+    stem = r.choice(["fn_", "tool_", "f", "op", "func", "action_", "tool"])
+    marks = r.choice(["abcdefgh", "12345678", "xyzuvwst"])
+    return [stem + marks[i] for i in range(many)] if r.random() < 0.7 else [word(r) + str(i) for i in range(many)]
 
 
-def lookup_result(r, a):
-    w = [r.choice(W.WORDS) for _ in range(2)]
-    said = r.choice(
-        [
-            f"{a['topic']} is related to {w[0]} and {w[1]}.",
-            f"A {a['topic']} can be found near a {w[0]}.",
-            f"{a['topic']} is another word for {w[0]}.",
-        ]
-    )
-    return {"summary": said}, said[0].upper() + said[1:]
+def others(r, without, most=3, alike=""):
+    """Families that are declared beside another one, often such as are like it."""
+    many = r.randrange(0, most + 1)
+    near = [k for group in ALIKE if alike in group for k in group if k not in without]
+    pool = [k for k in FAMILIES if k not in without]
+    out = []
+    for _ in range(many):
+        k = r.choice(near if near and r.random() < 0.45 else pool)
+        if k not in out:
+            out.append(k)
+    return out
 
 
-def clock_result(r, a):
-    t = f"{r.randrange(24):02}:{r.randrange(60):02}"
-    return {"time": t}, f"It is {t} in {a['city']}."
+def declare_all(r, families, wanted=()):
+    """The first family's declaration, and the functions of all in any order."""
+    names = opaque_names(r, len(families)) if r.random() < 0.1 else [""] * len(families)
+    taken, out = set(), []
+    for f, name in zip(families, names):
+        d = declare(r, f, wanted if not out else (), name)
+        if d.function.name not in taken:
+            taken.add(d.function.name)
+            out.append(d)
+    functions = [d.function for d in out]
+    r.shuffle(functions)
+    return out[0], functions
 
 
-def translate_result(r, a):
-    said = " ".join(word(r) for _ in range(2))
-    return {"translation": said}, f"In {a['language']}: {said}."
+def declare_others(r, without=(), most=3):
+    families = [FAMILIES[k] for k in others(r, without, most)]
+    return declare_all(r, families)[1] if families else []
 
 
-CITY = ["city", "location", "place", "town"]
-FAMILIES = {
-    "weather": Family(
-        ["get_weather", "current_weather", "get_current_weather", "weather", "weather_now"],
-        ["Gets the current weather.", "Returns the weather of a place.", "The weather at this moment."],
-        {
-            "city": (CITY, text_argument("The city")),
-            "unit": (["unit"], {"type": "string", "enum": ["celsius", "fahrenheit"]}),
-        },
-        [
-            "What is the weather in {city}?",
-            "How is the weather in {city}?",
-            "What's the weather like in {city}?",
-            "Is it warm in {city}?",
-            "Tell me the weather in {city}.",
-            "Weather in {city}?",
-            "Do I need an umbrella in {city}?",
-            "How warm is it in {city}?",
-        ],
-        lambda r: dict(city=r.choice(W.CITIES) if r.random() < 0.6 else word(r).capitalize()),
-        weather_result,
-        "the weather",
-    ),
-    "calculator": Family(
-        ["calculator", "calculate", "compute", "evaluate"],
-        ["Evaluates an arithmetic expression.", "Calculates exactly.", "A pocket calculator."],
-        {"expression": (["expression", "formula", "input"], text_argument("What to calculate"))},
-        [
-            "What is {expression}?",
-            "Calculate {expression}.",
-            "Compute {expression}.",
-            "How much is {expression}?",
-            "{expression} = ?",
-            "Please calculate {expression}.",
-            "Use the calculator for {expression}.",
-        ],
-        calculation,
-        calculation_result,
-        "large numbers",
-    ),
-    "lookup": Family(
-        ["lookup", "search", "find_article", "encyclopedia"],
-        ["Looks up a topic.", "Finds an article about a topic.", "Searches the encyclopedia."],
-        {"topic": (["topic", "query", "term"], text_argument("What to look up"))},
-        [
-            "Look up {topic}.",
-            "Search for {topic}.",
-            "Find an article about {topic}.",
-            "Look up the word {topic}.",
-            "What does the encyclopedia say about {topic}?",
-            "Search {topic}.",
-        ],
-        lambda r: dict(topic=word(r)),
-        lookup_result,
-        "an encyclopedia",
-    ),
-    "clock": Family(
-        ["get_time", "current_time", "clock", "local_time"],
-        ["Gets the local time.", "The time in a city.", "Tells what time it is."],
-        {"city": (CITY, text_argument("The city"))},
-        [
-            "What time is it in {city}?",
-            "Tell me the time in {city}.",
-            "How late is it in {city}?",
-            "Local time in {city}?",
-            "What is the time in {city}?",
-        ],
-        lambda r: dict(city=r.choice(W.CITIES) if r.random() < 0.6 else word(r).capitalize()),
-        clock_result,
-        "the time",
-    ),
-    "reminder": Family(
-        ["set_reminder", "remind", "add_reminder", "timer"],
-        ["Sets a reminder.", "Reminds the user later.", "Adds a reminder."],
-        {
-            "text": (["text", "message", "task"], text_argument("What to be reminded of")),
-            "minutes": (["minutes", "delay"], {"type": "integer", "description": "In how many minutes"}),
-        },
-        [
-            "Remind me to {text} in {minutes} minutes.",
-            "In {minutes} minutes remind me to {text}.",
-            "Set a reminder: {text}, in {minutes} minutes.",
-            "I have to {text} in {minutes} minutes, remind me.",
-        ],
-        lambda r: dict(text=r.choice(W.CHORES), minutes=r.randrange(1, 100)),
-        lambda r, a: ({"ok": True}, f"I will remind you in {a['minutes']} minutes."),
-        "reminders",
-    ),
-    "translate": Family(
-        ["translate", "translator", "translate_text"],
-        ["Translates a text.", "Turns a text into another language."],
-        {
-            "text": (["text", "phrase", "source"], text_argument("The text")),
-            "language": (["language", "target"], text_argument("The language to translate to")),
-        },
-        [
-            "Translate {text} to {language}.",
-            "How do you say {text} in {language}?",
-            "Say {text} in {language}.",
-            "What is {text} in {language}?",
-        ],
-        lambda r: dict(
-            text=r.choice(W.PHRASES),
-            language=r.choice(["Dutch", "Polish", "Swedish", "Greek", "Turkish", "Finnish", "Czech", "Danish"]),
-        ),
-        translate_result,
-        "translations",
-    ),
-}
+def slots(pattern):
+    return [k for k in re.findall(r"\{(\w+)\}", pattern)]
 
 
-def declare(r, family):
-    """A function of the family, and how its parameters are called there."""
-    f = FAMILIES[family]
-    names = {argument: r.choice(alternatives) for argument, (alternatives, _) in f.arguments.items()}
-    if family == "weather" and r.random() < 0.5:
-        del names["unit"]
-    schema = {names[a]: f.arguments[a][1] for a in names}
-    required = [names[a] for a in names if a != "unit"]
-    return Function(r.choice(f.names), r.choice(f.descriptions), schema, required), names
+VERBS = """paint:Paints repair:Repairs open:Opens close:Closes lock:Locks wash:Washes move:Moves start:Starts stop:Stops count:Counts check:Checks
+find:Finds hide:Hides sell:Sells clean:Cleans fill:Fills build:Builds cut:Cuts mark:Marks scan:Scans print:Prints rename:Renames archive:Archives
+assign:Assigns approve:Approves cancel:Cancels enable:Enables disable:Disables measure:Measures sort:Sorts merge:Merges tag:Tags""".split()
+QUALITIES = "color size speed level name owner place mode count weight label city status date reason number width depth target source".split()
 
 
-def declare_others(r, without, most=3):
-    families = [name for name in FAMILIES if name not in without]
-    return [declare(r, name)[0] for name in r.sample(families, r.randrange(0, most + 1))]
+def invent(r):
+    """A family that no table has: a verb and a noun with arguments of any names, and its patterns."""
+    verb, does = r.choice(VERBS).split(":")
+    noun = word(r)
+    arguments = {}
+    for q in r.sample(QUALITIES, r.choice([0, 1, 1, 2, 2, 3])):
+        kind = r.random()
+        name = q if r.random() < 0.8 else word(r)
+        if kind < 0.35:
+            a = Argument([name], [f"The {name}"], lambda r: r.randrange(100), "integer")
+        elif kind < 0.5:
+            values = tuple(dict.fromkeys(word(r) for _ in range(3)))
+            a = Argument([name], [f"The {name}"], lambda r, values=values: r.choice(values), "string", values)
+        elif kind < 0.9:
+            a = Argument([name], [f"The {name}", f"Which {name}"], r.choice([word, person, city, text, path]), "string", (), r.random() < 0.5)
+        else:
+            a = Argument([name], [f"The {name}"], word, "string", (), False, r.choice(["address"]))
+        arguments[name] = a
+    f = Family(r.choice([f"{verb}_{noun}", f"{verb}_{noun}", f"{noun}_{verb}", f"{verb}_the_{noun}"]).split(), [f"{does} the {noun}.", f"{does} a {noun}."],
+               arguments, "", [done(), done(), record, plain_text(text)])  # fmt: skip
+    said = r.choice([" with {} {{}}", ", {} {{}}", ", {}: {{}}", ", {} = {{}}", " ({} {{}})"])
+    tail = "".join(said.format(k).replace("{}", "{" + k + "}") for k in arguments) if arguments else ""
+    if len(arguments) > 1 and "with" in said:
+        tail = " with " + " and ".join(f"{k} {{{k}}}" for k in arguments)
+    head = r.choice([f"{verb} the {noun}", f"{verb} the {noun}", f"{verb} {noun}", f"please {verb} the {noun}", f"can you {verb} the {noun}",
+                     f"i want you to {verb} the {noun}", f"call {f.names[0]}", f"use {f.names[0]}", f"run {f.names[0]}"])  # fmt: skip
+    return f, head + tail + r.choice([".", "", "?", " please."])
 
 
-def functions(r, effort):
-    family = r.choice(list(FAMILIES))
-    f = FAMILIES[family]
-    arguments = f.draw(r)
-    text, template = ask(r, f"call {family}", f.cores, **arguments)
-    key = f"{family}{arguments}"
-    if r.random() < 0.2:  # nothing declared fits
-        s = Sample(
-            "refuse",
-            [template, key],
-            effort,
-            [Message("user", text)],
-            reply(
-                think(
-                    effort,
-                    "No function fits.",
-                    f"The user wants {f.refusal}.",
-                    "None of the declared functions can do it, so I refuse.",
-                ),
-                f"I have no function for {f.refusal}.",
-            ),
-        )
-        # Without a calculator the model would have to calculate with large numbers: that is refused too.
-        s.functions = declare_others(r, [family])
-        return s
-    function, names = declare(r, family)
-    if "unit" in names and r.random() < 0.5:
-        arguments["unit"] = r.choice(["celsius", "fahrenheit"])
-        text = text.rstrip("?.!") + f" in {arguments['unit']}" + "?"
-    given = {names[a]: v for a, v in arguments.items()}
-    said = ", ".join(f"{k} {v}" for k, v in given.items())
-    declared = declare_others(r, [family])
-    declared.insert(r.randrange(len(declared) + 1), function)
-    reasoning = think(
-        effort,
-        f"Call {function.name}.",
-        f"The user wants {f.refusal}: {said}.",
-        f"Declared: {', '.join(x.name for x in declared)}. It is {function.name} that fits.",
-    )
-    call = [
-        Message("assistant", reasoning, "analysis"),
-        Message("assistant", json.dumps(given, ensure_ascii=False), "commentary", f"functions.{function.name}"),
-    ]
-    if r.random() < 0.6:
-        s = Sample("call", [template, key], effort, [Message("user", text)], call)
+def express(r, f, pattern):
+    """A pattern's arguments, and the text with them."""
+    arguments = {k: f.arguments[k].draw(r) for k in slots(pattern)}
+    said = {k: f.arguments[k].said(r, v) for k, v in arguments.items()}
+    return arguments, said
+
+
+def reasoned(r, effort, d, given, functions, need):
+    said = ", ".join(f"{k} {v}" for k, v in flat(given))
+    wish = f"The user wants {need}: {said}." if said else f"The user wants {need}."
+    names = ", ".join(x.name for x in functions)
+    return think(effort, f"Call {d.function.name}.", wish, f"Declared: {names}. It is {d.function.name} that fits.")
+
+
+def flat(given):
+    for k, v in given.items():
+        if isinstance(v, dict):
+            yield from flat(v)
+        else:
+            yield k, v
+
+
+def calling(d, given, reasoning):
+    content = json.dumps(given, ensure_ascii=False)
+    return [Message("assistant", reasoning, "analysis"), Message("assistant", content, "commentary", f"functions.{d.function.name}")]
+
+
+def returned(d, result):
+    content = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+    return Message("tool", content, "commentary", "assistant", f"functions.{d.function.name}")
+
+
+def error(r, arguments):
+    """A result that is an error, and what is said about it."""
+    values = [str(v) for v in arguments.values()] or ["it"]
+    what = r.choice(W.ERRORS).format(x=r.choice(values), w=word(r), n=r.randrange(100))
+    kind = r.random()
+    if kind < 0.5:
+        return {"error": what}, f"That did not work: {what}."
+    if kind < 0.62:
+        return {"status": "error", r.choice(["message", "reason", "detail"]): what}, f"That did not work: {what}."
+    if kind < 0.72:
+        return {r.choice(["ok", "success"]): False, r.choice(["reason", "error", "message"]): what}, f"That did not work: {what}."
+    return r.choice(["Error: ", "error: ", "Failed: ", "ERROR: "]) + what, f"That did not work: {what}."
+
+
+def outcome(r, f, arguments, errors=0.2):
+    return error(r, arguments) if r.random() < errors else r.choice(f.results)(r, arguments)
+
+
+def answered(r, effort, d, need):
+    return think(effort, "The result is there.", f"{d.function.name} returned it, and the user wants {need}.", "No other call is needed, so I answer.")
+
+
+def one_call(r, effort):
+    """A call, or what follows its result."""
+    if r.random() < 0.17:
+        f, pattern = invent(r)
+        family, need = "", "that"
+        text, _ = dressed(r, pattern, frame=r.random() < 0.4)
+        wording = ""
     else:
-        result, answer = f.results(r, arguments)
-        context = [
-            Message("user", text),
-            *call,
-            Message(
-                "tool", json.dumps(result, ensure_ascii=False), "commentary", "assistant", f"functions.{function.name}"
-            ),
-        ]
-        s = Sample(
-            "result",
-            [template, key],
-            effort,
-            context,
-            reply(
-                think(
-                    effort,
-                    "The result is there.",
-                    f"{function.name} returned it, and the user wants {f.refusal}.",
-                    "No other call is needed, so I answer.",
-                ),
-                answer,
-            ),
-        )
-    s.functions = declared
+        family = r.choice([k for k in FAMILIES if k not in FIRST] if r.random() < 0.6 else list(FIRST))
+        f = FAMILIES[family]
+        need, wording = f.need, grammar("functions").draw(r, family)
+        text, _ = dressed(r, wording, frame=r.random() < 0.5)
+        pattern = wording
+    arguments, said = express(r, f, pattern)
+    text = fill(text, said)
+    d, functions = declare_all(r, [f, *(FAMILIES[k] for k in others(r, (family,), 3, family))], arguments)
+    given = d.call(arguments)
+    call = calling(d, given, reasoned(r, effort, d, given, functions, need))
+    keys = [f"{family}{arguments}"] + ([f"call {family}/{wording}"] if wording else [])
+    if r.random() < 0.6:
+        s = Sample("call", keys, effort, [Message("user", text)], call)
+    else:
+        result, answer = outcome(r, f, arguments)
+        kept = call if r.random() < 0.65 else call[1:]  # a server may leave the reasoning out
+        context = [Message("user", text), *kept, returned(d, result)]
+        s = Sample("result", keys, effort, context, reply(answered(r, effort, d, need), answer))
+    s.functions = functions
     return s
 
 
-def invented(r):
-    return word(r).capitalize()
+def refused(r, effort):
+    """Nothing that is declared fits."""
+    family = r.choice(list(FIRST) if r.random() < 0.45 else list(FAMILIES))
+    f = FAMILIES[family]
+    wording = grammar("functions").draw(r, family)
+    arguments, said = express(r, f, wording)
+    text = fill(dressed(r, wording)[0], said)
+    # Without a calculator the model would have to calculate with large numbers: that is refused too.
+    reasoning = think(effort, "No function fits.", f"The user wants {f.need}.", "None of the declared functions can do it, so I refuse.")
+    s = Sample("refuse", [f"call {family}/{wording}", f"{family}{arguments}"], effort, [Message("user", text)], reply(reasoning, f"I have no function for {f.need}."))
+    near = {"lookup": ("search",), "search": ("lookup",), "reminder": ("timer", "alarm", "note"), "weather": ("forecast",), "forecast": ("weather",),
+            "timer": ("reminder", "alarm"), "alarm": ("reminder", "timer", "clock"), "stock": ("currency", "search"), "note": ("reminder", "write", "message"),
+            "read": ("run", "list"), "list": ("run", "read"), "write": ("run", "note"), "delete": ("run",), "joke fact": ("lookup", "search")}  # fmt: skip
+    families = others(r, (family, *near.get(family, ())), 3)
+    if not families and family not in FIRST:
+        families = [r.choice([k for k in FAMILIES if k != family and k not in near.get(family, ())])]
+    s.functions = declare_all(r, [FAMILIES[k] for k in families])[1] if families else []
+    return s
 
 
-RECORDS = [
-    (
-        "person",
-        dict(
-            name=lambda r: r.choice(W.NAMES) if r.random() < 0.6 else invented(r),
-            age=lambda r: r.randrange(1, 100),
-            city=lambda r: r.choice(W.CITIES),
-        ),
-        [
-            "{name} is {age} years old and lives in {city}.",
-            "{name} from {city} is {age}.",
-            "In {city} lives {name}, aged {age}.",
-            "{name}, {age}, {city}",
-            "Meet {name}: {age} years old, from {city}.",
-        ],
-    ),
-    (
-        "product",
-        dict(item=lambda r: r.choice(W.WORDS), price=lambda r: r.randrange(1, 500), color=lambda r: r.choice(W.COLORS)),
-        [
-            "The {color} {item} costs {price} dollars.",
-            "A {item} in {color} for {price} dollars.",
-            "{price} dollars for a {color} {item}.",
-            "Price of the {item}: {price}. Color: {color}.",
-        ],
-    ),
-    (
-        "meeting",
-        dict(person=lambda r: r.choice(W.NAMES), day=lambda r: r.choice(W.WEEKDAYS), hour=lambda r: r.randrange(7, 20)),
-        [
-            "Meet {person} on {day} at {hour}.",
-            "On {day} at {hour} I see {person}.",
-            "{person} comes on {day}, {hour} o'clock.",
-            "Appointment with {person}: {day}, {hour} o'clock.",
-        ],
-    ),
-    (
-        "animal",
-        dict(
-            name=invented,
-            species=lambda r: r.choice(["dog", "cat", "cow", "horse", "mouse", "fox", "goat", "duck"]),
-            legs=lambda r: r.choice([2, 3, 4]),
-        ),
-        [
-            "{name} is a {species} with {legs} legs.",
-            "The {species} {name} has {legs} legs.",
-            "{legs} legs has {name}, my {species}.",
-        ],
-    ),
-]
-EXTRACT = [
-    "{t}",
-    "Fill in the form: {t}",
-    "Extract the data: {t}",
-    "Data: {t}",
-    "Turn this into JSON: {t}",
-    "Here is the text: {t}",
-]
-SCHEMA_INSTRUCTION = [
-    "Answer in the given format.",
-    "Reply with JSON that fits the schema.",
-    "Extract the data as JSON.",
-    "Use the response format.",
-    "Return only JSON.",
-]
+def two_wishes(r):
+    """[(family, arguments)], the text, and its wording: the same for two values, or two things after one another."""
+    if r.random() < 0.55:
+        family = r.choice([k for k, f in FAMILIES.items() if sum(not a.optional for a in f.arguments.values()) == 1])
+        f = FAMILIES[family]
+        key = next(k for k, a in f.arguments.items() if not a.optional)
+        wording = grammar("functions").draw(r, family)
+        while slots(wording) != [key]:
+            wording = grammar("functions").draw(r, family)
+        first, second = f.arguments[key].draw(r), f.arguments[key].draw(r)
+        while second == first:
+            second = f.arguments[key].draw(r)
+        before = re.search(r"(\bin|\bat|\bfor|\bof|\bto)? ?\{", wording)[1] or ""
+        again = f"{before} " if before and r.random() < 0.5 else ""
+        both = f.arguments[key].said(r, first, 0) + r.choice([" and ", " and ", " and also ", ", then ", " and then "]) + again + f.arguments[key].said(r, second, 0)
+        text = fill(dressed(r, wording, frame=r.random() < 0.4)[0], {key: both})
+        return [(family, {key: first}), (family, {key: second})], text, f"two {family}/{wording}"
+    families = r.sample(list(FAMILIES), 2)
+    wishes, texts, wordings = [], [], []
+    shared = {}
+    for family in families:
+        f = FAMILIES[family]
+        wording = grammar("functions").draw(r, family)
+        arguments, said = express(r, f, wording)
+        for k in arguments:  # often about the same place or person
+            if k in shared and r.random() < 0.6:
+                arguments[k], said[k] = shared[k]
+        shared.update({k: (arguments[k], said[k]) for k in arguments if k in ("city", "room", "to", "path") and (k != "to" or family != "currency")})
+        wishes.append((family, arguments))
+        texts.append((wording, said))
+        wordings.append(wording)
+    join = r.choice([" and ", ", and ", ", then ", " and then ", ". ", "; ", ". then ", ". also: ", " and also ", ". after that, "])
+    (a, said_a), (b, said_b) = texts
+    a = fill(dressed(r, a.rstrip("?.! ") + (r.choice("?.!") if join.startswith(".") else ""), frame=False)[0], said_a)
+    b = fill(dressed(r, b, frame=False)[0], said_b)
+    join = join[1:] if join[0] == "." and a[-1] in ".?!" else join
+    if join.strip() and not join.startswith(".") and join[0] != " " or "and" in join:
+        b = b[0].lower() + b[1:] if not wordings[1].startswith("{") else b
+    return wishes, a + join + b, f"two {'/'.join(wordings)}"
+
+
+def many_calls(r, effort):
+    """Two calls one after another, from any of the three places in them."""
+    wishes, text, wording = two_wishes(r)
+    keys = list(dict.fromkeys(k for k, _ in wishes))
+    needed = [FAMILIES[k] for k in keys]
+    opaque = opaque_names(r, 2) if r.random() < 0.08 else ["", ""]
+    wanted = {k: [a for family, args in wishes if family == k for a in args] for k in keys}
+    declared = {k: declare(r, f, wanted[k], name) for k, f, name in zip(keys, needed, opaque)}
+    functions = [d.function for d in declared.values()]
+    for k in others(r, keys, 4 - len(keys), keys[0])[: 4 - len(keys)]:
+        functions.append(declare(r, FAMILIES[k]).function)
+    functions = list({f.name: f for f in functions}.values())
+    if len({d.function.name for d in declared.values()}) < len(declared):
+        return many_calls(r, effort)
+    r.shuffle(functions)
+    stage, context, answers = r.choice([0, 1, 1, 2, 2]), [Message("user", text)], []
+    keep = r.random() < 0.65
+    for n, (family, arguments) in enumerate(wishes):
+        d, f = declared[family], FAMILIES[family]
+        given = d.call(arguments)
+        reasoning = reasoned(r, effort, d, given, functions, f.need)
+        call = calling(d, given, f"{'First' if n == 0 else 'Next'}: {reasoning}")
+        if n == stage:
+            s = Sample("calls", [wording, f"{wishes}"], effort, context, call)
+            s.functions = functions
+            return s
+        result, answer = outcome(r, f, arguments, 0.1)
+        context += [*(call if keep else call[1:]), returned(d, result)]
+        answers.append(answer)
+    said = " ".join(a if a[-1] in ".!?" else a + "." for a in answers)
+    s = Sample("results", [wording, f"{wishes}"], effort, context, reply(think(
+        effort, "Both results are there.", f"{' and '.join(dict.fromkeys(d.function.name for d in declared.values()))} returned them.",
+        "No other call is needed, so I answer."), said))  # fmt: skip
+    s.functions = functions
+    return s
+
+
+def functions(r, effort):
+    kind = r.random()
+    return refused(r, effort) if kind < 0.18 else many_calls(r, effort) if kind < 0.36 else one_call(r, effort)
+
+
+def whole(most, least=1):
+    return lambda r: r.randrange(least, most)
+
+
+RECORDS = {
+    "person": dict(name=lambda r: r.choice(W.NAMES) if r.random() < 0.5 else name_of_something(r), age=whole(100), city=city),
+    "product": dict(item=lambda r: r.choice(W.THINGS) if r.random() < 0.5 else word(r), price=whole(500), color=lambda r: r.choice(W.COLORS)),
+    "meeting": dict(person=lambda r: r.choice(W.NAMES) if r.random() < 0.6 else name_of_something(r), day=lambda r: r.choice(W.WEEKDAYS), hour=whole(22, 6)),
+    "animal": dict(name=name_of_something, species=lambda r: r.choice("dog cat cow horse mouse fox goat duck bird sheep rabbit bear".split()), legs=lambda r: r.choice([2, 3, 4, 4])),
+}  # fmt: skip
 
 
 def schema(r, effort):
-    i = r.randrange(len(RECORDS))
-    title, fields, cores = RECORDS[i]
-    values = {k: draw(r) for k, draw in fields.items()}
-    core, frame = r.randrange(len(cores)), r.randrange(len(EXTRACT))
-    wanted = r.sample(list(fields), r.choice([1, 2, 3, 3]))
+    title = r.choice(list(RECORDS))
+    values = {k: draw(r) for k, draw in RECORDS[title].items()}
+    sentences = grammar("schema")
+    tasks = [t for t in sentences.tasks if t.startswith(title)]
+    task = f"{title}3" if r.random() < 0.5 else r.choice(tasks)
+    wording = sentences.draw(r, task)
+    mentioned = [k for k in values if "{" + k + "}" in wording]
+    wanted = r.sample(mentioned, r.choice([len(mentioned), len(mentioned), r.randrange(1, len(mentioned) + 1)]))
+    text = wording
+    if r.random() < 0.4:
+        text = sentences.draw(r, "request") + r.choice([" ", " ", "\n"]) + wording
+    text = fill(dressed(r, text, frame=r.random() < 0.15)[0], {k: str(v) for k, v in values.items()})
     properties = {k: {"type": "integer" if isinstance(values[k], int) else "string"} for k in wanted}
     document = {"type": "object", "properties": properties, "required": wanted}
-    instruction = r.choice(SCHEMA_INSTRUCTION)
     out = {k: values[k] for k in wanted}
-    s = Sample(
-        "schema",
-        [f"schema{i}/{core}/{frame}", f"{title}{values}"],
-        effort,
-        [Message("user", EXTRACT[frame].format(t=cores[core].format(**values)))],
-        reply(
-            think(
-                effort,
-                f"JSON with {', '.join(wanted)}.",
-                "From the text: " + ", ".join(f"{k} {v}" for k, v in out.items()) + ".",
-                "The schema wants " + ", ".join(f"{k} as {p['type']}" for k, p in properties.items()) + ".",
-            ),
-            json.dumps(out, ensure_ascii=False),
-        ),
-    )
-    s.instructions = (
-        f"{instruction}\n\n# Response Formats\n\n## {title}\n\n{json.dumps(document, separators=(',', ':'))}"
-    )
+    said = "From the text: " + ", ".join(f"{k} {v}" for k, v in out.items()) + "."
+    types = "The schema wants " + ", ".join(f"{k} as {p['type']}" for k, p in properties.items()) + "."
+    reasoning = think(effort, f"JSON with {', '.join(wanted)}.", said, types)
+    s = Sample("schema", [f"schema/{wording}", f"{title}{values}"], effort, [Message("user", text)], reply(reasoning, json.dumps(out, ensure_ascii=False)))
+    instruction = fill(capitalised(sentences.draw(r, "instruction")), {})
+    s.instructions = f"{instruction}\n\n# Response Formats\n\n## {title}\n\n{json.dumps(document, separators=(',', ':'))}"
     return s

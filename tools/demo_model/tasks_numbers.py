@@ -1,7 +1,7 @@
 """Arithmetic, comparing and sorting."""
 
 import world as W
-from phrasing import plain
+from phrasing import ask, figures, listed, plain, quoted
 
 
 def digits(n):
@@ -29,206 +29,75 @@ def subtract_steps(a, b):
     return ", ".join(out) + f": {a - b}."
 
 
-ADD = [
-    "What is {a} + {b}?",
-    "What is {a} plus {b}?",
-    "Add {a} and {b}.",
-    "Calculate {a} + {b}.",
-    "{a} + {b} = ?",
-    "{a}+{b}",
-    "Compute the sum of {a} and {b}.",
-    "How much is {a} plus {b}?",
-    "What do you get if you add {b} to {a}?",
-]
-SUBTRACT = [
-    "What is {a} - {b}?",
-    "What is {a} minus {b}?",
-    "Subtract {b} from {a}.",
-    "Calculate {a} - {b}.",
-    "{a} - {b} = ?",
-    "{a}-{b}",
-    "How much is {a} minus {b}?",
-    "Take {b} away from {a}.",
-]
-MULTIPLY = [
-    "What is {a} * {b}?",
-    "What is {a} times {b}?",
-    "Multiply {a} by {b}.",
-    "Calculate {a} * {b}.",
-    "{a} * {b} = ?",
-    "{a}*{b}",
-    "How much is {a} times {b}?",
-    "Compute the product of {a} and {b}.",
-    "What is {a} x {b}?",
-]
-DIVIDE = [
-    "What is {a} / {b}?",
-    "What is {a} divided by {b}?",
-    "Divide {a} by {b}.",
-    "Calculate {a} / {b}.",
-    "{a} / {b} = ?",
-    "{a}/{b}",
-    "How much is {a} divided by {b}?",
-    "How often does {b} fit into {a}?",
-]
-STORIES = [
-    "{n} has {a} {w}s and gets {b} more. How many {w}s does {n} have?",
-    "There are {a} {w}s here and {b} {w}s there. How many are there in all?",
-    "{n} had {a} {w}s and gave away {b}. How many are left?",
-    "Of {a} {w}s {n} sold {b}. How many {w}s remain?",
-]
-
-
 def number(r):
     return r.randrange(10) if r.random() < 0.2 else r.randrange(100)
 
 
-def arithmetic(r, effort):
-    kind = r.choices("+-*/s", [5, 5, 6, 3, 2])[0]
-    if kind == "/":
-        b, q = r.randrange(2, 13), r.randrange(0, 50)
-        a = b * q + (r.randrange(b) if r.random() < 0.3 else 0)
-        if a > 99:
-            a = a % 100
-        q, m = divmod(a, b)
-        rest = f", {a}-{b * q}={m}" if m else ""
-        answer = f"{a} / {b} = {q}" + (f" remainder {m}." if m else ".")
-        return plain(
-            r,
-            "divide",
-            effort,
-            DIVIDE,
-            dict(a=a, b=b),
-            f"/{a},{b}",
-            f"{q}*{b}={b * q}{rest}.",
-            f"{q + 1}*{b}={b * q + b} is more than {a}.",
-            f"Check: {b * q}+{m}={a}.",
-            answer,
-        )
-    a, b = number(r), number(r)
-    if kind == "s":
-        core = r.randrange(4)
-        if core >= 2 and a < b:
-            a, b = b, a
-        total = a + b if core < 2 else a - b
-        sign = "+" if core < 2 else "-"
-        steps = add_steps(a, b) if core < 2 else subtract_steps(a, b)
-        check = f"Check: {total}-{b}={a}." if core < 2 else f"Check: {total}+{b}={a}."
-        values = dict(
-            a=a,
-            b=b,
-            n=r.choice(W.NAMES),
-            w=r.choice(["apple", "pear", "book", "coin", "stone", "stamp", "card", "shell"]),
-        )
-        return plain(
-            r,
-            f"story{core}",
-            effort,
-            [STORIES[core]],
-            values,
-            f"+{min(a, b)},{max(a, b)}" if core < 2 else f"-{a},{b}",
-            f"{a}{sign}{b}={total}.",
-            steps,
-            check,
-            f"{total}.",
-        )
-    if kind == "+":
-        if r.random() < 0.1:
-            a = r.randrange(1000)
-        return plain(
-            r,
-            "add",
-            effort,
-            ADD,
-            dict(a=a, b=b),
-            f"+{min(a, b)},{max(a, b)}",
-            f"{a}+{b}={a + b}.",
-            add_steps(a, b),
-            f"Check: {a + b}-{b}={a}.",
-            f"{a} + {b} = {a + b}.",
-        )
-    if kind == "-":
-        if a < b and r.random() < 0.6:
-            a, b = b, a
-        return plain(
-            r,
-            "subtract",
-            effort,
-            SUBTRACT,
-            dict(a=a, b=b),
-            f"-{a},{b}",
-            f"{a}-{b}={a - b}.",
-            subtract_steps(a, b),
-            f"Check: {a - b}+{b}={a}.",
-            f"{a} - {b} = {a - b}.",
-        )
+def add(r, effort, a, b, question, answer):
+    steps, check = add_steps(a, b), f"Check: {a + b}-{b}={a}."
+    return plain(question[2], effort, question[:2], f"+{min(a, b)},{max(a, b)}", f"{a}+{b}={a + b}.", steps, check, answer)
+
+
+def subtract(r, effort, a, b, question, answer):
+    steps, check = subtract_steps(a, b), f"Check: {a - b}+{b}={a}."
+    return plain(question[2], effort, question[:2], f"-{a},{b}", f"{a}-{b}={a - b}.", steps, check, answer)
+
+
+def multiply(r, effort, a, b, question, answer):
     tens, ones = b // 10 * 10, b % 10
     if tens and ones:
         parts = f"{a}*{tens}={a * tens}, {a}*{ones}={a * ones}"
         note = f"{parts}, {a * tens}+{a * ones}={a * b}." if effort == "low" else f"{a}*{b}={a * b}."
         steps = f"{parts}. {a * tens}+{a * ones}: {add_steps(a * tens, a * ones)}"
     else:
-        note, steps = (
-            f"{a}*{b}={a * b}.",
-            f"One factor is {'zero' if not ones else 'a single digit'}{' at the end' if not ones and tens else ''}.",
-        )
+        note = f"{a}*{b}={a * b}."
+        steps = f"One factor is {'zero' if not ones else 'a single digit'}{' at the end' if not ones and tens else ''}."
     check = f"Check: {b}*{a} ends in {b % 10 * (a % 10) % 10}, and so does {a * b}."
-    return plain(
-        r,
-        "multiply",
-        effort,
-        MULTIPLY,
-        dict(a=a, b=b),
-        f"*{min(a, b)},{max(a, b)}",
-        note,
-        steps,
-        check,
-        f"{a} * {b} = {a * b}.",
-    )
+    return plain(question[2], effort, question[:2], f"*{min(a, b)},{max(a, b)}", note, steps, check, answer)
 
 
-COMPARE = [
-    "Which is larger, {a} or {b}?",
-    "Which number is larger: {a} or {b}?",
-    "Compare {a} and {b}.",
-    "What is the larger of {a} and {b}?",
-    "Is {a} or {b} larger?",
-    "Which is bigger, {a} or {b}?",
-    "Tell me the bigger number: {a} or {b}.",
-]
-EXTREME = [
-    "What is the {w} of {x}?",
-    "Find the {w} of {x}.",
-    "Which of {x} is the {w}?",
-    "Give me the {w} of {x}.",
-    "The {w} of {x}?",
-]
-SORT = [
-    "Sort {x}.",
-    "Sort these numbers: {x}.",
-    "Put {x} in ascending order.",
-    "Order these numbers from smallest to largest: {x}.",
-    "Arrange {x} from small to large.",
-    "Sort {x} in ascending order.",
-    "Please sort the list {x}.",
-    "Sort the numbers {x}.",
-]
-SORT_DOWN = [
-    "Sort {x} in descending order.",
-    "Put {x} in descending order.",
-    "Order these numbers from largest to smallest: {x}.",
-    "Arrange {x} from large to small.",
-    "Sort {x} from largest to smallest.",
-    "List {x}, largest first.",
-]
-SORT_WORDS = [
-    "Sort these words: {x}.",
-    "Put the words {x} in alphabetical order.",
-    "Sort {x} by alphabet.",
-    "Order {x} alphabetically.",
-    "Arrange these words by alphabet: {x}.",
-    "Alphabetical order of {x}?",
-]
+def divide(r, effort, a, b, question, answer):
+    q, m = divmod(a, b)
+    note = f"{q}*{b}={b * q}{f', {a}-{b * q}={m}' if m else ''}."
+    steps = f"{q + 1}*{b}={b * q + b} is more than {a}."
+    return plain(question[2], effort, question[:2], f"/{a},{b}", note, steps, f"Check: {b * q}+{m}={a}.", answer)
+
+
+OPERATIONS = {"+": ("add", add), "-": ("subtract", subtract), "*": ("multiply", multiply), "/": ("divide", divide)}
+SUM = ["sum", "sum", "total", "sum total"]
+
+
+def operands(r, sign, story):
+    if sign == "/":
+        b, q = r.randrange(2, 13), r.randrange(1 if story else 0, 50)
+        a = b * q + (r.randrange(b) if r.random() < 0.3 and not story else 0)
+        return (b * (q % 8 + 1) if story else a % 100, b) if a > 99 else (a, b)
+    a, b = number(r), number(r)
+    if sign == "*" and story:
+        a, b = r.randrange(2, 21), r.randrange(2, 13)
+    if sign == "+" and not story and r.random() < 0.1:
+        a = r.randrange(1000)
+    if sign == "-" and a < b and (story or r.random() < 0.6):
+        a, b = b, a
+    return a, b
+
+
+def arithmetic(r, effort):
+    sign, story = r.choices("+-*/", [5, 5, 6, 3])[0], r.random() < 0.18
+    name, operation = OPERATIONS[sign]
+    a, b = operands(r, sign, story)
+    if story:
+        name, (n, m) = f"story{'+-*/'.index(sign)}", r.sample(W.NAMES, 2)
+        shown = dict(n=n, m=m, w=r.choice(W.THINGS_COUNTED))
+        result = {"+": a + b, "-": a - b, "*": a * b, "/": a // (b or 1)}[sign]
+        answer, task = f"{result}.", f"story{sign}"
+    else:
+        shown, task = dict(s=r.choice(SUM), g=r.choice([" up", " together", ""]), t=r.choice(["take", "subtract", "remove", "deduct", "take"])), name
+        rest = f" remainder {a % b}" if sign == "/" and a % b else ""
+        result = {"+": a + b, "-": a - b, "*": a * b, "/": a // (b or 1)}[sign]
+        answer = f"{a} {sign} {b} = {result}{rest}."
+    x, y = figures(r, a, b, words=0.12)
+    return operation(r, effort, a, b, (*ask(r, "arithmetic", task, a=x, b=y, **shown), name), answer)
 
 
 def selection(values):
@@ -239,81 +108,64 @@ def selection(values):
     return "; ".join(out) + "."
 
 
+def compare(r, effort):
+    a, b = r.sample(range(100 if r.random() < 0.75 else 1000), 2)
+    x, y = figures(r, a, b, words=0.1)
+    task = r.choices(["larger", "smaller", "is>", "is<"], [4, 2, 3, 2])[0]
+    high, low = max(a, b), min(a, b)
+    name, answer = "compare", f"{high} is larger than {low}."
+    if task == "smaller":
+        answer = f"{low} is smaller than {high}."
+    elif task != "larger":
+        holds = (a > b) == (task == "is>")
+        answer = f"{'Yes' if holds else 'No'}, {a} is {'larger' if a > b else 'smaller'} than {b}."
+    return plain(
+        name, effort, ask(r, "comparing", task, a=x, b=y), f"cmp{a},{b}", f"{a} {'>' if a > b else '<'} {b}." if task[:2] == "is" else f"{high} > {low}.",
+        f"The numbers are {a} and {b}; the larger one is {high}.", f"Check: {high}-{low} is {high - low}, above zero.", answer)  # fmt: skip
+
+
+def sort_words(r, effort):
+    words, letters = [], set()
+    many = r.choice([2, 3, 3, 3, 4, 4, 5, 5, 6])
+    while len(words) < many:
+        w = r.choice(W.THINGS if r.random() < 0.3 else W.WORDS)
+        if w[0] not in letters:
+            words.append(w), letters.add(w[0])
+    order = sorted(words)
+    bare = 1 if r.random() < 0.7 else 0
+    shown = [quoted(r, w, bare) for w in words]
+    if not bare and r.random() < 0.8:
+        mark = quoted(r, "{}", 0)
+        shown = [mark.replace("{}", w) for w in words]
+    return plain(
+        "sort_words", effort, ask(r, "sorting", "sort_words", x=listed(r, shown)), "words" + ",".join(words),
+        f"{' '.join(w[0] for w in words)}: {' '.join(w[0] for w in order)}.", "First letters: " + ", ".join(f"{w[0]} {w}" for w in words) + ".",
+        "In order: " + ", ".join(f"{w[0]} {w}" for w in order) + ".", ", ".join(order))  # fmt: skip
+
+
 def ordering(r, effort):
-    kind = r.choices(["compare", "extreme", "sort", "words"], [2, 2, 5, 3])[0]
+    kind = r.choices(["compare", "extreme", "sort", "words"], [4, 3, 5, 3])[0]
     if kind == "compare":
-        a, b = r.sample(range(100 if r.random() < 0.7 else 1000), 2)
-        return plain(
-            r,
-            "compare",
-            effort,
-            COMPARE,
-            dict(a=a, b=b),
-            f"cmp{a},{b}",
-            f"{max(a, b)} > {min(a, b)}.",
-            f"The numbers are {a} and {b}; the larger one is {max(a, b)}.",
-            f"Check: {max(a, b)}-{min(a, b)} is {abs(a - b)}, above zero.",
-            f"{max(a, b)} is larger than {min(a, b)}.",
-        )
+        return compare(r, effort)
     if kind == "words":
-        words, letters = [], set()
-        while len(words) < (r.randrange(2, 6)):
-            w = r.choice(W.WORDS)
-            if w[0] not in letters:
-                words.append(w), letters.add(w[0])
-        order = sorted(words)
-        return plain(
-            r,
-            "sort_words",
-            effort,
-            SORT_WORDS,
-            dict(x=", ".join(words)),
-            "words" + ",".join(words),
-            f"{''.join(w[0] for w in words)}: {''.join(w[0] for w in order)}.",
-            "First letters: " + ", ".join(f"{w[0]} {w}" for w in words) + ".",
-            "In order: " + ", ".join(f"{w[0]} {w}" for w in order) + ".",
-            ", ".join(order),
-        )
-    values = r.sample(range(100), r.randrange(3, 7))
-    text = ", ".join(map(str, values))
-    key = "list" + text
+        return sort_words(r, effort)
+    values = r.sample(range(100 if r.random() < 0.93 else 1000), r.choice([2, 3, 3, 3, 4, 4, 4, 5, 5, 6, 6]) if kind == "extreme" else r.choice([3, 3, 3, 4, 4, 4, 5, 5, 6, 6, 7]))
+    shown, key = listed(r, figures(r, *values, words=0.06)), "list" + ", ".join(map(str, values))
+    given = " ".join(map(str, values))
     if kind == "extreme":
-        word, value = r.choice([("largest", max(values)), ("smallest", min(values))])
+        task, value = r.choice([("largest", max(values)), ("smallest", min(values))])
         running, seen = [], values[0]
         for v in values[1:]:
-            seen = max(seen, v) if word == "largest" else min(seen, v)
+            seen = max(seen, v) if task == "largest" else min(seen, v)
             running.append(seen)
         return plain(
-            r,
-            "extreme",
-            effort,
-            EXTREME,
-            dict(x=text, w=word),
-            key,
-            f"{word}: {value}.",
+            "extreme", effort, ask(r, "comparing", task, x=shown), key, f"{task} of {given}: {value}." if effort == "low" else f"{task}: {value}.",
             f"Start with {values[0]}: " + " ".join(map(str, running)) + ".",
-            f"Check: no other number is {'larger' if word == 'largest' else 'smaller'} than {value}.",
-            f"The {word} is {value}.",
-        )
-    up = sorted(values)
-    down = r.random() < 0.35
-    answer = ", ".join(map(str, up[::-1] if down else up))
-    check = (
-        f"Check: {len(values)} numbers in, {len(values)} numbers out. The smallest is {up[0]}, the largest {up[-1]}."
-    )
-    if down:
-        return plain(
-            r,
-            "sort_down",
-            effort,
-            SORT_DOWN,
-            dict(x=text),
-            key,
-            f"Up: {' '.join(map(str, up))}.",
-            selection(values),
-            check,
-            answer,
-        )
-    return plain(
-        r, "sort", effort, SORT, dict(x=text), key, f"{' '.join(map(str, up))}.", selection(values), check, answer
-    )
+            f"Check: no other number is {'larger' if task == 'largest' else 'smaller'} than {value}.", f"The {task} is {value}.")  # fmt: skip
+    up, task = sorted(values), "sort_down" if r.random() < 0.38 else "sort"
+    order = up[::-1] if task == "sort_down" else up
+    note = f"{' '.join(map(str, up))}." if task == "sort" else f"Up: {' '.join(map(str, up))}."
+    if effort == "low":
+        note = f"{given}. {note}"
+    check = f"Check: {len(values)} numbers in, {len(values)} numbers out. The smallest is {up[0]}, the largest {up[-1]}."
+    return plain(task, effort, ask(r, "sorting", task, x=shown), key, note, selection(values), check, ", ".join(map(str, order)))

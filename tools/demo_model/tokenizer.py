@@ -13,7 +13,6 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 
 import conversation
 import split
-import tasks
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tokenizer_golden import PATTERN, SPECIALS  # noqa: E402
@@ -21,12 +20,9 @@ from tokenizer_golden import PATTERN, SPECIALS  # noqa: E402
 VOCABULARY = 2048  # special tokens included
 CONVERSATIONS = 40_000
 SEED = 20
-# The shares of these tasks when the shipped tokenizer was trained; training of the model gives them more.
-SHARES = {"arithmetic": 26, "ordering": 14, "strings": 16}
 
 
 def corpus():
-    tasks.TASKS[:] = [(task, SHARES.get(task.__name__, share)) for task, share in tasks.TASKS]
     draw = split.samples(SEED)
     for _ in range(CONVERSATIONS):
         s = next(draw)

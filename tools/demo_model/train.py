@@ -2,6 +2,7 @@
 
   python train.py --tokenizer tokenizer.json --out FOLDER --steps N [--resume STATE]
   python train.py --tokenizer tokenizer.json --out FOLDER --minutes M
+  python train.py --tokenizer tokenizer.json --out FOLDER --steps N --weights CHECKPOINT --quantised-from 0   goes on from it
 
 Linear warm-up, then a linear decay to zero. The last part trains with the values that the checkpoint will hold (MXFP4
 experts, bf16 for the rest, gradients straight through), so that writing it loses nothing. STATE (state.pt) is written as
@@ -25,24 +26,18 @@ import split
 SEED = 5
 
 
-def fused_attention(q, k, v, mask):
-    from torch.nn.attention.flex_attention import flex_attention
+def fused_attention(q, k, v, documents, sliding):
+    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-    return flex_attention(q, k, v, block_mask=mask, enable_gqa=True, return_lse=True)
-
-
-def fused_masks(documents):
-    from torch.nn.attention.flex_attention import create_block_mask
-
-    B, T = documents.shape
-
-    def sliding(b, h, i, j):
+    def near(b, h, i, j):
         return (documents[b, i] == documents[b, j]) & (i >= j) & (i - j < M.WINDOW)
 
-    def full(b, h, i, j):
+    def before(b, h, i, j):
         return (documents[b, i] == documents[b, j]) & (i >= j)
 
-    return tuple(create_block_mask(f, B, None, T, T, device=documents.device) for f in (sliding, full))
+    B, T = documents.shape
+    mask = create_block_mask(near if sliding else before, B, None, T, T, device=documents.device)
+    return flex_attention(q, k, v, block_mask=mask, enable_gqa=True, return_lse=True)
 
 
 class Trainer:
@@ -54,41 +49,34 @@ class Trainer:
         self.names = [n for n, _ in self.model.named_parameters()]
         self.p = [p for _, p in self.model.named_parameters()]
         self.low = torch.bfloat16 if self.gpu else torch.float32
-        self.attention, self.masks = (fused_attention, fused_masks) if self.gpu else (M.dense_attention, M.dense_masks)
+        self.attention = fused_attention if self.gpu else M.dense_attention
         self.table = M.rope_table(self.model, data.ROW, self.device)
         decay = [p for p in self.p if p.dim() > 1]
         rest = [p for p in self.p if p.dim() <= 1]
         groups = [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.97), eps=1e-10, fused=self.gpu)
-        self.forward, self.quantise = self.plain_forward, self.plain_quantise
+        self.layers = (M.layer, M.quantised_layer)
         if self.gpu:
-            self.forward = torch.compile(self.plain_forward, dynamic=False)
-            self.quantise = torch.compile(self.plain_quantise, dynamic=False)
-
-    def plain_quantise(self, p):
-        return {n: M.stored(n, w) for n, w in p.items()}
-
-    def plain_forward(self, p, tokens, positions, documents):
-        return M.forward(p, tokens, positions, self.table, self.masks(documents), self.attention, self.low)
+            self.layers = tuple(torch.compile(f, dynamic=False) for f in self.layers)
 
     def move(self, batch):
         return [torch.from_numpy(a).to(self.device, non_blocking=True).long() for a in batch]
 
     def losses(self, batch, quantised):
-        tokens, positions, documents, learned = self.move(batch)
+        tokens, positions, documents, places, targets = self.move(batch)
         p = dict(zip(self.names, self.p))
-        logits, balance = self.forward(self.quantise(p) if quantised else p, tokens, positions, documents)
-        where = learned[:, :-1].bool()
-        kept, target = logits[:, :-1][where].float(), tokens[:, 1:][where]
-        return F.cross_entropy(kept, target), balance, (kept, target, documents[:, :-1][where])
+        logits, balance = M.forward(
+            p, tokens, positions, documents, self.table, self.attention, self.low, places, quantised, self.layers
+        )
+        return F.cross_entropy(logits.float(), targets), balance, (logits, targets, documents.reshape(-1)[places])
 
     def evaluate(self, held_out, quantised):
         """Share of held-out replies of which greedy decoding would give every token, by task."""
         right, all_, total = collections.Counter(), collections.Counter(), 0.0
         for *batch, tasks in held_out:
-            loss, _, (kept, target, documents) = self.losses(batch, quantised)
+            loss, _, (logits, targets, documents) = self.losses(batch, quantised)
             total += loss.item() / len(held_out)
-            wrong = set(documents[kept.detach().argmax(-1) != target].tolist())
+            wrong = set(documents[(logits.detach().argmax(-1) != targets) & (targets >= 0)].tolist())
             for i, (task, effort) in enumerate(tasks):
                 for key in (task.rstrip("0123456789"), effort, "all"):
                     all_[key] += 1
@@ -108,15 +96,19 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             for p, saved in zip(self.p, state["p"]):
                 p.data.copy_(saved)
+        if o.weights:
+            saved = export.read(o.weights)
+            for name, p in zip(self.names, self.p):
+                p.data.copy_(saved[name])
         encode = data.encoder(o.tokenizer)
         held_out = [data.pack(split.samples(999 + i, held_out=True), encode, o.rows) for i in range(o.eval_batches)]
         began = mark = at_100 = time.time()
         seen = 0
-        for step, batch in enumerate(data.batches(o.tokenizer, SEED, o.rows, start, o.steps, o.workers), start):
-            rate = o.rate * min((step + 1) / 300, (o.steps - step) / o.steps)
+        for step, batch in enumerate(data.batches(o.tokenizer, o.seed, o.rows, start, o.steps, o.workers), start):
+            rate = o.rate * min((step + 1) / o.warm_up, (o.steps - step) / o.steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            quantised = step >= 0.6 * o.steps
+            quantised = step >= o.quantised_from * o.steps
             loss, balance, _ = self.losses(batch, quantised)
             (loss + 0.01 * balance).backward()
             torch.nn.utils.clip_grad_norm_(self.p, 1.0)
@@ -150,11 +142,15 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=1_000_000)
     parser.add_argument("--minutes", type=float, help="choose the steps so that the run takes so long on this machine")
     parser.add_argument("--resume", type=Path)
-    parser.add_argument("--rows", type=int, default=64, help="of 1024 tokens in a batch")
+    parser.add_argument("--weights", type=Path, help="begin with those of this checkpoint")
+    parser.add_argument("--quantised-from", type=float, default=0.6, help="share of the steps after which stored values are used")
+    parser.add_argument("--warm-up", type=int, default=300, help="steps")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the conversations")
+    parser.add_argument("--rows", type=int, default=22, help="of data.ROW tokens in a batch")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--workers", type=int, default=14)
-    parser.add_argument("--eval-every", type=int, default=1000)
-    parser.add_argument("--eval-batches", type=int, default=10)
+    parser.add_argument("--eval-every", type=int, default=2000)
+    parser.add_argument("--eval-batches", type=int, default=6)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     Trainer(options).train()
