@@ -18,7 +18,8 @@ struct RoutingFit {
   bool fits() const { return experts_exist && experts_per_token <= usable_experts; }
 };
 
-// Layers may have different numbers of experts: as many may be named as the largest has, and K must fit the smallest.
+// Layers may have different numbers of experts: as many may be named as the largest has, and K must fit the
+// smallest.
 RoutingFit FitRouting(const RoutingPolicy& policy, const ModelConfig& config);
 
 }  // namespace oxidized
