@@ -60,7 +60,7 @@ std::vector<ExpertView> TensorBinder::Experts(const ExpertNames& names, int64_t 
     AddProblem(
         fmt::format("{} and {} are both there: one expert map in two forms, and nothing says which is meant",
                     Quoted(names.blocks), Quoted(names.values)));
-    used_.insert(files_.tensors.find(names.values)->first);
+    missed_.Use(files_.tensors.find(names.values)->first);
   }
   mxfp4 = Has(names.blocks) || (mxfp4 && !Has(names.values));
   const ModelFiles::Tensor* values = nullptr;
