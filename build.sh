@@ -25,6 +25,7 @@ usage: ./build.sh [command]
   test --full              also repeated in random order, under AddressSanitizer + UBSan, under ThreadSanitizer, on
                            emulated ARM64, and a minute of each fuzz target
   test STAGE               one of these by itself: repeat, asan, tsan or aarch64
+  test program-asan        the program under AddressSanitizer + UBSan through its end-to-end tests, and the fuzz corpora
   fuzz SECONDS [TARGET]    every fuzz target (or one) for so long, starting from its committed corpus
   format                   format the C++ sources in place with clang-format 19
   clean                    delete build/ and build-*/
@@ -142,6 +143,13 @@ test_asan() {
   run_tests asan
 }
 
+# The part of `asan` that the gate runs: what a user meets, without the unit tests' build.
+test_program_asan() {
+  need "${BUILD_PACKAGES[@]}"
+  build asan oxidized_gpt_oss fuzz_replays
+  run_tests asan -R '^(e2e|fuzz)\.'
+}
+
 test_tsan() {
   need "${BUILD_PACKAGES[@]}"
   build tsan
@@ -212,7 +220,8 @@ case ${1:-} in
       "") test_release ;;
       --full) test_full ;;
       repeat | asan | tsan | aarch64) "test_$2" ;;
-      *) die "test knows --full, repeat, asan, tsan and aarch64, not '$2'" ;;
+      program-asan) test_program_asan ;;
+      *) die "test knows --full, repeat, asan, program-asan, tsan and aarch64, not '$2'" ;;
     esac ;;
   fuzz) shift; fuzz "$@" ;;
   format)

@@ -98,7 +98,9 @@ Checkpoint OpenCheckpoint(const fs::path& path, const OpenOptions& options) {
     const Location location = LocateCheckpoint(path);
     Checkpoint checkpoint = OpenLocated(location, path, options);
     checkpoint.path = path;
-    checkpoint.tokenizer_candidates = TokenizerFiles(location.tokenizer_folders);
+    // A file that carries its own is not overruled by whatever lies beside it: folders hold models of many
+    // kinds.
+    if (!checkpoint.vocabulary) checkpoint.tokenizer_candidates = TokenizerFiles(location.tokenizer_folders);
     return checkpoint;
   } catch (const fs::filesystem_error& error) {  // a folder that may not be read, say
     Fail(ErrorKind::kBadFile, "{}: {}", error.path1().string(), error.code().message());

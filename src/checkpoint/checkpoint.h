@@ -32,8 +32,8 @@ struct Checkpoint {
   WeightsView weights;  // views into `files` and `converted`
   std::string format;   // "Hugging Face safetensors, MXFP4 experts"
   std::filesystem::path path;
-  std::vector<std::filesystem::path> tokenizer_candidates;  // existing files, best first
-  std::optional<EmbeddedVocabulary> vocabulary;             // in `files`, for when there is no candidate
+  std::optional<EmbeddedVocabulary> vocabulary;             // in `files`: the model's own
+  std::vector<std::filesystem::path> tokenizer_candidates;  // without one: existing files, best first
   std::vector<StoredTensor> tensors;                        // by name
   std::vector<MappedFile> files;                            // owner of the bytes
   Converted converted;                                      // owner of what could not be viewed in the files

@@ -124,6 +124,19 @@ TEST(Checkpoint, TensorsThatDoNotFitAreNamed) {
     ExpectBroken(request, kBad, {blocks, "I8", "expected U8"});
   }
   {
+    HfWriteRequest request = MiniRequest(temp.path() / "prefix");
+    for (TensorSpec& tensor : request.tensors) tensor.name = "_orig_mod." + tensor.name;
+    ExpectBroken(request, kBad,
+                 {"\"model.embed_tokens.weight\" is missing", "names have a prefix, \"_orig_mod.\""});
+  }
+  {
+    HfWriteRequest request = MiniRequest(temp.path() / "two forms");
+    TensorSpec plain = Spec(request, blocks);
+    plain.name = "model.layers.0.mlp.experts.down_proj";
+    request.tensors.push_back(plain);
+    ExpectBroken(request, kBad, {blocks, "down_proj\" are both there"});
+  }
+  {
     HfWriteRequest request =
         MiniRequest(temp.path() / "count");  // a whole layer missing: the first few, and a number
     std::erase_if(request.tensors, [](const TensorSpec& t) { return t.name.starts_with("model.layers.1."); });
@@ -282,6 +295,30 @@ TEST(CheckpointShards, SymbolicLinksAsInTheHubCache) {
               [&] { OpenCheckpoint(model.folder); });
   fs::create_directory(shard);
   ExpectError(kBad, {shard.filename().string(), "not a regular file"}, [&] { OpenCheckpoint(model.folder); });
+}
+
+// As transformers does; what is not used is named.
+TEST(CheckpointShards, AWholeFileIsTheModelWhateverAnIndexSays) {
+  Sharded model;
+  HfWriteRequest whole = MiniRequest(model.temp.path() / "whole");
+  WriteHfCheckpoint(whole);
+  fs::copy_file(model.temp.path() / "whole/model.safetensors", model.folder / "model.safetensors");
+  const auto opened = [&] {
+    ::testing::internal::CaptureStderr();
+    Checkpoint checkpoint = OpenCheckpoint(model.folder);
+    const std::string said = ::testing::internal::GetCapturedStderr();
+    EXPECT_NE(said.find("model.safetensors.index.json: not used: model.safetensors is there too"), said.npos)
+        << said;
+    return checkpoint;
+  };
+  const Checkpoint both = opened();
+  ASSERT_EQ(both.files.size(), 1u);
+  EXPECT_EQ(both.files[0].path().filename(), "model.safetensors");
+
+  fs::remove(model.folder / model.FileOf("model.norm.weight"));
+  EXPECT_EQ(opened().tensors.size(), 41u);
+  WriteFile(model.folder / "model.safetensors.index.json", "{");
+  EXPECT_EQ(opened().tensors.size(), 41u);
 }
 
 TEST(CheckpointShards, IndexAndContentMustAgree) {

@@ -6,9 +6,9 @@
 namespace oxidized {
 
 std::unique_ptr<Tokenizer> TokenizerOf(const Checkpoint& checkpoint) {
+  if (checkpoint.vocabulary) return MakeTokenizer(*checkpoint.vocabulary);
   if (!checkpoint.tokenizer_candidates.empty())
     return Tokenizer::Load(checkpoint.tokenizer_candidates.front());
-  if (checkpoint.vocabulary) return MakeTokenizer(*checkpoint.vocabulary);
   if (checkpoint.config.vocab_size == kHarmonyIds) return Tokenizer::BuiltIn();
   return nullptr;
 }

@@ -9,7 +9,7 @@
 
 namespace oxidized {
 
-// Of its tokenizer file, else of the GGUF file itself, else o200k_harmony where the embedding has as many
+// Of the GGUF file itself, else of its tokenizer file, else o200k_harmony where the embedding has as many
 // rows. nullptr: none is known. Throws Error(kBadFile, kUnsupported).
 std::unique_ptr<Tokenizer> TokenizerOf(const Checkpoint& checkpoint);
 

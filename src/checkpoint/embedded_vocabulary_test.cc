@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "audit/inspect.h"
+#include "checkpoint/checkpoint_tokenizer.h"
 #include "checkpoint/gguf/gguf_model_test_util.h"
 
 namespace oxidized {
@@ -69,6 +70,20 @@ TEST_F(GgufModel, TheVocabularyInTheFileMakesATokenizer) {
   const auto tokenizer = MakeTokenizer(*Open(gguf.Build()).vocabulary);
   EXPECT_EQ(tokenizer->Encode("zbc"), (std::vector<int32_t>{'z', 'b', 'c'}));
   EXPECT_EQ(tokenizer->Encode("zabc"), (std::vector<int32_t>{'z', 258}));
+}
+
+TEST_F(GgufModel, ATokenizerInTheFolderDoesNotOverruleTheFilesOwn) {
+  GgufBuilder gguf = MakeGguf(hf_, {});
+  const Tokens tokens = SmallVocabulary();
+  gguf.String("tokenizer.ggml.model", "gpt2").String("tokenizer.ggml.pre", "gpt-4o");
+  gguf.Strings("tokenizer.ggml.tokens", tokens.texts).I32s("tokenizer.ggml.token_type", tokens.types);
+  const Checkpoint alone = Open(gguf.Build());
+  const std::filesystem::path folder = alone.path.parent_path();
+  WriteFile(folder / "tokenizer.json", "{}");  // another model's, or damaged
+  WriteFile(folder / "other.tiktoken", "?");
+  const Checkpoint checkpoint = Open(gguf.Build());
+  EXPECT_TRUE(checkpoint.tokenizer_candidates.empty());
+  EXPECT_EQ(TokenizerOf(checkpoint)->Encode("abc"), (std::vector<int32_t>{258}));
 }
 
 TEST_F(GgufModel, DamagedVocabulariesAreNamed) {

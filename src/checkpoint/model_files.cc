@@ -34,10 +34,30 @@ std::set<std::string> SafetensorsIn(const fs::path& folder) {
   return names;
 }
 
+constexpr const char* kSingleFileName = "model.safetensors";
+
+// The index of a folder, unless `whole`, a model.safetensors that it does not name, lies there too: that one
+// is opened then, as transformers does, and what the index says is nobody's business.
+std::optional<SafetensorsIndex> IndexBeside(const fs::path& path, bool whole) {
+  const auto read = [&] { return ParseSafetensorsIndex(ReadSmallFile(path), path.string()); };
+  if (!whole) return read();
+  try {
+    SafetensorsIndex index = read();
+    for (const auto& [tensor, file] : index.file_of_tensor) {
+      if (file == kSingleFileName) return index;
+    }
+  } catch (const Error& error) {
+    Log(LogLevel::kWarning, "{}", error.what());
+  }
+  Log(LogLevel::kWarning, "{}: not used: {} is there too and is the model; remove the one that is not meant",
+      path.string(), kSingleFileName);
+  return std::nullopt;
+}
+
 // The one file of a folder without an index.
 std::string SingleFile(const fs::path& folder) {
   const std::set<std::string> names = SafetensorsIn(folder);
-  if (names.contains("model.safetensors")) return "model.safetensors";
+  if (names.contains(kSingleFileName)) return kSingleFileName;
   if (names.empty()) RefuseWithoutWeights(folder);
   if (names.size() > 1) {
     Fail(ErrorKind::kBadFile, "{}: {} .safetensors files but no {} that says which tensor lies where",
@@ -116,7 +136,8 @@ SafetensorsIndex ParseSafetensorsIndex(std::string_view json, const std::string&
 ModelFiles OpenModelFiles(const fs::path& folder, const std::optional<std::string>& only) {
   std::optional<SafetensorsIndex> index;
   const fs::path index_path = folder / kIndexFileName;
-  if (fs::exists(index_path)) index = ParseSafetensorsIndex(ReadSmallFile(index_path), index_path.string());
+  const bool whole = !only && fs::is_regular_file(folder / kSingleFileName);
+  if (fs::exists(index_path)) index = IndexBeside(index_path, whole);
 
   std::set<std::string> names;
   if (index) {

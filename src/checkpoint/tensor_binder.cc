@@ -15,6 +15,7 @@ const ModelFiles::Tensor* TensorBinder::Find(const std::string& name, const Shap
   const auto found = files_.tensors.find(name);
   if (found == files_.tensors.end()) {
     AddProblem(fmt::format("{} is missing", Quoted(name)));
+    if (first_missing_.empty()) first_missing_ = name;
     return nullptr;
   }
   used_.insert(found->first);
@@ -57,6 +58,12 @@ std::vector<ExpertView> TensorBinder::Experts(const ExpertNames& names, int64_t 
   ExpertView first;
   first.rows = rows;
   first.cols = cols;
+  if (Has(names.blocks) && Has(names.values)) {
+    AddProblem(
+        fmt::format("{} and {} are both there: one expert map in two forms, and nothing says which is meant",
+                    Quoted(names.blocks), Quoted(names.values)));
+    used_.insert(files_.tensors.find(names.values)->first);
+  }
   mxfp4 = Has(names.blocks) || (mxfp4 && !Has(names.values));
   const ModelFiles::Tensor* values = nullptr;
   const ModelFiles::Tensor* scales = nullptr;
@@ -96,6 +103,14 @@ void TensorBinder::ThrowIfBroken() const {
   for (size_t i = 0; i < problems_.size(); ++i) message += (i == 0 ? "" : "; ") + problems_[i];
   if (problem_count_ > problems_.size()) {
     message += fmt::format("; and {} more tensors that do not fit", problem_count_ - problems_.size());
+  }
+  // torch.compile leaves "_orig_mod.", wrappers for several GPUs leave "module.".
+  for (const auto& [name, tensor] : files_.tensors) {
+    if (first_missing_.empty() || !name.ends_with("." + first_missing_)) continue;
+    message +=
+        fmt::format("; there is {}: names have a prefix, {}, that a wrapper left: save the model without it",
+                    Quoted(name), Quoted(name.substr(0, name.size() - first_missing_.size())));
+    break;
   }
   throw Error(ErrorKind::kBadFile, message);
 }

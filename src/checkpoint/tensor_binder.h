@@ -57,6 +57,7 @@ class TensorBinder {
   std::set<std::string_view> used_;
   std::vector<std::string> problems_;  // the first few
   size_t problem_count_ = 0;
+  std::string first_missing_;
 };
 
 // Rows [begin, begin + rows) of a matrix or vector; an empty view stays one.

@@ -136,9 +136,27 @@ TEST(Selection, ThePublishedLayoutWithoutItsCopies) {
             (std::vector<std::string>{"LICENSE", "chat_template.jinja", "config.json", kIndexFile,
                                       "tokenizer.json", "model-00000-of-00001.safetensors"}));
   EXPECT_EQ(selection.model, "");
-  EXPECT_TRUE(HasAllWeights(selection, {"model-00000-of-00001.safetensors"}));
-  EXPECT_FALSE(HasAllWeights(selection, {"model-00000-of-00001.safetensors", "more"}));
-  EXPECT_FALSE(HasAllWeights(selection, {})) << "an index that names nothing";
+  const auto missing = [&](const std::vector<std::string>& index) {
+    return MissingWeights(selection, &index);
+  };
+  EXPECT_EQ(missing({"model-00000-of-00001.safetensors"}), "");
+  EXPECT_EQ(missing({"model-00000-of-00001.safetensors", "more"}), "more");
+  EXPECT_NE(missing({}), "") << "an index that names nothing";
+  EXPECT_EQ(MissingWeights(selection, nullptr), "") << "not at hand";
+}
+
+TEST(Selection, PartsThatAreNumberedAreCounted) {
+  const auto missing = [](const std::vector<std::string>& paths) {
+    return MissingWeights(SelectFiles(ListOf(paths), ParseRepoSpec("o/n")), nullptr);
+  };
+  EXPECT_EQ(missing({"model.safetensors"}), "config.json");
+  EXPECT_EQ(missing({"config.json", "model.safetensors"}), "");
+  EXPECT_EQ(missing({"config.json", "model-00001-of-00002.safetensors"}), "part 2 of 2 of model.safetensors");
+  EXPECT_EQ(missing({"config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}),
+            "");
+  EXPECT_EQ(missing({"config.json", "model-00000-of-00002.safetensors", "model-00002-of-00002.safetensors"}),
+            "part 1 of 2 of model.safetensors");
+  EXPECT_EQ(missing({"x-00002-of-00002.gguf"}), "part 1 of 2 of x.gguf");
 }
 
 TEST(Selection, OriginalWhereNothingElseOpens) {
@@ -147,7 +165,7 @@ TEST(Selection, OriginalWhereNothingElseOpens) {
   const Selection selection = SelectFiles(listing, ParseRepoSpec("o/n"));
   EXPECT_EQ(selection.model, "original");
   EXPECT_EQ(selection.files.size(), 4u);
-  EXPECT_TRUE(HasAllWeights(selection, {}));
+  EXPECT_EQ(MissingWeights(selection, nullptr), "");
   EXPECT_THROW(SelectFiles(ListOf({"original/model.safetensors"}), ParseRepoSpec("o/n")), Error);
 }
 
@@ -165,9 +183,9 @@ TEST(Selection, OneOfSeveralGguf) {
   EXPECT_THROW(chosen("K_M"), Error);
   EXPECT_THROW(chosen(""), AmbiguousModel);
   Selection parts = SelectFiles(listing, ParseRepoSpec("o/n:F16"));
-  EXPECT_TRUE(HasAllWeights(parts, {}));
+  EXPECT_EQ(MissingWeights(parts, nullptr), "");
   parts.files.pop_back();
-  EXPECT_FALSE(HasAllWeights(parts, {}));
+  EXPECT_EQ(MissingWeights(parts, nullptr), "part 2 of 2 of F16/a-F16.gguf");
 }
 
 // Against a plain array of flags.

@@ -26,6 +26,8 @@ class Document {
   Document(std::string_view text, const std::string& name) {
     if (text.size() > kMaxListingBytes)
       Fail(ErrorKind::kNetwork, "{}: longer than {} bytes", name, kMaxListingBytes);
+    if (text.empty())
+      Fail(ErrorKind::kNetwork, "{}: not valid JSON: {}", name, simdjson::error_message(simdjson::EMPTY));
     simdjson::error_code error = parser_.allocate(std::max(text.size(), size_t{64}), kMaxDepth);
     if (!error) error = parser_.parse(text.data(), text.size(), /*realloc_if_needed=*/true).get(root_);
     if (error) Fail(ErrorKind::kNetwork, "{}: not valid JSON: {}", name, simdjson::error_message(error));

@@ -55,6 +55,14 @@ int64_t Provide(HubClient& client, const RepoCache& cache, const std::string& co
   return fetch ? file.size_bytes : 0;
 }
 
+void RefuseIncomplete(const RepoSpec& spec, const RepoListing& listing, const std::string& missing) {
+  if (missing.empty()) return;
+  Fail(ErrorKind::kNetwork,
+       "{}@{}: the repository does not list {}: the model is not complete there (pull --include fetches "
+       "files by name)",
+       spec.id, listing.commit.substr(0, 8), Quoted(missing));
+}
+
 std::vector<std::string> IndexFiles(const RepoCache& cache, const std::string& commit) {
   std::ifstream file(cache.SnapshotPath(commit) / kIndexFile, std::ios::binary);
   std::string text;
@@ -70,7 +78,8 @@ std::optional<std::filesystem::path> FindInCache(const RepoSpec& spec, const Set
   if (!commit) return std::nullopt;
   try {
     const Selection selection = SelectFiles(cache.ListSnapshot(*commit), spec);
-    if (!HasAllWeights(selection, IndexFiles(cache, *commit))) return std::nullopt;
+    const std::vector<std::string> index = IndexFiles(cache, *commit);
+    if (!MissingWeights(selection, &index).empty()) return std::nullopt;
     const std::filesystem::path folder = cache.SnapshotPath(*commit);
     return selection.model.empty() ? folder : folder / selection.model;
   } catch (const AmbiguousModel&) {
@@ -92,6 +101,8 @@ PulledModel Pull(const RepoSpec& spec, const std::vector<std::string>& patterns,
   HubClient client(settings, spec, watch);
   const RepoListing listing = client.List();
   const Selection selection = SelectFiles(listing, spec, patterns);
+  const bool whole = patterns.empty();  // whoever names files may want a part
+  if (whole) RefuseIncomplete(spec, listing, MissingWeights(selection, nullptr));
   const Need need = Count(selection, cache, listing.commit);
   Meter meter(watch, need.total_bytes);
   meter.Remark(fmt::format("{}@{}: {}, {}; {} of them, {}, to fetch into {}", spec.id,
@@ -108,7 +119,14 @@ PulledModel Pull(const RepoSpec& spec, const std::vector<std::string>& patterns,
   meter.AtHand(need.total_bytes - need.missing_bytes);
 
   PulledModel pulled;
+  bool index_at_hand = false;
   for (const RepoFile& file : selection.files) {
+    if (whole && !index_at_hand &&
+        IsWeights(file.path)) {  // small files come first: the index is there by now
+      const std::vector<std::string> index = IndexFiles(cache, listing.commit);
+      RefuseIncomplete(spec, listing, MissingWeights(selection, &index));
+      index_at_hand = true;
+    }
     pulled.fetched_bytes += Provide(client, cache, listing.commit, file, meter);
     ++pulled.files;
   }

@@ -35,20 +35,18 @@ bool IsModelFile(const std::string& path) {
          std::any_of(kModelFiles.begin(), kModelFiles.end(), [&](const char* p) { return Matches(path, p); });
 }
 
-bool IsWeights(const std::string& path) { return path.ends_with(".safetensors") || path.ends_with(".gguf"); }
-
 std::string Lower(std::string text) {
   for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   return text;
 }
 
 // "a/x-Q8_0-00001-of-00003.gguf" is part 1 of 3 of "a/x-Q8_0".
-struct GgufName {
+struct PartName {
   std::string model;
-  int part = 1, parts = 1;
+  int part = 0, parts = 0;  // 0: not numbered
 };
-GgufName ParseGgufName(const std::string& path) {
-  GgufName name{path.substr(0, path.size() - std::string_view(".gguf").size())};
+PartName ParsePartName(const std::string& path, std::string_view extension) {
+  PartName name{path.substr(0, path.size() - extension.size())};
   const size_t length = std::string_view("-00001-of-00003").size();
   if (name.model.size() <= length) return name;
   const std::string tail = name.model.substr(name.model.size() - length);
@@ -57,6 +55,27 @@ GgufName ParseGgufName(const std::string& path) {
   name.parts = std::stoi(tail.substr(10, 5));
   name.model.resize(name.model.size() - length);
   return name;
+}
+
+// The first part that files numbered like "x-00001-of-00003.gguf" lack. Some writers count from 0.
+std::string MissingPart(const std::set<std::string>& paths, std::string_view extension) {
+  std::map<std::string, std::set<int>> parts;  // by model, without the numbers
+  std::map<std::string, int> expected;
+  for (const std::string& path : paths) {
+    if (!path.ends_with(extension)) continue;
+    const PartName name = ParsePartName(path, extension);
+    if (name.parts == 0) continue;
+    parts[name.model].insert(name.part);
+    expected[name.model] = name.parts;
+  }
+  for (const auto& [model, have] : parts) {
+    const int first = have.contains(0) ? 0 : 1;
+    for (int part = first; part < first + expected[model]; ++part) {
+      if (!have.contains(part))
+        return fmt::format("part {} of {} of {}{}", part, expected[model], model, extension);
+    }
+  }
+  return "";
 }
 
 // "gpt-oss-20b-Q4_K_M" is Q4_K_M and 20b-Q4_K_M, but not K_M: what stands before must end a word.
@@ -120,6 +139,8 @@ Selection SelectOriginal(const RepoListing& listing) {
 
 }  // namespace
 
+bool IsWeights(const std::string& path) { return path.ends_with(".safetensors") || path.ends_with(".gguf"); }
+
 int64_t Selection::total_bytes() const {
   int64_t total = 0;
   for (const RepoFile& file : files) total += file.size_bytes;
@@ -139,7 +160,7 @@ Selection SelectFiles(const RepoListing& listing, const RepoSpec& spec,
     safetensors |= IsModelFile(file.path) && file.path.ends_with(".safetensors");
     // A projector or an importance matrix beside the models is none.
     if (file.path.ends_with(".gguf") && !Lower(file.path).starts_with("mmproj"))
-      gguf[ParseGgufName(file.path).model].push_back(file);
+      gguf[ParsePartName(file.path, ".gguf").model].push_back(file);
   }
 
   if (!patterns.empty()) {
@@ -166,20 +187,18 @@ Selection SelectFiles(const RepoListing& listing, const RepoSpec& spec,
   return selection;
 }
 
-bool HasAllWeights(const Selection& selection, const std::vector<std::string>& index_files) {
+std::string MissingWeights(const Selection& selection, const std::vector<std::string>* index_files) {
+  if (selection.model == "original") return "";  // one file, or whatever opening finds missing
   std::set<std::string> there;
   for (const RepoFile& file : selection.files) there.insert(file.path);
-  if (selection.model == "original") return true;  // one file, or whatever opening finds missing
-  if (!selection.model.empty()) {
-    std::set<int> parts;
-    for (const std::string& path : there) parts.insert(ParseGgufName(path).part);
-    const int expected = ParseGgufName(selection.model).parts;
-    return static_cast<int>(parts.size()) == expected && *parts.begin() == 1 && *parts.rbegin() == expected;
-  }
-  if (!there.contains("config.json")) return false;
-  if (there.contains(kIndexFile) && index_files.empty()) return false;
-  return std::all_of(index_files.begin(), index_files.end(),
-                     [&](const std::string& file) { return there.contains(file); });
+  if (!selection.model.empty()) return MissingPart(there, ".gguf");
+  if (!there.contains("config.json")) return "config.json";
+  if (!there.contains(kIndexFile)) return MissingPart(there, ".safetensors");
+  if (index_files == nullptr) return "";
+  if (index_files->empty()) return fmt::format("a file that {} names", kIndexFile);
+  const auto missing = std::find_if(index_files->begin(), index_files->end(),
+                                    [&](const std::string& file) { return !there.contains(file); });
+  return missing == index_files->end() ? "" : *missing;
 }
 
 }  // namespace oxidized::hub

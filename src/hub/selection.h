@@ -31,9 +31,12 @@ class AmbiguousModel : public Error {
 Selection SelectFiles(const RepoListing& listing, const RepoSpec& spec,
                       const std::vector<std::string>& patterns = {});
 
-// Whether the weights of a selection made from files at hand are all there: every part of a split GGUF, and
-// of safetensors the files that `index_files` (FilesOfIndex) names.
-bool HasAllWeights(const Selection& selection, const std::vector<std::string>& index_files);
+// What of the model a selection lacks, for people ("part 2 of 3 of x-Q8_0.gguf"); empty: nothing. Every part
+// of a split GGUF or of safetensors whose names are numbered, and the files that `index_files` (FilesOfIndex)
+// names; nullptr: the index is not at hand yet.
+std::string MissingWeights(const Selection& selection, const std::vector<std::string>* index_files);
+
+bool IsWeights(const std::string& path);  // by its name
 
 inline constexpr const char* kIndexFile = "model.safetensors.index.json";
 

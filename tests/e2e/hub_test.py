@@ -228,6 +228,13 @@ class HubTest(unittest.TestCase):
         self.refused(NETWORK, "no model us/secret, or it is private and needs HF_TOKEN", "pull", "us/secret")
         self.refused(NETWORK, "no model us/none", "pull", "us/none", environment={"HF_TOKEN": "hf_right"})
         self.refused(NETWORK, "no branch, tag or commit 'v9'", "pull", ID + "@v9")
+        parts = {f"model-0000{i}-of-00002.safetensors": weights(100, str(i)) for i in (1, 2)}
+        index = {"weight_map": {f"t{i}": name for i, name in enumerate(parts)}}
+        for name, extra in (("index", {"model.safetensors.index.json": json.dumps(index).encode()}), ("plain", {})):
+            first = dict(list(parts.items())[:1])
+            repos[f"us/{name}"] = Repo({"config.json": b"{}"} | first | extra)
+            self.refused(NETWORK, "does not list '(model-00002-of|part 2 of 2)", "pull", f"us/{name}")
+            self.pulled(f"us/{name}", "--include", "*.safetensors", files=None)
         self.pulled("us/secret", environment={"HF_TOKEN": " hf_right\n"})
         (self.home / "token").write_text("hf_right\n")
         self.pulled("us/gated")

@@ -51,7 +51,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         const hub::Selection selection = hub::SelectFiles(listing, hub::ParseRepoSpec(spec));
         for (const hub::RepoFile& file : selection.files) Check(paths.contains(file.path));
         Check(selection.model.empty() || paths.contains(selection.model));
-        (void)hub::HasAllWeights(selection, {});
+        (void)hub::MissingWeights(selection, nullptr);
+        const std::vector<std::string> index = hub::FilesOfIndex(text);
+        (void)hub::MissingWeights(selection, &index);
       } catch (const Error& error) {
         Check(error.kind() == ErrorKind::kUsage);
       }

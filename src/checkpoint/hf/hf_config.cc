@@ -58,39 +58,87 @@ double AttentionFactor(const Fields& rope, double factor) {
   return (0.1 * mscale * std::log(factor) + 1.0) / (0.1 * mscale_all * std::log(factor) + 1.0);
 }
 
-RopeConfig ParseRope(const Fields& fields, int64_t max_context) {
-  RopeConfig rope;  // the defaults are gpt-oss's own: what a config without any rope field means
-  rope.theta = fields.Number("rope_theta").value_or(rope.theta);
-  std::optional<Fields> scaling = fields.Object("rope_parameters");
-  if (!scaling) scaling = fields.Object("rope_scaling");
-  if (!scaling) {
-    if (fields.IsNull("rope_scaling")) rope.factor = 1.0;  // an explicit null switches scaling off
-    return rope;
+// One object of rotation fields, read as transformers 5 reads it: without a type there is no scaling, YaRN
+// without an original length takes the context's (modeling_rope_utils.py, standardize_rope_params). Where
+// that would contradict another field beside it, it is refused.
+RopeConfig ParseRopeObject(const Fields& scaling, const Fields& config, int64_t max_context) {
+  RopeConfig rope;
+  rope.theta = config.Number("rope_theta").value_or(rope.theta);
+  rope.theta = scaling.Number("rope_theta").value_or(rope.theta);
+  std::optional<std::string> type = scaling.String("rope_type");
+  if (!type) type = scaling.String("type");
+  const std::optional<double> factor = scaling.Number("factor");
+  if (!type && factor && *factor != 1.0) {
+    Fail(ErrorKind::kBadFile, "{}factor is {}, but rope_type is missing: expected \"yarn\"", scaling.where(),
+         *factor);
   }
-  rope.theta = scaling->Number("rope_theta").value_or(rope.theta);
-  std::optional<std::string> type = scaling->String("rope_type");
-  if (!type) type = scaling->String("type");
-  if (type == "default") {
+  if (!type || type == "default") {
     rope.factor = 1.0;
     return rope;
   }
-  if (type && type != "yarn") {
-    Fail(ErrorKind::kUnsupported, "{}rope_type is {}, expected \"yarn\" or \"default\"", scaling->where(),
+  if (type != "yarn") {
+    Fail(ErrorKind::kUnsupported, "{}rope_type is {}, expected \"yarn\" or \"default\"", scaling.where(),
          Quoted(*type));
   }
-  const std::optional<int64_t> original = scaling->Integer<int64_t>("original_max_position_embeddings");
-  rope.original_context =
-      original ? *original
-               : fields.Integer<int64_t>("initial_context_length").value_or(rope.original_context);
-  if (const auto factor = scaling->Number("factor")) {
+  const std::optional<int64_t> original = scaling.Integer<int64_t>("original_max_position_embeddings");
+  const std::optional<int64_t> initial = config.Integer<int64_t>("initial_context_length");
+  if (!original && initial && *initial != max_context) {
+    Fail(ErrorKind::kBadFile,
+         "{}original_max_position_embeddings is missing: transformers takes max_position_embeddings, {}, for "
+         "it, but "
+         "initial_context_length is {}; write the right one there",
+         scaling.where(), max_context, *initial);
+  }
+  rope.original_context = original.value_or(max_context);
+  if (factor) {
     rope.factor = *factor;
   } else if (rope.original_context > 0) {
     rope.factor = static_cast<double>(max_context) / static_cast<double>(rope.original_context);
   }
-  rope.beta_fast = scaling->Number("beta_fast").value_or(rope.beta_fast);
-  rope.beta_slow = scaling->Number("beta_slow").value_or(rope.beta_slow);
-  rope.truncate = scaling->Bool("truncate").value_or(false);
-  rope.attention_factor = AttentionFactor(*scaling, rope.factor);
+  rope.beta_fast = scaling.Number("beta_fast").value_or(rope.beta_fast);
+  rope.beta_slow = scaling.Number("beta_slow").value_or(rope.beta_slow);
+  rope.truncate = scaling.Bool("truncate").value_or(false);
+  rope.attention_factor = AttentionFactor(scaling, rope.factor);
+  return rope;
+}
+
+// What two objects of one config say differently. Files that were edited by hand, or by a tool that knows one
+// of the two names, carry both.
+void RefuseContradiction(const RopeConfig& parameters, const RopeConfig& scaling, const std::string& where) {
+  const auto refuse = [&](const char* field, const auto& a, const auto& b) {
+    if (a == b) return;
+    Fail(ErrorKind::kBadFile, "{}{} is {} in rope_parameters and {} in rope_scaling: expected the same",
+         where, field, a, b);
+  };
+  refuse("rope_theta", parameters.theta, scaling.theta);
+  refuse("factor", parameters.factor, scaling.factor);
+  if (parameters.factor == 1.0) return;  // no scaling: the rest means nothing
+  refuse("original_max_position_embeddings", parameters.original_context, scaling.original_context);
+  refuse("beta_fast", parameters.beta_fast, scaling.beta_fast);
+  refuse("beta_slow", parameters.beta_slow, scaling.beta_slow);
+  refuse("truncate", parameters.truncate, scaling.truncate);
+  refuse("attention_factor", parameters.attention_factor, scaling.attention_factor);
+}
+
+RopeConfig ParseRope(const Fields& fields, int64_t max_context) {
+  const std::optional<Fields> parameters = fields.Object("rope_parameters");
+  const std::optional<Fields> scaling = fields.Object("rope_scaling");
+  if (parameters && scaling) {
+    const RopeConfig a = ParseRopeObject(*parameters, fields, max_context);
+    RefuseContradiction(a, ParseRopeObject(*scaling, fields, max_context), fields.where());
+    return a;
+  }
+  if (parameters) return ParseRopeObject(*parameters, fields, max_context);
+  if (scaling) return ParseRopeObject(*scaling, fields, max_context);
+  if (fields.IsNull("rope_scaling")) {
+    Fail(ErrorKind::kBadFile,
+         "{}rope_scaling is null: transformers 4 reads no scaling, transformers 5 gpt-oss's own YaRN; "
+         "expected an object "
+         "with rope_type \"yarn\" or \"default\"",
+         fields.where());
+  }
+  RopeConfig rope;  // the defaults are gpt-oss's own: what a config without any rope field means
+  rope.theta = fields.Number("rope_theta").value_or(rope.theta);
   return rope;
 }
 

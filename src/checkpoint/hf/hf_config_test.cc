@@ -94,12 +94,52 @@ TEST(HfConfig, TruncateAbsentFromTheRopeFieldsIsFalse) {
 
 TEST(HfConfig, RopeWithoutScaling) {
   Json json = Published();
-  json["rope_scaling"] = nullptr;
-  EXPECT_EQ(Parse(json).model.rope.factor, 1.0);
   json.erase("rope_scaling");
   json["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 500.0}};
   EXPECT_EQ(Parse(json).model.rope.factor, 1.0);
   EXPECT_EQ(Parse(json).model.rope.theta, 500.0);
+  json["rope_parameters"] = {{"rope_theta", 600.0}};
+  EXPECT_EQ(Parse(json).model.rope.factor, 1.0);
+  EXPECT_EQ(Parse(json).model.rope.theta, 600.0);
+  json.erase("rope_parameters");  // gpt-oss's own
+  EXPECT_EQ(Parse(json).model.rope.factor, 32.0);
+  EXPECT_EQ(Parse(json).model.rope.original_context, 4096);
+}
+
+// As transformers 5 reads it, or not at all.
+TEST(HfConfig, RopeFieldsThatCouldMeanTwoThings) {
+  const auto refused = [](const Json& json, const std::vector<std::string>& parts) {
+    testing::ExpectError(ErrorKind::kBadFile, parts, [&] { Parse(json); });
+  };
+  Json json = Published();
+  json["rope_scaling"] = nullptr;
+  refused(json, {"rope_scaling is null", "transformers 4", "transformers 5"});
+  json["rope_parameters"] = {{"rope_type", "default"}};
+  EXPECT_EQ(Parse(json).model.rope.factor, 1.0);
+
+  json = Published();
+  json["rope_scaling"].erase("rope_type");
+  refused(json, {"rope_scaling.factor is 32", "rope_type is missing"});
+
+  json = Published();
+  json["rope_scaling"].erase("original_max_position_embeddings");
+  refused(json, {"original_max_position_embeddings is missing", "131072", "initial_context_length is 4096"});
+  json.erase("initial_context_length");
+  EXPECT_EQ(Parse(json).model.rope.original_context, 131072);
+
+  json = Published();
+  json["rope_parameters"] = json["rope_scaling"];
+  EXPECT_EQ(Parse(json).model.rope.factor, 32.0);
+  const auto differ = [&](const char* key, const Json& value, const std::vector<std::string>& parts) {
+    Json other = json;
+    other["rope_parameters"][key] = value;
+    refused(other, parts);
+  };
+  differ("factor", 16.0, {"factor is 16 in rope_parameters and 32 in rope_scaling"});
+  differ("rope_theta", 10000.0, {"rope_theta is 10000 in rope_parameters and 150000 in rope_scaling"});
+  differ("original_max_position_embeddings", 8192, {"is 8192 in rope_parameters and 4096 in rope_scaling"});
+  differ("truncate", true, {"truncate is true in rope_parameters and false in rope_scaling"});
+  differ("rope_type", "default", {"factor is 1 in rope_parameters and 32 in rope_scaling"});
 }
 
 TEST(HfConfig, WrongFieldsAreNamed) {
@@ -147,9 +187,12 @@ TEST(HfConfig, WrongFieldsAreNamed) {
        {{"rope_type", "linear"}, {"factor", 2.0}},
        unsupported,
        {"rope_scaling.rope_type", "\"linear\""}},
-      {"rope_scaling", {{"rope_type", "yarn"}, {"factor", 0.5}}, bad, {"factor"}},
       {"rope_scaling",
-       {{"rope_type", "yarn"}, {"truncate", 1}},
+       {{"rope_type", "yarn"}, {"factor", 0.5}, {"original_max_position_embeddings", 4096}},
+       bad,
+       {"factor"}},
+      {"rope_scaling",
+       {{"rope_type", "yarn"}, {"truncate", 1}, {"original_max_position_embeddings", 4096}},
        bad,
        {"rope_scaling.truncate", "true or false"}},
       {"layer_types", "full_attention", bad, {"layer_types", "an array"}},

@@ -24,13 +24,16 @@ namespace {
 
 std::atomic<int64_t> allocations = 0, locks = 0, system_calls = 0, last_system_call = 0;
 
-void* Allocate(size_t size, size_t alignment) {
+// nullptr: no memory.
+void* TryAllocate(size_t size, size_t alignment) noexcept {
   ++allocations;
+  if (alignment <= alignof(std::max_align_t)) return std::malloc(size);
   void* memory = nullptr;
-  if (alignment <= alignof(std::max_align_t))
-    memory = std::malloc(size);
-  else if (posix_memalign(&memory, alignment, size) != 0)
-    memory = nullptr;
+  return posix_memalign(&memory, alignment, size) == 0 ? memory : nullptr;
+}
+
+void* Allocate(size_t size, size_t alignment) {
+  void* memory = TryAllocate(size, alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
@@ -52,6 +55,11 @@ void OnSystemCall(int, siginfo_t* info, void* context) {
 void* operator new(size_t size) { return Allocate(size, 1); }
 void* operator new(size_t size, std::align_val_t alignment) {
   return Allocate(size, static_cast<size_t>(alignment));
+}
+// The library's own nothrow forms may come from another allocator (a sanitizer's) than the deletes below.
+void* operator new(size_t size, const std::nothrow_t&) noexcept { return TryAllocate(size, 1); }
+void* operator new(size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return TryAllocate(size, static_cast<size_t>(alignment));
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
