@@ -398,6 +398,26 @@ TEST(TwoStepsHeld, AMaskThatCannotComeLateIsWaitedFor) {
   }
 }
 
+// Sinks must see no void row, and what a capacity leaves a row must not depend on how steps are cut.
+TEST(TwoStepsHeld, SinksTapsAndCapacitiesAreWaitedFor) {
+  class Sink final : public LogitsSink, public TapSink {
+   public:
+    void Row(int64_t, std::span<const float>) override {}
+    void Tap(std::string_view, int32_t, std::span<const float>, int64_t) override {}
+  } sink;
+  const std::function<void(Request&)> asks[] = {[](Request&) {}, [&](Request& r) { r.logits = &sink; },
+                                                [&](Request& r) { r.taps = &sink; },
+                                                [](Request& r) { r.routing.capacity_factor = 1.0; }};
+  for (size_t i = 0; i < std::size(asks); ++i) {
+    const Device device{.name = "", .steps_in_flight = 2};
+    const auto executor = device.Make({});
+    std::vector<Item> items = {MakeItem(Prompt(5, 1), 40), MakeItem(Prompt(5, 2), 40)};
+    asks[i](items[1].request);
+    const Ran ran = RunScript(*executor, items);
+    EXPECT_EQ(ran.ahead, i == 0 ? 39 : 0) << i;
+  }
+}
+
 TEST_P(TwoSteps, PenaltiesCountWhatWasFedAndNoMore) {
   std::vector<Item> items = SomeItems(9);
   for (size_t i = 0; i < items.size(); ++i) {

@@ -78,7 +78,8 @@ void QueuedExecutor::Wait(StepTicket ticket, StepResult& result) {
     steps_.pop_front();
     ++first_ticket_;
   }
-  if (step->error) std::rethrow_exception(step->error);
+  // The queue's thread may let go of the step last, but not of what is thrown here.
+  if (step->error) std::rethrow_exception(std::exchange(step->error, nullptr));
   std::swap(result, step->result);
 }
 
@@ -99,7 +100,7 @@ void QueuedExecutor::RunStep(Step& step) {
   }
   {
     std::lock_guard lock(mutex_);
-    step.error = error;
+    step.error = std::move(error);
     step.done = true;
   }
   done_.notify_one();
