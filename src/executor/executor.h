@@ -72,7 +72,8 @@ class Executor {
   virtual void Wait(StepTicket ticket, StepResult& result) = 0;
   // The masks of a submitted step's samples with `late_mask`, in their order; nullptr: all ids. Called once
   // before Wait of a step that has such samples, and of no other. The span is the call's; what it points to
-  // lives until Wait returns. Sampling may begin then, the forward pass began before.
+  // lives until Wait returns. Sampling may begin then, the forward pass began before. Throws nothing: what
+  // goes wrong comes out at Wait.
   virtual void GiveMasks(StepTicket, std::span<const TokenMask* const>) {
     OX_CHECK(false);  // only who says `late_masks` is asked, and overrides this
   }

@@ -1,6 +1,6 @@
 // Real executors under the real engine: what a request gives does not depend on who else runs, in which order
 // requests arrive, how prompts are cut, how many threads work, how often it was preempted, which prefix it
-// resumed from, or what was guessed ahead.
+// resumed from, what was guessed ahead, or whether one step ran at a time or two.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "executor/cpu/cpu_executor.h"
 #include "executor/reference/reference_executor.h"
+#include "executor/testing/queued_executor.h"
 #include "moe/routing_collector.h"
 #include "rewrite/packed_file_writer.h"
 #include "rewrite/testing/checkpoint_test_util.h"
@@ -53,11 +54,23 @@ std::function<std::unique_ptr<Executor>(Checkpoint&, const ExecutorLimits&, int)
   };
 }
 
+// The same with two steps in flight: calls are carried out in order on a thread of their own.
+Setup Queued(const char* name, const Setup& one) {
+  return {name, [one](Checkpoint& checkpoint, const ExecutorLimits& limits, int threads) {
+            return std::make_unique<QueuedExecutor>(one.make(checkpoint, limits, threads));
+          }};
+}
+
+const Setup kReference = {"reference", [](Checkpoint& checkpoint, const ExecutorLimits& limits, int) {
+                            return MakeReferenceExecutor(checkpoint.config, checkpoint.weights, limits);
+                          }};
+
 const Setup kSetups[] = {
-    {"reference", [](Checkpoint& checkpoint, const ExecutorLimits& limits,
-                     int) { return MakeReferenceExecutor(checkpoint.config, checkpoint.weights, limits); }},
+    kReference,
+    Queued("reference_two_steps", kReference),
     {"cpu_f32", Cpu(CpuPrecision::kF32)},
     {"cpu_bf16", Cpu(CpuPrecision::kBf16)},
+    Queued("cpu_bf16_two_steps", {"", Cpu(CpuPrecision::kBf16)}),
     {"cpu_f16", Cpu(CpuPrecision::kF16)},
     {"cpu_int8", Cpu(CpuPrecision::kBf16, CpuActivationType::kInt8)},
     {"cpu_packed", Cpu(CpuPrecision::kBf16, CpuActivationType::kAsPrecision, Dense::kPacked)},

@@ -455,6 +455,38 @@ TEST_P(CpuExecutorTest, CopiedBlocksHoldTheSameKeysAndValues) {
   EXPECT_EQ(sequences[0].logits, straight[0].logits);
 }
 
+// Copies go in the order of their list: a block may be written by one and read by the next, or the other way
+// round (a prefix that gave way is the target of another's copy).
+TEST_P(CpuExecutorTest, CopiesOfOneListGoInOrder) {
+  const TestModel& model = *Models()[0].model;
+  const auto reference = MakeReferenceExecutor(model.config, model.weights, kLimits);
+  const auto cpu = Make(model, CpuPrecision::kBf16);
+  for (Executor* executor : {reference.get(), cpu.get()}) {
+    auto sequences = ThreeSequences(model.config.vocab_size);
+    auto straight = sequences;
+    {
+      TestBatcher batcher(*executor, straight);
+      batcher.Step({70, 0, 0});
+      batcher.Step({10, 0, 0});
+    }
+    TestBatcher batcher(*executor, sequences);
+    batcher.Step({70, 0, 0});
+    for (size_t g = 0; g < sequences[0].tables.size(); ++g) {
+      auto& blocks = sequences[0].tables[g].blocks;
+      ASSERT_GE(blocks.size(), 2u);
+      const int32_t spare = executor->Info().kv_blocks[g] - 1, further = spare - 1;
+      const auto group = static_cast<int32_t>(g);
+      int32_t &a = blocks[blocks.size() - 2], &b = blocks.back();
+      // a to a spare one, then b over a, then the spare one on: the two have changed places.
+      executor->CopyBlocks(std::vector<BlockCopy>{
+          {group, a, spare}, {group, b, a}, {group, spare, further}, {group, further, b}});
+      std::swap(a, b);
+    }
+    batcher.Step({10, 0, 0});
+    EXPECT_EQ(sequences[0].logits, straight[0].logits) << executor->Info().name;
+  }
+}
+
 TEST(CpuPrecision, NamesRoundTrip) {
   for (const CpuPrecision p : {CpuPrecision::kF32, CpuPrecision::kBf16, CpuPrecision::kF16}) {
     EXPECT_EQ(ParseCpuPrecision(Name(p)), p);
