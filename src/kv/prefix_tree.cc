@@ -1,6 +1,7 @@
 #include "kv/prefix_tree.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "base/error.h"
@@ -26,27 +27,61 @@ uint64_t PrefixTree::HashOf(int32_t parent, std::span<const int32_t> tokens) {
 }
 
 PrefixTree::PrefixTree(std::vector<int32_t> windows, std::vector<BlockPool>& pools, Hash hash)
-    : windows_(std::move(windows)), pools_(pools), hash_(hash), loose_(pools.size()) {}
-
-// ---- nodes and lists
-
-void PrefixTree::List(int32_t node) {
-  const Node& n = At(node);
-  if (IsRoot(node)) return;
-  const std::pair key(n.used, node);
-  if (n.children == 0 && n.places == 0) leaves_.insert(key);
-  if (n.window) pinned_.insert(key);
+    : windows_(std::move(windows)), pools_(pools), hash_(hash), lists_(kLoose + pools.size()) {
+  // Every node holds a block of each full group: with room for all of them nothing is allocated later on.
+  size_t nodes = 16;  // roots
+  const bool full = std::find(windows_.begin(), windows_.end(), 0) != windows_.end();
   for (size_t g = 0; g < pools_.size(); ++g) {
-    if (windows_[g] > 0 && Block(node, g) >= 0 && pins_[Slot(node, g)] == 0) loose_[g].insert(key);
+    if (!full || windows_[g] == 0) nodes += static_cast<size_t>(pools_[g].num_blocks());
+  }
+  nodes_.reserve(nodes);
+  unused_.reserve(nodes);
+  for (auto* of_groups : {&blocks_, &pins_, &reach_}) of_groups->reserve(nodes * pools_.size());
+  for (auto* links : {&earlier_, &later_}) links->reserve(nodes * lists_.size());
+  by_hash_.resize(std::bit_ceil(nodes), -1);
+  run_.resize(pools_.size());
+}
+
+// ---- lists
+
+bool PrefixTree::BelongsTo(int32_t node, size_t list) const {
+  const Node& n = At(node);
+  if (IsRoot(node) || !n.live) return false;
+  if (list == kLeaves) return n.children == 0 && n.places == 0;
+  if (list == kWindows) return n.window;
+  const size_t g = list - kLoose;
+  return windows_[g] > 0 && Block(node, g) >= 0 && pins_[Slot(node, g)] == 0;
+}
+
+void PrefixTree::Append(int32_t node, size_t list, End end) {
+  List& l = lists_[list];
+  const bool front = end == End::kLongestUnused;
+  const int32_t before = front ? -1 : l.last, after = front ? l.first : -1;
+  earlier_[LinkOf(node, list)] = before;
+  later_[LinkOf(node, list)] = after;
+  (before >= 0 ? later_[LinkOf(before, list)] : l.first) = node;
+  (after >= 0 ? earlier_[LinkOf(after, list)] : l.last) = node;
+  ++l.size;
+}
+
+void PrefixTree::TakeOut(int32_t node, size_t list) {
+  List& l = lists_[list];
+  const int32_t before = earlier_[LinkOf(node, list)], after = later_[LinkOf(node, list)];
+  (before >= 0 ? later_[LinkOf(before, list)] : l.first) = after;
+  (after >= 0 ? earlier_[LinkOf(after, list)] : l.last) = before;
+  earlier_[LinkOf(node, list)] = later_[LinkOf(node, list)] = kOutside;
+  --l.size;
+}
+
+void PrefixTree::Update(int32_t node, End end) {
+  for (size_t list = 0; list < lists_.size(); ++list) {
+    const bool in = later_[LinkOf(node, list)] != kOutside;
+    if (BelongsTo(node, list) == in) continue;
+    in ? TakeOut(node, list) : Append(node, list, end);
   }
 }
 
-void PrefixTree::Unlist(int32_t node) {
-  const std::pair key(At(node).used, node);
-  leaves_.erase(key);
-  pinned_.erase(key);
-  for (Order& loose : loose_) loose.erase(key);
-}
+// ---- nodes
 
 void PrefixTree::Link(int32_t node) {
   Node& n = At(node);
@@ -68,10 +103,12 @@ void PrefixTree::Unlink(int32_t node) {
 }
 
 void PrefixTree::Touch(int32_t node) {
-  if (IsRoot(node) || At(node).used == clock_) return;
-  Unlist(node);
-  At(node).used = clock_;
-  List(node);
+  if (IsRoot(node)) return;
+  for (size_t list = 0; list < lists_.size(); ++list) {
+    if (later_[LinkOf(node, list)] == kOutside) continue;
+    TakeOut(node, list);
+    Append(node, list, End::kJustUsed);
+  }
   Unlink(node);
   Link(node);
 }
@@ -79,57 +116,65 @@ void PrefixTree::Touch(int32_t node) {
 void PrefixTree::Stand(int32_t& at, int32_t node) {
   if (at == node) return;
   if (node >= 0) {
-    Unlist(node);
     ++At(node).places;
-    List(node);
+    Update(node, End::kJustUsed);
   }
   if (at >= 0) {
-    Unlist(at);
     --At(at).places;
-    List(at);
+    Update(at, End::kJustUsed);
   }
   at = node;
 }
 
-int32_t PrefixTree::RootOf(int32_t variant) {
-  const auto found = roots_.find(variant);
-  if (found != roots_.end()) return found->second;
-  const auto root = static_cast<int32_t>(nodes_.size());
-  nodes_.emplace_back().live = true;
-  for (auto* of_groups : {&blocks_, &pins_, &reach_}) of_groups->resize(nodes_.size() * pools_.size(), 0);
-  for (size_t g = 0; g < pools_.size(); ++g) Block(root, g) = -1;
-  return roots_[variant] = root;
-}
-
-int32_t PrefixTree::Add(int32_t parent, std::span<const int32_t> tokens, int64_t index,
-                        const std::vector<BlockTable>& tables) {
-  int32_t node = -1;
+int32_t PrefixTree::NewNode() {
+  int32_t node = static_cast<int32_t>(nodes_.size());
   if (unused_.empty()) {
-    node = static_cast<int32_t>(nodes_.size());
     nodes_.emplace_back();
-    for (auto* of_groups : {&blocks_, &pins_, &reach_}) of_groups->resize(nodes_.size() * pools_.size(), 0);
+    for (auto* of_groups : {&blocks_, &pins_, &reach_}) of_groups->resize(nodes_.size() * pools_.size());
+    for (auto* links : {&earlier_, &later_}) links->resize(nodes_.size() * lists_.size(), kOutside);
   } else {
     node = unused_.back();
     unused_.pop_back();
   }
-  ++nodes_in_use_;
-  Node& n = At(node);
-  n = Node{};
-  n.parent = parent;
-  n.live = true;
-  n.used = clock_;
-  n.count = static_cast<int32_t>(tokens.size());
-  std::copy(tokens.begin(), tokens.end(), n.tokens.begin());
+  At(node) = Node{};
+  At(node).live = true;
   for (size_t g = 0; g < pools_.size(); ++g) {
     Block(node, g) = -1;
     pins_[Slot(node, g)] = reach_[Slot(node, g)] = 0;
   }
-  Unlist(parent);
+  return node;
+}
+
+int32_t PrefixTree::RootOf(int32_t variant) {
+  const auto found = roots_.find(variant);
+  return found != roots_.end() ? found->second : roots_[variant] = NewNode();
+}
+
+int32_t& PrefixTree::Bucket(int32_t parent, std::span<const int32_t> tokens) {
+  return by_hash_[static_cast<size_t>(hash_(parent, tokens)) & (by_hash_.size() - 1)];
+}
+
+// A node of 32 tokens can be found from now on.
+void PrefixTree::Index(int32_t node) {
+  if (At(node).count < kKvBlockTokens) return;
+  int32_t& bucket = Bucket(At(node).parent, TokensOf(node));
+  At(node).same_bucket = bucket;
+  bucket = node;
+}
+
+int32_t PrefixTree::Add(int32_t parent, std::span<const int32_t> tokens, int64_t index,
+                        const std::vector<BlockTable>& tables) {
+  const int32_t node = NewNode();
+  ++nodes_in_use_;
+  Node& n = At(node);
+  n.parent = parent;
+  n.count = static_cast<int32_t>(tokens.size());
+  std::copy(tokens.begin(), tokens.end(), n.tokens.begin());
   ++At(parent).children;
-  List(parent);
+  Update(parent, End::kJustUsed);
   Link(node);
   TakeMissing(node, index, tables);
-  if (tokens.size() == kNodeTokens) by_hash_.emplace(hash_(parent, tokens), node);
+  Index(node);
   if (At(parent).children > 1) Pin(parent);  // others may fork off here too
   return node;
 }
@@ -140,19 +185,18 @@ void PrefixTree::Extend(int32_t node, std::span<const int32_t> tokens) {
   OX_CHECK(n.count < kKvBlockTokens && tokens.size() >= static_cast<size_t>(n.count));
   n.count = static_cast<int32_t>(tokens.size());
   std::copy(tokens.begin(), tokens.end(), n.tokens.begin());
-  if (tokens.size() == kNodeTokens) by_hash_.emplace(hash_(n.parent, tokens), node);
+  Index(node);
 }
 
 // Takes hold of the blocks of a path's node `index` that it has not, as far as the tables still have them.
 void PrefixTree::TakeMissing(int32_t node, int64_t index, const std::vector<BlockTable>& tables) {
-  Unlist(node);
   for (size_t g = 0; g < pools_.size(); ++g) {
     const int64_t at = index - tables[g].first_position / kKvBlockTokens;
     if (Block(node, g) >= 0 || at < 0 || at >= static_cast<int64_t>(tables[g].blocks.size())) continue;
     Block(node, g) = tables[g].blocks[static_cast<size_t>(at)];
     pools_[g].AddHolder(Block(node, g));
   }
-  List(node);
+  Update(node, End::kJustUsed);
 }
 
 // Two sequences computed the same: one copy is enough, and what a running sequence stands on is what it
@@ -172,23 +216,23 @@ void PrefixTree::Remove(int32_t node) {
   Node& n = At(node);
   OX_CHECK(n.live && !IsRoot(node) && n.children == 0 && n.places == 0);
   Unpin(node);
-  Unlist(node);
   for (size_t g = 0; g < pools_.size(); ++g) {
     OX_CHECK(pins_[Slot(node, g)] == 0);  // windows that reach here end below
     if (Block(node, g) >= 0) pools_[g].Release(Block(node, g));
     Block(node, g) = -1;
   }
   if (n.count == kKvBlockTokens) {
-    const auto [begin, end] = by_hash_.equal_range(hash_(n.parent, TokensOf(node)));
-    by_hash_.erase(std::find_if(begin, end, [&](const auto& entry) { return entry.second == node; }));
+    int32_t* link = &Bucket(n.parent, TokensOf(node));
+    while (*link != node) link = &At(*link).same_bucket;
+    *link = n.same_bucket;
   }
   Unlink(node);
-  Unlist(n.parent);
-  --At(n.parent).children;
-  List(n.parent);
   n.live = false;
+  Update(node, End::kJustUsed);
   unused_.push_back(node);
   --nodes_in_use_;
+  --At(n.parent).children;
+  Update(n.parent, End::kLongestUnused);
 }
 
 // Nodes that hold nothing any more, in models without full attention, and those that only led there.
@@ -229,16 +273,13 @@ void PrefixTree::Pin(int32_t node) {
     int64_t left = BlocksFor(windows_[g] - 1) + 1;
     int32_t& reach = reach_[Slot(node, g)];
     for (int32_t n = node; left > 0 && !IsRoot(n) && Block(n, g) >= 0; n = At(n).parent, --left) {
-      Unlist(n);
       ++pins_[Slot(n, g)];
-      List(n);
+      Update(n, End::kJustUsed);
       ++reach;
     }
   }
-  Unlist(node);
   At(node).window = true;
-  At(node).used = clock_;
-  List(node);
+  Update(node, End::kJustUsed);
 }
 
 void PrefixTree::Unpin(int32_t node) {
@@ -246,22 +287,19 @@ void PrefixTree::Unpin(int32_t node) {
   for (size_t g = 0; g < pools_.size(); ++g) {
     int32_t n = node;
     for (int32_t& reach = reach_[Slot(node, g)]; reach > 0; --reach) {
-      Unlist(n);
       --pins_[Slot(n, g)];
-      List(n);
+      Update(n, End::kLongestUnused);
       n = At(n).parent;
     }
   }
-  Unlist(node);
   At(node).window = false;
-  List(node);
+  Update(node, End::kJustUsed);
 }
 
 void PrefixTree::PinWindow(const Place& place, int64_t position) {
   if (place.node < 0 || position < kKvBlockTokens) return;
   int32_t node = place.node;
   for (int64_t end = place.tokens; end > position; end -= kKvBlockTokens) node = At(node).parent;
-  ++clock_;
   Pin(node);
 }
 
@@ -274,10 +312,10 @@ int64_t PrefixTree::CommonWith(int32_t node, std::span<const int32_t> tokens) {
 }
 
 int32_t PrefixTree::Find(int32_t parent, std::span<const int32_t> tokens) {
-  const auto [begin, end] = by_hash_.equal_range(hash_(parent, tokens));
-  for (auto entry = begin; entry != end; ++entry) {
-    if (At(entry->second).parent == parent && CommonWith(entry->second, tokens) == kKvBlockTokens)
-      return entry->second;
+  for (int32_t node = Bucket(parent, tokens); node >= 0; node = At(node).same_bucket) {
+    ++visits_;
+    if (At(node).parent == parent && std::equal(tokens.begin(), tokens.end(), At(node).tokens.begin()))
+      return node;
   }
   return -1;
 }
@@ -349,11 +387,11 @@ PrefixTree::Match PrefixTree::Look(int32_t root, std::span<const int32_t> tokens
   Match match;
   path_.clear();
   int32_t deepest = root;
-  std::vector<int64_t> run(pools_.size(), 0);  // last nodes up to here whose blocks are there
+  std::fill(run_.begin(), run_.end(), 0);
   const auto window_at = [&](int64_t position) {
     bool there = true;
     for (size_t g = 0; g < pools_.size(); ++g)
-      there &= run[g] >= static_cast<int64_t>(path_.size()) - FirstNeeded(g, position);
+      there &= run_[g] >= static_cast<int64_t>(path_.size()) - FirstNeeded(g, position);
     return there;
   };
   while (static_cast<int64_t>((path_.size() + 1) * kNodeTokens) <= limit) {
@@ -361,7 +399,7 @@ PrefixTree::Match PrefixTree::Look(int32_t root, std::span<const int32_t> tokens
     if (child < 0) break;
     deepest = child;
     path_.push_back(child);
-    for (size_t g = 0; g < pools_.size(); ++g) run[g] = Block(child, g) >= 0 ? run[g] + 1 : 0;
+    for (size_t g = 0; g < pools_.size(); ++g) run_[g] = Block(child, g) >= 0 ? run_[g] + 1 : 0;
     if (window_at(static_cast<int64_t>(path_.size() * kNodeTokens))) match.whole = path_.size();
   }
   const auto end = static_cast<int64_t>(path_.size() * kNodeTokens);
@@ -389,7 +427,6 @@ int64_t PrefixTree::Resume(int32_t variant, std::span<const int32_t> tokens, int
   const auto [whole, partial, common] =
       Look(root->second, tokens, std::min(limit, static_cast<int64_t>(tokens.size())));
   const auto end = static_cast<int64_t>(path_.size() * kNodeTokens);
-  ++clock_;
   for (const int32_t node : path_) Touch(node);
   if (partial >= 0) {
     Touch(partial);
@@ -417,7 +454,6 @@ int64_t PrefixTree::Resume(int32_t variant, std::span<const int32_t> tokens, int
 
 void PrefixTree::Publish(int32_t variant, std::span<const int32_t> tokens, std::vector<BlockTable>& tables,
                          Place& place) {
-  ++clock_;
   int32_t parent = place.node >= 0 ? place.node : RootOf(variant);
   for (; place.tokens + kKvBlockTokens <= static_cast<int64_t>(tokens.size());
        place.tokens += kKvBlockTokens) {
@@ -465,7 +501,6 @@ void PrefixTree::Keep(int32_t variant, std::span<const int32_t> tokens, std::vec
 }
 
 void PrefixTree::Leave(Place& place) {
-  ++clock_;
   for (const int32_t node : {place.tail, place.node}) {
     if (node >= 0) Touch(node);
   }
@@ -498,20 +533,19 @@ bool PrefixTree::Evict(size_t group) {
     }
     return true;
   }
-  if (leaves_.empty()) return false;
-  Remove(leaves_.begin()->second);
+  if (lists_[kLeaves].first < 0) return false;
+  Remove(lists_[kLeaves].first);
   return true;
 }
 
 // The longest unused block in no pinned window, of those that no sequence holds.
 bool PrefixTree::EvictLoose(size_t group) {
-  for (const auto& entry : loose_[group]) {
-    const int32_t node = entry.second, block = Block(node, group);
+  for (int32_t node = lists_[kLoose + group].first; node >= 0; node = later_[LinkOf(node, kLoose + group)]) {
+    const int32_t block = Block(node, group);
     if (pools_[group].holders(block) > 1) continue;
-    Unlist(node);
     pools_[group].Release(block);
     Block(node, group) = -1;
-    List(node);
+    Update(node, End::kJustUsed);
     RemoveIfBare(node);
     return true;
   }
@@ -520,8 +554,7 @@ bool PrefixTree::EvictLoose(size_t group) {
 
 // Unpins the longest unused window that then has a block to give.
 bool PrefixTree::EvictWindow(size_t group) {
-  for (const auto& entry : pinned_) {
-    const int32_t end = entry.second;
+  for (int32_t end = lists_[kWindows].first; end >= 0; end = later_[LinkOf(end, kWindows)]) {
     int32_t node = end;
     for (int32_t left = reach_[Slot(end, group)]; left > 0; --left, node = At(node).parent) {
       if (pools_[group].holders(Block(node, group)) > 1) continue;
@@ -553,35 +586,29 @@ std::vector<int32_t> PrefixTree::PathBlocks(const Place& place, size_t group) co
 
 bool PrefixTree::Intact() const {
   std::vector<int32_t> children(nodes_.size(), 0), pins(pins_.size(), 0);
-  size_t live = 0, leaves = 0, windows = 0, whole = 0;
-  std::vector<size_t> loose(pools_.size(), 0);
+  std::vector<int64_t> members(lists_.size(), 0);
+  size_t live = 0, whole = 0;
   for (size_t i = 0; i < nodes_.size(); ++i) {
     const auto node = static_cast<int32_t>(i);
     const Node& n = nodes_[i];
+    for (size_t list = 0; list < lists_.size(); ++list) {
+      if (BelongsTo(node, list) != (later_[LinkOf(node, list)] != kOutside)) return false;
+      members[list] += BelongsTo(node, list);
+    }
     if (!n.live || IsRoot(node)) continue;
     ++live;
     if (!At(n.parent).live || n.count < 1 || n.count > kKvBlockTokens) return false;
     if (n.count < kKvBlockTokens && n.children > 0) return false;
     if (!IsRoot(n.parent) && At(n.parent).count != kKvBlockTokens) return false;
     ++children[static_cast<size_t>(n.parent)];
-    if (n.children == 0 && n.places == 0) leaves += leaves_.count({n.used, node}) == 1 ? 1 : live + 1;
-    windows += n.window;
-    if (n.window && pinned_.count({n.used, node}) == 0) return false;
-    if (n.count == kKvBlockTokens) {
-      ++whole;
-      const auto [begin, end] = by_hash_.equal_range(hash_(n.parent, TokensOf(node)));
-      if (std::none_of(begin, end, [&](const auto& entry) { return entry.second == node; })) return false;
-    }
+    whole += n.count == kKvBlockTokens;
     for (size_t g = 0; g < pools_.size(); ++g) {
+      if (windows_[g] == 0 && Block(node, g) < 0) return false;
       int32_t pinned = node;
       for (int32_t left = reach_[Slot(node, g)]; left > 0; --left, pinned = At(pinned).parent) {
         if (!n.window || IsRoot(pinned) || Block(pinned, g) < 0) return false;
         ++pins[Slot(pinned, g)];
       }
-      const bool is_loose = windows_[g] > 0 && Block(node, g) >= 0 && pins_[Slot(node, g)] == 0;
-      loose[g] += is_loose;
-      if (is_loose && loose_[g].count({n.used, node}) == 0) return false;
-      if (windows_[g] == 0 && Block(node, g) < 0) return false;
     }
   }
   for (size_t i = 0; i < nodes_.size(); ++i) {
@@ -596,11 +623,21 @@ bool PrefixTree::Intact() const {
       if (pins[i * pools_.size() + g] != pins_[i * pools_.size() + g]) return false;
     }
   }
-  for (size_t g = 0; g < pools_.size(); ++g) {
-    if (loose[g] != loose_[g].size()) return false;
+  for (size_t bucket = 0; bucket < by_hash_.size(); ++bucket) {
+    for (int32_t node = by_hash_[bucket]; node >= 0; node = At(node).same_bucket, --whole) {
+      if (whole == 0 || !At(node).live || At(node).count != kKvBlockTokens) return false;
+      const auto hash = static_cast<size_t>(hash_(At(node).parent, TokensOf(node)));
+      if ((hash & (by_hash_.size() - 1)) != bucket) return false;
+    }
   }
-  return static_cast<int64_t>(live) == nodes_in_use_ && leaves == leaves_.size() &&
-         windows == pinned_.size() && whole == by_hash_.size();
+  for (size_t list = 0; list < lists_.size(); ++list) {
+    int64_t size = 0;
+    for (int32_t node = lists_[list].first; node >= 0; node = later_[LinkOf(node, list)]) {
+      if (++size > members[list]) return false;
+    }
+    if (size != members[list] || size != lists_[list].size) return false;
+  }
+  return whole == 0 && static_cast<int64_t>(live) == nodes_in_use_;
 }
 
 }  // namespace oxidized

@@ -17,10 +17,8 @@
 
 #include <array>
 #include <cstdint>
-#include <set>
 #include <span>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "kv/block_pool.h"
@@ -72,7 +70,7 @@ class PrefixTree {
   bool Evict(size_t group);
 
   int64_t num_nodes() const { return nodes_in_use_; }
-  int64_t visits() const { return visits_; }  // nodes whose tokens were compared, so far
+  int64_t visits() const { return visits_; }  // nodes that lookups looked at, so far
   // How many holders of each block of a group are nodes; for integrity checks.
   std::vector<int32_t> Holders(size_t group) const;
   // Every list, count, index entry and pin is what the nodes say. For tests.
@@ -88,11 +86,18 @@ class PrefixTree {
     int32_t places = 0;  // of sequences that stand here
     int32_t count = 0;   // tokens; below 32: a tail
     bool live = false;
-    bool window = false;  // a pinned window ends here
-    int64_t used = 0;
+    bool window = false;       // a pinned window ends here
+    int32_t same_bucket = -1;  // the next of by_hash_'s bucket
     std::array<int32_t, kKvBlockTokens> tokens{};
   };
-  using Order = std::set<std::pair<int64_t, int32_t>>;  // (used, node)
+  // Nodes that may have to go, the longest unused first: leaves without sequences, ends of pinned windows,
+  // and for each sliding group blocks in no pinned window. Membership follows from what a node is.
+  struct List {
+    int32_t first = -1, last = -1;
+    int64_t size = 0;
+  };
+  static constexpr size_t kLeaves = 0, kWindows = 1, kLoose = 2;
+  enum class End : uint8_t { kLongestUnused, kJustUsed };
 
   // What a lookup finds; the path is in path_.
   struct Match {
@@ -102,6 +107,7 @@ class PrefixTree {
   };
   Match Look(int32_t root, std::span<const int32_t> tokens, int64_t limit);
   int32_t RootOf(int32_t variant);
+  int32_t NewNode();
   int32_t Find(int32_t parent, std::span<const int32_t> tokens);
   int32_t FindPartial(int32_t parent, std::span<const int32_t> tokens, int64_t limit, int64_t& common);
   int64_t CommonWith(int32_t node, std::span<const int32_t> tokens);
@@ -124,15 +130,21 @@ class PrefixTree {
   bool EvictWindow(size_t group);
   void Touch(int32_t node);
   void Stand(int32_t& at, int32_t node);  // moves one sequence's foot
-  // A node leaves the lists before what they depend on changes, and enters them afterwards.
-  void Unlist(int32_t node);
-  void List(int32_t node);
+  // Puts a node into the lists that it belongs to now, at that end, and takes it out of the others.
+  void Update(int32_t node, End end);
+  bool BelongsTo(int32_t node, size_t list) const;
+  void Append(int32_t node, size_t list, End end);
+  void TakeOut(int32_t node, size_t list);
+  int32_t& Bucket(int32_t parent, std::span<const int32_t> tokens);
+  void Index(int32_t node);
   void Link(int32_t node);
   void Unlink(int32_t node);
 
   Node& At(int32_t node) { return nodes_[static_cast<size_t>(node)]; }
   const Node& At(int32_t node) const { return nodes_[static_cast<size_t>(node)]; }
   bool IsRoot(int32_t node) const { return At(node).parent < 0; }
+  static constexpr int32_t kOutside = -2;
+  size_t LinkOf(int32_t node, size_t list) const { return static_cast<size_t>(node) * lists_.size() + list; }
   size_t Slot(int32_t node, size_t group) const { return static_cast<size_t>(node) * pools_.size() + group; }
   int32_t& Block(int32_t node, size_t group) { return blocks_[Slot(node, group)]; }
   int32_t Block(int32_t node, size_t group) const { return blocks_[Slot(node, group)]; }
@@ -149,13 +161,12 @@ class PrefixTree {
   std::vector<int32_t> reach_;   // [nodes, groups] nodes that the window ending here has pinned
   std::vector<int32_t> unused_;  // ids
   int64_t nodes_in_use_ = 0;
-  std::unordered_map<int32_t, int32_t> roots_;          // by variant
-  std::unordered_multimap<uint64_t, int32_t> by_hash_;  // of whole nodes
-  Order leaves_;                                        // without sequences
-  Order pinned_;                                        // ends of pinned windows
-  std::vector<Order> loose_;                            // [groups] sliding blocks in no pinned window
+  std::unordered_map<int32_t, int32_t> roots_;  // by variant
+  std::vector<int32_t> by_hash_;                // first of each bucket's whole nodes
+  std::vector<List> lists_;                     // [2 + groups]
+  std::vector<int32_t> earlier_, later_;        // [nodes, lists] kOutside: not in it
   std::vector<int32_t> path_;
-  int64_t clock_ = 0;
+  std::vector<int64_t> run_;  // [groups] last nodes of path_ whose blocks are there
   int64_t visits_ = 0;
 };
 
