@@ -167,7 +167,7 @@ test_aarch64() {
 }
 
 test_full() {
-  OXIDIZED_CONFORMANCE=full test_release  # with 128 experts of the published width, and the whole vocabulary
+  OXIDIZED_CONFORMANCE=full test_release  # the published vocabulary and the longest golden, too
   test_repeat
   test_asan
   test_tsan

@@ -137,6 +137,9 @@ constexpr KernelFault kFaults[] = {
      PlantDense<[](DenseArgs& args, int64_t, int64_t) { args.bias = nullptr; }, NothingAfter>},
     {"a tail of columns is dropped", "taps",
      PlantDense<[](DenseArgs& args, int64_t, int64_t) { args.k = args.k / 64 * 64; }, NothingAfter>},
+    {"sums stop at 2048 columns", "wide-32",
+     PlantDense<[](DenseArgs& args, int64_t, int64_t) { args.k = args.k < 2048 ? args.k : 2048; },
+                NothingAfter>},
     {"a tail of rows is dropped", "taps",
      PlantDense<Nothing,
                 [](const DenseArgs& args, int64_t, int64_t n1) {

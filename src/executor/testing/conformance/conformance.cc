@@ -24,7 +24,7 @@ constexpr Check kChecks[] = {
     {"goldens", "the committed goldens of transformers", kTaps | kLogits, kAlways, CheckGoldens},
     {"wide-32", "published widths, 32 experts, three layers", kTaps | kLogits | kRouting, Effort::kUsual,
      CheckWide32},
-    {"wide-128", "published widths, 128 experts, two layers", kTaps | kLogits | kRouting, Effort::kFull,
+    {"wide-128", "published widths, 128 experts, two layers", kTaps | kLogits | kRouting, Effort::kUsual,
      CheckWide128},
     {"full-vocabulary", "published widths and vocabulary", kTaps | kLogits | kRouting, Effort::kFull,
      CheckFullVocabulary},
