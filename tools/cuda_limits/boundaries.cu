@@ -392,20 +392,15 @@ void MeasureBoundaries(const Setup& setup) {
     if (setup.quick && c.mb[0] != 0 && c.mb[0] != 4 && !(c.mb[0] != c.mb[1])) continue;
     Bench b{setup, {}};
     Work& work = b.work;
-    work = {weights.get(),
-            {},
-            0,
-            activations.get(),
-            tagged.get(),
-            barrier.get(),
-            fold.get(),
-            fold.get() + 1,
-            0,
-            1 << 20,
-            false,
-            1,
-            0,
-            nullptr};
+    work = {};
+    work.weights = weights.get();
+    work.activations = activations.get();
+    work.tagged = tagged.get();
+    work.barrier = barrier.get();
+    work.fold = fold.get();
+    work.errors = fold.get() + 1;
+    work.window = 1 << 20;
+    work.copies = 1;
     double layer = 0;
     for (int k = 0; k < kKinds; ++k) {
       work.pieces[k] = static_cast<uint32_t>(c.mb[k] * 1e6 / kPiece * (setup.quick ? 0.2 : 1));
