@@ -27,7 +27,7 @@ struct Work {
   uint32_t* fold;      // xor of all pieces
   uint32_t* errors;
   int num_slots, window;
-  bool quiet;  // the ring runs into the next phase only when the block has arrived
+  bool quiet;       // the ring runs into the next phase only when the block has arrived
   int copies;       // of the activations: every block reads one, every block writes its rows to all
   int ahead;        // slots a warp that may be filled before the boundary
   uint32_t* trace;  // [phases, ncta, 4] clocks: at the boundary, reading activations, reading weights,
@@ -237,7 +237,10 @@ __global__ void __launch_bounds__(256) PersistentKernel(const __grid_constant__ 
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const uint32_t first = blockIdx.x * warps + warp, step = gridDim.x * warps;
   __shared__ volatile uint32_t passed, arrived;
-  if (threadIdx.x == 0) passed = arrived = 0;
+  if (threadIdx.x == 0) {
+    passed = 0;
+    arrived = 0;
+  }
   __syncthreads();
   WarpRing ring;
   ring.Start(shared, warps, warp, lane, work.num_slots, kPiece);
@@ -248,13 +251,16 @@ __global__ void __launch_bounds__(256) PersistentKernel(const __grid_constant__ 
   for (uint32_t phase = 0; phase < work.phases; ++phase) {
     if (!work.quiet) TopUp(work, ring, cursor, phase, work.ahead, first, step, lane);
     const uint32_t t0 = kTrace ? static_cast<uint32_t>(clock()) : 0;
-    if ((kKind == Boundary::kCounter || kKind == Boundary::kHinted) && phase > 0 && work.window <= work.num_slots) {
+    if ((kKind == Boundary::kCounter || kKind == Boundary::kHinted) && phase > 0 &&
+        work.window <= work.num_slots) {
       // The ring goes on filling while the boundary is waited for.
       for (;;) {
-        if (!work.quiet || __any_sync(~0u, arrived == phase)) TopUp(work, ring, cursor, phase, work.ahead, first, step, lane);
+        if (!work.quiet || __any_sync(~0u, arrived == phase))
+          TopUp(work, ring, cursor, phase, work.ahead, first, step, lane);
         if (warp == 0) {
-          if (__any_sync(~0u, lane == 0 && (kKind == Boundary::kHinted ? LoadRelaxed(work.barrier)
-                                                                            : LoadAcquire(work.barrier)) >= phase * gridDim.x)) {
+          if (__any_sync(~0u, lane == 0 && (kKind == Boundary::kHinted
+                                                ? LoadRelaxed(work.barrier)
+                                                : LoadAcquire(work.barrier)) >= phase * gridDim.x)) {
             if (lane == 0) passed = phase;
             break;
           }
@@ -386,20 +392,15 @@ void MeasureBoundaries(const Setup& setup) {
     if (setup.quick && c.mb[0] != 0 && c.mb[0] != 4 && !(c.mb[0] != c.mb[1])) continue;
     Bench b{setup, {}};
     Work& work = b.work;
-    work = {weights.get(),
-            {},
-            0,
-            activations.get(),
-            tagged.get(),
-            barrier.get(),
-            fold.get(),
-            fold.get() + 1,
-            0,
-            1 << 20,
-            false,
-            1,
-            0,
-            nullptr};
+    work = {};
+    work.weights = weights.get();
+    work.activations = activations.get();
+    work.tagged = tagged.get();
+    work.barrier = barrier.get();
+    work.fold = fold.get();
+    work.errors = fold.get() + 1;
+    work.window = 1 << 20;
+    work.copies = 1;
     double layer = 0;
     for (int k = 0; k < kKinds; ++k) {
       work.pieces[k] = static_cast<uint32_t>(c.mb[k] * 1e6 / kPiece * (setup.quick ? 0.2 : 1));
@@ -468,14 +469,16 @@ void MeasureBoundaries(const Setup& setup) {
       measure(Format("one kernel, counter, ring 192 KB running on after the arrival, at most %d KB under way",
                      window * 32),
               [&](cudaStream_t s) { OneKernel<Boundary::kCounter>(b, s, 6, 6, window, 1, true); });
-      measure(Format("one kernel, tagged values after a hint, ring running on after the arrival, at most %d KB under way",
+      measure(Format("one kernel, tagged values after a hint, ring running on after the arrival, at most %d "
+                     "KB under way",
                      window * 32),
               [&](cudaStream_t s) { OneKernel<Boundary::kHinted>(b, s, 6, 6, window, 1, true); });
     }
     for (int window : {1, 2, 3, 6})
-      measure(Format("one kernel, tagged values after a hint, ring 192 KB running on, at most %d KB under way",
-                     window * 32),
-              [&](cudaStream_t s) { OneKernel<Boundary::kHinted>(b, s, 6, 6, window); });
+      measure(
+          Format("one kernel, tagged values after a hint, ring 192 KB running on, at most %d KB under way",
+                 window * 32),
+          [&](cudaStream_t s) { OneKernel<Boundary::kHinted>(b, s, 6, 6, window); });
     for (int window : {1, 2, 3, 4, 6})
       if (c.all || window == 2)
         measure(Format("one kernel, counter, ring 192 KB running on, at most %d KB under way", window * 32),

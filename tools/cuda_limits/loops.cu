@@ -205,9 +205,15 @@ void CheckValues(const Setup& setup) {
     Buffer<uint8_t> weights(bytes);
     for (int tokens : {1, 3, 4, 5, 8}) {
       CUDA_OK(cudaMemset(out.get(), 0xFF, out.size() * 4));
-      LoopWork work{weights.get(), static_cast<uint32_t>(kUnits),    reinterpret_cast<const uint8_t*>(x_device.get()),
-                    tokens,        2,         0,
-                    0x39393939u,   out.get(), sink.get()};
+      LoopWork work{weights.get(),
+                    static_cast<uint32_t>(kUnits),
+                    reinterpret_cast<const uint8_t*>(x_device.get()),
+                    tokens,
+                    2,
+                    0,
+                    0x39393939u,
+                    out.get(),
+                    sink.get()};
       constexpr bool kCanFix = 12 * 132 % kChunks == 0;
       if (tokens == 3 && kCanFix && setup.sms == 132)
         LaunchLoop<Form, kCols, false, true, kCanFix>(setup, setup.stream, work, 1, 12);

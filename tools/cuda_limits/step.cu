@@ -36,7 +36,10 @@ constexpr int kTracePoints = 10;
 __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant__ Model m, Options o) {
   Shared& shared = *reinterpret_cast<Shared*>(g_shared);
   auto& partial = *reinterpret_cast<AttentionPartial*>(g_shared + sizeof(Shared));
-  if (threadIdx.x == 0) shared.passed = shared.arrived = 0;
+  if (threadIdx.x == 0) {
+    shared.passed = 0;
+    shared.arrived = 0;
+  }
   Block b(m, shared, g_shared + sizeof(Shared) + sizeof(AttentionPartial), o.slots, o.window);
   b.ahead = o.ahead;
   __syncthreads();
@@ -44,7 +47,8 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(const __grid_constant_
   uint32_t* counter = m.barriers;
   uint32_t* attention_counter = m.barriers + 32;
   uint32_t target = step * m.layers * 4 * all, attention_target = step * m.layers * kKvHeads;
-  // A fence takes as long as all that the SM has under way: a quiet block asks for nothing new until it has arrived.
+  // A fence takes as long as all that the SM has under way: a quiet block asks for nothing new until it has
+  // arrived.
   uint32_t arrivals = 0;
   auto arrive = [&](uint32_t* c) {
     ArriveCounter(c);
@@ -557,7 +561,8 @@ void MeasureStep(const Setup& setup) {
     one_kernel("one kernel, ring 2 slots a warp, at most 2 under way");
     if (setup.quick) {
       Options graph;
-      runner.Measure("graph, programmatic", true, [&](cudaStream_t s) { LaunchGraphBody(setup, s, m, graph); });
+      runner.Measure("graph, programmatic", true,
+                     [&](cudaStream_t s) { LaunchGraphBody(setup, s, m, graph); });
       return;
     }
     Model copied = m;
@@ -576,7 +581,8 @@ void MeasureStep(const Setup& setup) {
       one.slots = slots;
       one.window = window;
       one.quiet = true;
-      one_kernel(Format("one kernel, ring %d slots, %d under way, running on after the arrival", slots, window));
+      one_kernel(
+          Format("one kernel, ring %d slots, %d under way, running on after the arrival", slots, window));
     }
     one = Options{};
     one.prefetch = true;

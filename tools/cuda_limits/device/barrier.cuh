@@ -4,8 +4,9 @@
 // Counter: Arrive makes everything that the block's threads wrote before visible to whoever passes Wait of
 // that epoch. Flags: the same with a word a block. Tagged: a value travels with the epoch in one word of 8
 // bytes, the reader reads until the tag is right, and neither fence nor barrier is needed.
-// Hinted: tagged, and a counter that is added to without a fence: who sees it full finds nearly all values there, so
-// that nobody reads in vain while they are on their way. A fence under load takes 1 to 4 us, which this saves.
+// Hinted: tagged, and a counter that is added to without a fence: who sees it full finds nearly all values
+// there, so that nobody reads in vain while they are on their way. A fence under load takes 1 to 4 us, which
+// this saves.
 //
 // Two buffers of tagged values in turn are enough: a block writes epoch e + 2 only after it has read all of e
 // + 1, which every other block wrote after it had read all of e.
@@ -16,7 +17,9 @@
 namespace limits {
 
 enum class Boundary { kCounter, kFlags, kTagged, kHinted };
-__host__ __device__ constexpr bool IsTagged(Boundary b) { return b == Boundary::kTagged || b == Boundary::kHinted; }
+__host__ __device__ constexpr bool IsTagged(Boundary b) {
+  return b == Boundary::kTagged || b == Boundary::kHinted;
+}
 
 // state: a word for the counter, or a word a block for the flags.
 template <Boundary kKind>

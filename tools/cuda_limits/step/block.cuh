@@ -17,7 +17,7 @@ struct Shared {
   float part[640];  // sums of units: 5 groups x 15 pieces, 3 x 16, 22 x 3, 3 x 12, of 8 rows
   float scratch[64];
   float logits[kWarps * 32];
-  float rows[kMaxGroups];    // new values of the residual
+  float rows[kMaxGroups];             // new values of the residual
   volatile uint32_t passed, arrived;  // boundaries
   uint32_t route_ids[kTopK];
   float route_weights[kTopK];
@@ -59,7 +59,7 @@ struct Block {
   int copy;  // of the activations that this block reads
   Stream current, next;
   int current_n = 0, next_n = 0, issued = 0, issued_next = 0;
-  bool open = true;   // whether it may do so now
+  bool open = true;          // whether it may do so now
   bool ahead = true;         // whether the ring may run into the next stream
   uint32_t position, token;  // of this step
 
