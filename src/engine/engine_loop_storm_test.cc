@@ -20,7 +20,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int32_t kSubmitters = 4, kRequestsEach = 1000, kMostStreams = 96;
+constexpr int32_t kSubmitters = 4, kRequestsEach = 500, kMostStreams = 96;
 constexpr int64_t kMostNewTokens = 40, kMostPromptTokens = 90;
 
 // A stream's events as mailbox.h counts them: a progress beside each token, and a vector that grew to twice
@@ -212,6 +212,7 @@ TEST(EngineLoopStorm, LosesNothingAndStaysInItsMemory) {
     EXPECT_GT(most_bytes, 0);
     EXPECT_LE(most_bytes, kMostStreams * kMostMailboxBytes);
     unread.clear();
+    loop->Call([](const Engine&) {});  // it has let go of what it had to say last
     EXPECT_EQ(loop->streams(), 0);
     EXPECT_EQ(loop->mailbox_bytes(), 0);
   }

@@ -60,6 +60,11 @@ class EngineLoopTest : public testing::Test {
     return std::move(*stream);
   }
 
+  // Until the loop has let go of what it had to say last.
+  void AwaitBetweenSteps() {
+    loop_->Call([](const Engine&) {});
+  }
+
   std::function<bool(int64_t)> on_step_;  // set before the first request
   std::unique_ptr<FakeExecutor> executor_;
   std::unique_ptr<EngineLoop> loop_;
@@ -110,6 +115,7 @@ TEST_F(EngineLoopTest, RefusalsComeBackInTheCaller) {
     ASSERT_TRUE(loop_->Drain(60s));
     EXPECT_EQ(loop_->streams(), 1) << "ended, but still held";
   }
+  AwaitBetweenSteps();
   EXPECT_EQ(loop_->streams(), 0);
   EXPECT_EQ(loop_->mailbox_bytes(), 0);
   EXPECT_EQ(loop_->Submit(MakeRequest(Prompt(10), 1)).error().kind, ErrorKind::kRequestFailed);
@@ -134,6 +140,7 @@ TEST_F(EngineLoopTest, DestroyingAStreamCancelsIt) {
   }
   ASSERT_TRUE(loop_->Drain(60s));
   EXPECT_LT(executor_->steps(), 4000);
+  AwaitBetweenSteps();
   EXPECT_EQ(loop_->streams(), 0);
 }
 
