@@ -19,10 +19,10 @@ struct BenchReport {
   };
   // How the model's weights were held while the tests ran.
   struct Weights {
-    bool mapped = true;           // false: read into memory
-    int64_t converted_bytes = 0;  // of what lies in no file: made when the model was opened
-    int64_t packed_bytes = 0;     // of dense weights in 12 bits; 0: none
-    bool packed_file = false;     // these out of a file
+    bool mapped = true;                  // false: read into memory
+    int64_t converted_bytes = 0;         // of what lies in no file: made when the model was opened
+    int64_t packed_bytes = 0;            // of dense weights in 12 bits; 0: none
+    bool packed_file = false;            // these out of a file
     std::string arrangement = "stored";  // or the form that the device gave some of them (PreparedWeights)
     int64_t arranged_bytes = 0;
     int64_t expert_slots = 0;  // with --expert-memory: so many experts are in memory at once; 0: all

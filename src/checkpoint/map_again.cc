@@ -83,8 +83,8 @@ Checkpoint MapAgain(const Checkpoint& checkpoint) {
       return;
     const std::byte*& own = copies[data];
     if (own == nullptr) {
-      AlignedBuffer<std::byte>& buffer = copy.converted.owner.emplace_back("weights", MemoryClass::kWeights,
-                                                                           static_cast<size_t>(bytes));
+      AlignedBuffer<std::byte>& buffer =
+          copy.converted.owner.emplace_back("weights", MemoryClass::kWeights, static_cast<size_t>(bytes));
       std::copy_n(data, bytes, buffer.data());
       own = buffer.data();
     }

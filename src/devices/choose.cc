@@ -13,7 +13,8 @@ namespace {
 constexpr std::string_view kAuto = "auto";
 
 const DeviceRow* Find(std::string_view name, std::span<const DeviceRow> rows) {
-  const auto found = std::find_if(rows.begin(), rows.end(), [&](const DeviceRow& row) { return name == row.name; });
+  const auto found =
+      std::find_if(rows.begin(), rows.end(), [&](const DeviceRow& row) { return name == row.name; });
   return found == rows.end() ? nullptr : &*found;
 }
 
@@ -54,7 +55,8 @@ std::optional<DeviceChoice> ParseDeviceChoice(std::string_view text, std::span<c
   if (colon == std::string_view::npos) return choice;
   const std::string_view number = text.substr(colon + 1);
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), choice.instance);
-  if (error != std::errc() || end != number.data() + number.size() || choice.instance < 0) return std::nullopt;
+  if (error != std::errc() || end != number.data() + number.size() || choice.instance < 0)
+    return std::nullopt;
   return choice;
 }
 

@@ -1,5 +1,6 @@
 // Weights in memory of our own instead of a mapping: what --use-mmap=false and the store of experts ask for,
-// and how a device prepares them then (on mappings of its own, checkpoint/map_again.h). Neither a shrinking file nor memory running short takes away what every token reads.
+// and how a device prepares them then (on mappings of its own, checkpoint/map_again.h). Neither a shrinking
+// file nor memory running short takes away what every token reads.
 #pragma once
 
 #include <cstddef>

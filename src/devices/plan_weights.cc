@@ -66,7 +66,8 @@ void PlanWeights(const Checkpoint& checkpoint, const ExpertFileMap& map, const D
     in.slot_bytes = 0;  // no pool: --expert-memory has no effect
   }
   in.decode_expert_bytes = ExpertBytesOfToken(checkpoint.weights, k);
-  in.decode_dense_bytes = costs.decode_bytes - ExpertBytesOfToken(checkpoint.weights, config.experts_per_token);
+  in.decode_dense_bytes =
+      costs.decode_bytes - ExpertBytesOfToken(checkpoint.weights, config.experts_per_token);
   in.heap_bytes = kHeapBytes;
 }
 

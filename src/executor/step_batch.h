@@ -68,8 +68,8 @@ struct StepBatch {
 };
 
 // What the routers of one step chose: arrays over [L, T, stride] (experts, weights), [L, T] (dropped,
-// rerouted) and, if StepBatch::router_logits asked for it, [L, T, E] (logits, bias included; else empty). E is
-// the most that a layer has; a layer with fewer experts has -infinity for the others.
+// rerouted) and, if StepBatch::router_logits asked for it, [L, T, E] (logits, bias included; else empty). E
+// is the most that a layer has; a layer with fewer experts has -infinity for the others.
 struct RoutingObservation {
   int32_t stride = 0;
   std::vector<int32_t> experts;

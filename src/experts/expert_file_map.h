@@ -33,7 +33,7 @@ class ExpertFileMap {
 
   int32_t num_layers() const { return num_layers_; }
   int32_t num_experts() const { return num_experts_; }  // the most that a layer has
-  int64_t all_experts() const { return all_experts_; }   // of all layers
+  int64_t all_experts() const { return all_experts_; }  // of all layers
   bool stored(int32_t layer, int32_t expert) const { return !At(layer, expert).pieces.empty(); }
   int64_t num_stored() const { return num_stored_; }
   // Stored size of all stored experts.

@@ -1,6 +1,7 @@
 // How the KV cache is cut into blocks. Layers of one window form a group with its own pool: full-attention
-// layers keep every position, sliding layers only the last `window`; published models have two groups. A block holds B consecutive positions of
-// all layers of its group; what a block's bytes look like is the executor's business.
+// layers keep every position, sliding layers only the last `window`; published models have two groups. A
+// block holds B consecutive positions of all layers of its group; what a block's bytes look like is the
+// executor's business.
 #pragma once
 
 #include <cstdint>

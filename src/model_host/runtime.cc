@@ -12,7 +12,8 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   std::optional<Checkpoint> metadata;  // opened only where a device is planned on before it is chosen
   const ChosenDevice chosen = ChooseDevice(options.choice, options.device, [&]() -> const Checkpoint& {
     if (!metadata) {
-      metadata = OpenCheckpoint(ResolveModelPath(options.model_path, options.download), {.metadata_only = true});
+      metadata =
+          OpenCheckpoint(ResolveModelPath(options.model_path, options.download), {.metadata_only = true});
     }
     return *metadata;
   });
@@ -25,9 +26,10 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   return std::unique_ptr<Runtime>(new Runtime(std::move(model), chosen, options));
 }
 
-std::unique_ptr<Runtime> Runtime::Open(std::shared_ptr<const LoadedModel> model, const RuntimeOptions& options) {
-  const ChosenDevice chosen = ChooseDevice(
-      options.choice, options.device, [&]() -> const Checkpoint& { return model->checkpoint(); });
+std::unique_ptr<Runtime> Runtime::Open(std::shared_ptr<const LoadedModel> model,
+                                       const RuntimeOptions& options) {
+  const ChosenDevice chosen = ChooseDevice(options.choice, options.device,
+                                           [&]() -> const Checkpoint& { return model->checkpoint(); });
   if (model->checkpoint().converted.tensors > 0 &&
       model->converted_to() != chosen.row->converted_to(chosen.options)) {
     Fail(ErrorKind::kUsage, "{}: its tensors were converted to {}, {} wants {}",
@@ -43,10 +45,10 @@ Runtime::Runtime(std::shared_ptr<const LoadedModel> model, const ChosenDevice& c
   const auto start = std::chrono::steady_clock::now();
   if (options.check) options.check(model_->config());
   // The checkpoint lives as long as the model that it is a part of.
-  device_ = chosen.row->open(std::shared_ptr<const Checkpoint>(model_, &model_->checkpoint()), chosen.options);
-  engine_ = std::make_unique<Engine>(
-      device_->executor(),
-      EngineOptions{.chunk_tokens = options.chunk_tokens, .speculation = options.speculation});
+  device_ =
+      chosen.row->open(std::shared_ptr<const Checkpoint>(model_, &model_->checkpoint()), chosen.options);
+  engine_ = std::make_unique<Engine>(device_->executor(), EngineOptions{.chunk_tokens = options.chunk_tokens,
+                                                                        .speculation = options.speculation});
   engine_->AfterEachStep([device = device_.get()] { device->AfterStep(); });
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   load_ms_ = model_->opening_ms() + elapsed.count();

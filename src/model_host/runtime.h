@@ -13,14 +13,14 @@
 namespace oxidized {
 
 struct RuntimeOptions {
-  std::filesystem::path model_path;      // LoadOptions has these
+  std::filesystem::path model_path;  // LoadOptions has these
   std::filesystem::path tokenizer_path;
   TextParts text = TextParts::kChat;
   bool yarn_truncate = false;
   hub::PullWatch download;
 
-  DeviceChoice choice;  // which device,
-  DeviceOptions device;  // and what of it
+  DeviceChoice choice;       // which device,
+  DeviceOptions device;      // and what of it
   int32_t chunk_tokens = 0;  // 0: as many as a step holds
   SpeculationOptions speculation = {};
   // Called once the model's shape is known, before a device reads weights; may throw.
@@ -34,7 +34,8 @@ class Runtime {
   static std::unique_ptr<Runtime> Load(const RuntimeOptions& options);
   // The same on a model that may have other users: nothing of it changes. It must have been loaded with the
   // device's converted_to where tensors of it were converted; Error(kUsage) else.
-  static std::unique_ptr<Runtime> Open(std::shared_ptr<const LoadedModel> model, const RuntimeOptions& options);
+  static std::unique_ptr<Runtime> Open(std::shared_ptr<const LoadedModel> model,
+                                       const RuntimeOptions& options);
 
   const std::shared_ptr<const LoadedModel>& model() const { return model_; }
   OpenDevice& device() { return *device_; }
@@ -50,7 +51,8 @@ class Runtime {
   std::shared_ptr<const TokenMask> sampling_mask() const { return model_->sampling_mask(); }
 
  private:
-  Runtime(std::shared_ptr<const LoadedModel> model, const ChosenDevice& chosen, const RuntimeOptions& options);
+  Runtime(std::shared_ptr<const LoadedModel> model, const ChosenDevice& chosen,
+          const RuntimeOptions& options);
 
   std::shared_ptr<const LoadedModel> model_;
   std::unique_ptr<OpenDevice> device_;

@@ -69,8 +69,8 @@ class Binder {
       result_.ollama_names = true;
       w.gate_up = BindExperts({layer + "ffn_gate_up_exps"}, experts, 2 * width, c.hidden_size);
     } else {
-      w.gate_up = BindExperts({layer + "ffn_gate_exps", layer + "ffn_up_exps"}, experts, 2 * width,
-                              c.hidden_size);
+      w.gate_up =
+          BindExperts({layer + "ffn_gate_exps", layer + "ffn_up_exps"}, experts, 2 * width, c.hidden_size);
     }
     w.down = BindExperts({layer + "ffn_down_exps"}, experts, c.hidden_size, width);
     return w;
@@ -107,8 +107,8 @@ class Binder {
   }
 
   // `names`: one stack of matrices, or the even and the odd rows of it; each maps cols to rows.
-  std::vector<ExpertView> BindExperts(const std::vector<std::string>& names, int64_t num_experts, int64_t rows,
-                                      int64_t cols) {
+  std::vector<ExpertView> BindExperts(const std::vector<std::string>& names, int64_t num_experts,
+                                      int64_t rows, int64_t cols) {
     const int64_t part_rows = rows / static_cast<int64_t>(names.size());
     std::vector<Found> matrices, biases;
     for (const std::string& name : names) {

@@ -172,7 +172,8 @@ std::vector<LayerConfig> ParseBlocks(const Fields& fields, const Json& blocks, c
   const auto types = ParseLayerTypes(fields);
   for (size_t i = 0; types && i < std::min(types->size(), layers.size()); ++i) {
     if ((*types)[i] != layers[i].slides())
-      Fail(ErrorKind::kBadFile, "{}: layer_types and block_configs differ on whether layer {} slides", name, i);
+      Fail(ErrorKind::kBadFile, "{}: layer_types and block_configs differ on whether layer {} slides", name,
+           i);
   }
   return layers;
 }

@@ -11,7 +11,8 @@ namespace {
 
 // `name`: "model.layers.0.mlp.experts.gate_up_proj"; maps cols to rows.
 std::vector<ExpertView> BindExperts(TensorBinder& binder, const HfConfig& config, const std::string& name,
-                                    int64_t experts_of_layer, int64_t rows, int64_t cols, HfWeights& weights) {
+                                    int64_t experts_of_layer, int64_t rows, int64_t cols,
+                                    HfWeights& weights) {
   std::vector<ExpertView> experts =
       binder.Experts({name + "_blocks", name + "_scales", name, ExpertLayout::kTransposed, name + "_bias"},
                      experts_of_layer, rows, cols, config.claims_mxfp4);
@@ -41,7 +42,8 @@ LayerWeights BindLayer(TensorBinder& binder, const HfConfig& config, const std::
   w.router_bias = binder.Vector(mlp + "router.bias", experts);
   w.gate_up = BindExperts(binder, config, mlp + "experts.gate_up_proj", experts, int64_t{2} * c.expert_width,
                           c.hidden_size, weights);
-  w.down = BindExperts(binder, config, mlp + "experts.down_proj", experts, c.hidden_size, c.expert_width, weights);
+  w.down =
+      BindExperts(binder, config, mlp + "experts.down_proj", experts, c.hidden_size, c.expert_width, weights);
   return w;
 }
 

@@ -261,9 +261,9 @@ void AddTestRules(Command& command, const std::shared_ptr<const BenchOptions>& o
   };
   unless(kModel, {"--model-path"}, "no model is opened");
   unless(kEngine,
-         {"--device", "--executor", "--precision", "--activations", "--context", "--chunk-tokens", "--yarn-truncate",
-          "--use-mmap", "--pack-weights", "--packed-weights", "--expert-memory", "--expert-eviction",
-          "--expert-prefetch", "--stages"},
+         {"--device", "--executor", "--precision", "--activations", "--context", "--chunk-tokens",
+          "--yarn-truncate", "--use-mmap", "--pack-weights", "--packed-weights", "--expert-memory",
+          "--expert-eviction", "--expert-prefetch", "--stages"},
          "no model is run");
   unless(kSeed, {"--seed"}, "nothing is random");
   unless(kFigures, {"--runs", "--csv"}, "ceilings are measured once, and shown by --json");
@@ -275,8 +275,8 @@ void AddTestRules(Command& command, const std::shared_ptr<const BenchOptions>& o
                        constexpr Needs kTier = [](const BenchTest& t) {
                          return t.kind == Kind::kKernels || t.kind == Kind::kCeilings;
                        };
-                       return o->runtime.choice.name == "reference" &&
-                              Includes(TestsOf(*o), kEngine) && !Includes(TestsOf(*o), kTier);
+                       return o->runtime.choice.name == "reference" && Includes(TestsOf(*o), kEngine) &&
+                              !Includes(TestsOf(*o), kTier);
                      }}});
 }
 

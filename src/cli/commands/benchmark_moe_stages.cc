@@ -174,8 +174,8 @@ std::vector<MoeFigure> BenchMoeLoad(MoeBenchContext& context) {
         Cost sum;
         double used = 0.0;
         for (int64_t call = 0; call < layers; ++call, layer = (layer + 1) % config.num_layers) {
-          stages.SetLogits(
-              SkewedLogits(rows, config.layer(layer).num_experts, load.skew, static_cast<uint64_t>(run * layers + call)));
+          stages.SetLogits(SkewedLogits(rows, config.layer(layer).num_experts, load.skew,
+                                        static_cast<uint64_t>(run * layers + call)));
           sum.Add(stages.Choose({}));
           sum.Add(stages.Dispatch());
           sum.Add(stages.GateUp(layer));

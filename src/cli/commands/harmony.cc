@@ -24,7 +24,8 @@ const std::map<std::string, std::string> kDropRules = {
 
 int Render(const RenderCommandOptions& o) {
   const RenderOptions render{.drop = *ParseDropRule(o.drop_rule)};
-  const auto tokenizer = o.text ? nullptr : OpenTokenizer(o.runtime.tokenizer_path, o.runtime.model_path, o.runtime.download);
+  const auto tokenizer =
+      o.text ? nullptr : OpenTokenizer(o.runtime.tokenizer_path, o.runtime.model_path, o.runtime.download);
   WriteAnswer(HarmonyRender(ReadInput(o.file), o.file, o.text, render, tokenizer.get()) + "\n");
   return 0;
 }

@@ -143,9 +143,9 @@ void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Add("--repetition-penalty", Number(o.sampling.repetition_penalty, 1e-3, 1e3, "F"), "1: off");
   c.Add("--presence-penalty", Number(o.sampling.presence_penalty, -100, 100, "F"), "0: off");
   c.Add("--frequency-penalty", Number(o.sampling.frequency_penalty, -100, 100, "F"), "0: off");
-  flags.seed_given = c.Add("--seed", Seed(o.sampling.seed),
-                           "Same seed, same text, whatever the threads and chunks [random]")
-                         .given();
+  flags.seed_given =
+      c.Add("--seed", Seed(o.sampling.seed), "Same seed, same text, whatever the threads and chunks [random]")
+          .given();
   c.Add("--stop", StopText(o.stop), "End the answer before this text; may be given again");
   c.Add("--system", Text(o.system), "Instructions for the model (Harmony's developer message)");
   c.Add("--developer", Text(o.developer), "The same, after those of --system");

@@ -44,10 +44,9 @@ void PlanPacked(const Checkpoint& checkpoint, const DeviceOptions& options, Devi
     if (options.progress) options.progress(PrepareStage::kComparing, done, total);
   };
   ThreadTeam team(CpuThreadsOf(options));
-  const auto packed =
-      OpenPackedFile(options.packed_weights, mine,
-                     result.packed_compared ? PackedFileCheck::kValues : PackedFileCheck::kShapes, team,
-                     progress);
+  const auto packed = OpenPackedFile(
+      options.packed_weights, mine,
+      result.packed_compared ? PackedFileCheck::kValues : PackedFileCheck::kShapes, team, progress);
   result.packed_mapped = true;
   CountPacked(mine, packed.get(), result);
 }

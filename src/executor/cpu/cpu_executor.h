@@ -40,7 +40,8 @@ CpuMemoryNeed EstimateCpuMemory(const ModelConfig& config, const WeightsView& we
 // How weights in memory of our own should lie for an executor with these options. Throws Error(kUsage).
 Arrangements BestArrangements(const WeightsView& weights, const CpuExecutorOptions& options);
 
-// `weights` must outlive the executor, arranged already where they are to be. Throws Error(kUsage, kNoMemory).
+// `weights` must outlive the executor, arranged already where they are to be. Throws Error(kUsage,
+// kNoMemory).
 std::unique_ptr<Executor> MakeCpuExecutor(const ModelConfig& config, const WeightsView& weights,
                                           const CpuExecutorOptions& options);
 

@@ -84,7 +84,8 @@ class CpuMoeStages final : public MoeStages {
 
   void SetLogits(std::span<const float> logits) override {
     experts_of_layer_ = static_cast<int32_t>(static_cast<int64_t>(logits.size()) / tokens_);
-    OX_CHECK(static_cast<int64_t>(logits.size()) == tokens_ * experts_of_layer_ && logits.size() <= logits_.size());
+    OX_CHECK(static_cast<int64_t>(logits.size()) == tokens_ * experts_of_layer_ &&
+             logits.size() <= logits_.size());
     std::copy(logits.begin(), logits.end(), logits_.data());
   }
 
@@ -94,8 +95,7 @@ class CpuMoeStages final : public MoeStages {
       ClearChoices();
       const RoutedRows rows = Routed();
       Route(policy, config_.experts_per_token,
-            logits_.span().first(static_cast<size_t>(tokens_ * experts_of_layer_)), experts_of_layer_,
-            rows);
+            logits_.span().first(static_cast<size_t>(tokens_ * experts_of_layer_)), experts_of_layer_, rows);
       return ProductCost{};
     });
   }

@@ -391,8 +391,7 @@ ReferenceMemoryNeed EstimateReferenceMemory(const ModelConfig& c, const Executor
   // expert's output.
   const int64_t row = (4 + int64_t{c.experts_per_token}) * c.hidden_size + 2 * int64_t{c.query_width()} +
                       2 * int64_t{c.kv_width()} + c.most_experts();
-  need.activation_bytes =
-      (info.max_step_tokens * row + int64_t{info.max_sequences} * c.vocab_size) * kFloat;
+  need.activation_bytes = (info.max_step_tokens * row + int64_t{info.max_sequences} * c.vocab_size) * kFloat;
   return need;
 }
 
