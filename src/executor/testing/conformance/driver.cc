@@ -84,7 +84,6 @@ struct Driver::Prepared final : TapSink {
 Driver::Driver(Executor& executor, Findings& findings, Show show)
     : executor_(executor), findings_(findings), show_(show) {
   slot_taken_.resize(static_cast<size_t>(info().max_sequences));
-  last_sampled_.resize(slot_taken_.size());
   for (const int32_t blocks : info().kv_blocks) {
     // A stride that shares no factor with the count visits every block, and never two neighbours in a row.
     int32_t stride = blocks * 5 / 8 + 1;
@@ -108,7 +107,6 @@ int32_t Driver::Add(const RoutingPolicy& policy, int32_t slot) {
   sequence.policy = policy;
   sequence.tables.resize(free_.size());
   executor_.ResetSlot(slot, {});
-  last_sampled_[static_cast<size_t>(slot)] = 0;
   return static_cast<int32_t>(sequences_.size()) - 1;
 }
 
@@ -253,7 +251,7 @@ void Driver::Collect(Prepared& step, StepResult& result, Samples& samples) {
     Sequence& sequence = (*this)[step.pieces[piece_of(row)].sequence];
     const auto position = static_cast<size_t>(batch.positions[static_cast<size_t>(row)]);
     if (position < sequence.tokens.size() && sequence.tokens[position] == kLastSampled)
-      sequence.tokens[position] = last_sampled_[static_cast<size_t>(sequence.slot)];
+      sequence.tokens[position] = sequence.last_sampled;
   }
 
   samples.resize(step.pieces.size());
@@ -266,8 +264,7 @@ void Driver::Collect(Prepared& step, StepResult& result, Samples& samples) {
     Sequence& sequence = (*this)[step.pieces[piece].sequence];
     sequence.samples.push_back(sample);
     if (batch.samples[i].params != nullptr) {
-      last_sampled_[static_cast<size_t>(sequence.slot)] =
-          sample.finite && !sample.empty_mask ? sample.token : 0;
+      sequence.last_sampled = sample.finite && !sample.empty_mask ? sample.token : 0;
     }
   }
   for (size_t i = 0; i < step.pieces.size(); ++i) samples[i].resize(step.pieces[i].wants.size());

@@ -52,6 +52,7 @@ using TapName = std::pair<int32_t, std::string>;  // layer, name
 // What is known of one sequence, by position where it says so. Rows fed again replace what was there.
 struct Sequence {
   int32_t slot = 0;
+  int32_t last_sampled = 0;  // what kLastSampled stands for, as far as steps were waited for
   RoutingPolicy policy;
   std::vector<int32_t> tokens;  // fed, kLastSampled replaced by what it stood for
   std::vector<BlockTable> tables;
@@ -109,7 +110,6 @@ class Driver {
   const Show show_;
   std::deque<Sequence> sequences_;
   std::vector<bool> slot_taken_;
-  std::vector<int32_t> last_sampled_;      // [slots] what kLastSampled stands for
   std::vector<std::deque<int32_t>> free_;  // [groups]
   std::deque<std::unique_ptr<Prepared>> flying_;
   StepResult last_result_;
