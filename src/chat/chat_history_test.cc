@@ -70,7 +70,9 @@ TEST(ChatHistory, TheEffortIsTheOneOfTheConversationThatReplacesIt) {
   history.SetReasoningEffort(ReasoningEffort::kHigh);
   const auto& system = std::get<SystemContent>(history.conversation().messages[0].content[0]);
   EXPECT_EQ(system.reasoning_effort, ReasoningEffort::kHigh);
-  history.Replace(OpeningMessages({.instructions = "", .reasoning_effort = ReasoningEffort::kLow}));
+  OpeningOptions low;
+  low.reasoning_effort = ReasoningEffort::kLow;
+  history.Replace(OpeningMessages(low));
   EXPECT_EQ(history.reasoning_effort(), ReasoningEffort::kLow);
   EXPECT_EQ(Sketch(history), "s ");
 }

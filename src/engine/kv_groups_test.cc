@@ -56,8 +56,9 @@ TEST(KvGroups, AKeptPrefixHoldsTheWindowOfEachGroup) {
     std::vector<int32_t> tokens;
     for (Event& event : engine.TakeEvents(id)) {
       if (const auto* token = std::get_if<GeneratedToken>(&event)) tokens.push_back(token->token);
-      if (const auto* end = std::get_if<Finished>(&event); end != nullptr && turn > 0)
+      if (const auto* end = std::get_if<Finished>(&event); end != nullptr && turn > 0) {
         EXPECT_GT(end->stats.reused_tokens, 100) << turn;
+      }
     }
     EXPECT_EQ(tokens, expected) << turn;
     prompt.insert(prompt.end(), tokens.begin(), tokens.end());

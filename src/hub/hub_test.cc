@@ -114,9 +114,9 @@ TEST(Listing, FilesOfAnIndex) {
     EXPECT_TRUE(FilesOfIndex(bad).empty()) << bad;
 }
 
-RepoListing ListOf(std::initializer_list<const char*> paths) {
+RepoListing ListOf(const std::vector<std::string>& paths) {
   RepoListing listing;
-  for (const char* path : paths) listing.files.push_back({path, 1, std::string(64, 'a')});
+  for (const std::string& path : paths) listing.files.push_back({path, 1, std::string(64, 'a')});
   return listing;
 }
 
