@@ -21,7 +21,7 @@ constexpr int64_t kContext = 256;
 struct Kind {
   const char* name;
   bool reference;
-  CpuPrecision precision;
+  Precision precision;
 };
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
@@ -125,9 +125,9 @@ Ran RunAll(Executor& executor, const EngineOptions& options) {
 
 class TwoStepsOnRealExecutors : public ::testing::TestWithParam<Kind> {};
 INSTANTIATE_TEST_SUITE_P(Executors, TwoStepsOnRealExecutors,
-                         ::testing::Values(Kind{"reference", true, CpuPrecision::kF32},
-                                           Kind{"cpu_f32", false, CpuPrecision::kF32},
-                                           Kind{"cpu_bf16", false, CpuPrecision::kBf16}),
+                         ::testing::Values(Kind{"reference", true, Precision::kF32},
+                                           Kind{"cpu_f32", false, Precision::kF32},
+                                           Kind{"cpu_bf16", false, Precision::kBf16}),
                          [](const auto& param_info) { return std::string(param_info.param.name); });
 
 TEST_P(TwoStepsOnRealExecutors, SayTheSameBitForBit) {
