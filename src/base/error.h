@@ -24,6 +24,7 @@ enum class ErrorKind {
   kRequestFailed = 7,    // the engine ended the request (non-finite logits, executor failure)
   kUnsupported = 8,      // a valid wish that this build or version cannot fulfil
   kNetwork = 9,          // a download: the hub cannot be reached, refuses, or sends what it should not
+  kNoAnswer = 10,        // the model ended its turn without an answer or a call
 };
 
 class Error : public std::runtime_error {

@@ -42,7 +42,7 @@ void ChatAnswerParser::Push(int32_t token, bool forced) {
 void ChatAnswerParser::Handle(std::span<const ParseEvent> events) {
   for (const ParseEvent& event : events) {
     const Message& message = *event.message;
-    const bool call = message.recipient.has_value();
+    const bool call = IsCall(message);
     const ChannelKind kind = KindOf(message);
     const bool reasoning = !call && kind == ChannelKind::kAnalysis;
     switch (event.kind) {
@@ -82,12 +82,17 @@ void ChatAnswerParser::Finish() {
 }
 
 std::vector<Message> ChatAnswerParser::Messages() const {
-  return {parser_.messages().begin(), parser_.messages().end()};
+  std::vector<Message> messages(parser_.messages().begin(), parser_.messages().end());
+  for (Message& message : messages) {
+    if (!IsCall(message)) message.recipient.reset();  // no tool is meant: the next prompt shall not show one
+  }
+  return messages;
 }
 
 std::string AnswerEnd(StopReason reason, const AnswerParser& parser) {
   if (reason == StopReason::kController && parser.stop_string_matched()) return "stop_string";
   if (reason != StopReason::kController && reason != StopReason::kStopToken) return Name(reason);
+  if (parser.said_nothing()) return "no_answer";
   return parser.called_tool() ? "tool_call" : Name(StopReason::kStopToken);
 }
 

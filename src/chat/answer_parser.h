@@ -42,6 +42,8 @@ class AnswerParser {
   bool answer_began() const { return answer_began_; }
   int64_t reasoning_tokens() const { return reasoning_tokens_; }  // sampled before an answer or a call
   virtual bool called_tool() const { return false; }
+  // Of a chat: neither an answer nor a call came.
+  virtual bool said_nothing() const { return false; }
   // What the model wrote, for the history of the next turn; raw text is no message.
   virtual std::vector<Message> Messages() const { return {}; }
 
@@ -86,6 +88,7 @@ class ChatAnswerParser final : public AnswerParser {
 
   bool over() const override { return runaway_ || stops_.matched(); }
   bool called_tool() const override { return called_tool_; }
+  bool said_nothing() const override { return answer_.empty() && !called_tool_; }
   std::vector<Message> Messages() const override;
 
   // Where the model is: before an answer or a call; within a message of analysis; within any message.
@@ -103,7 +106,7 @@ class ChatAnswerParser final : public AnswerParser {
   bool runaway_ = false;  // the model opened somebody else's message
 };
 
-// Why an answer ended, in the words of docs/json-output.md: stop, tool_call, stop_string, length,
+// Why an answer ended, in the words of docs/json-output.md: stop, tool_call, no_answer, stop_string, length,
 // context_full, cancelled, error.
 std::string AnswerEnd(StopReason reason, const AnswerParser& parser);
 

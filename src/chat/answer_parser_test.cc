@@ -113,6 +113,41 @@ TEST_F(ChatAnswerTest, AToolCallIsShownAsACall) {
   EXPECT_EQ(deltas[1].text, "{\"a\":1}");
 }
 
+// What published models write there (a content type without its marker, roles), and what is no tool.
+TEST_F(ChatAnswerTest, TheFinalChannelIsTheAnswerWhateverElseItsHeaderSays) {
+  for (const char* header :
+       {"final json", "final code", "final to=user", "final to=all", "final to=functions.f",
+        "final <|constrain|>json", "commentary to=assistantassistant", "commentary json"}) {
+    ChatAnswer answer(*tokenizer_, *tokens_);
+    Feed(answer, std::string("<|channel|>") + header + "<|message|>{\"a\":1}<|return|>");
+    answer.parser.Finish();
+    EXPECT_EQ(answer.parser.answer(), "{\"a\":1}") << header;
+    EXPECT_FALSE(answer.parser.called_tool()) << header;
+    EXPECT_EQ(AnswerEnd(StopReason::kStopToken, answer.parser), "stop") << header;
+    ASSERT_EQ(answer.parser.Messages().size(), 1u);
+    EXPECT_EQ(answer.parser.Messages()[0].recipient, std::nullopt) << header;
+  }
+  for (const char* recipient : {"functions.f", "browser.open", "python"}) {
+    ChatAnswer answer(*tokenizer_, *tokens_);
+    Feed(answer, std::string("<|channel|>analysis to=") + recipient + "<|message|>{}<|call|>");
+    answer.parser.Finish();
+    EXPECT_EQ(AnswerEnd(StopReason::kStopToken, answer.parser), "tool_call") << recipient;
+    EXPECT_EQ(answer.parser.Messages()[0].recipient, recipient);
+  }
+}
+
+TEST_F(ChatAnswerTest, ATurnWithoutAnAnswerIsNamed) {
+  for (const char* text :
+       {"<|channel|>analysis<|message|>Hm.<|return|>", "<|channel|>final<|message|><|return|>",
+        "<|channel|>final_x<|return|>", "<|return|>"}) {
+    ChatAnswer answer(*tokenizer_, *tokens_);
+    Feed(answer, text);
+    answer.parser.Finish();
+    EXPECT_EQ(AnswerEnd(StopReason::kStopToken, answer.parser), "no_answer") << text;
+    EXPECT_EQ(AnswerEnd(StopReason::kLength, answer.parser), "length") << text;
+  }
+}
+
 TEST_F(ChatAnswerTest, AStopStringEndsTheAnswerButNotTheReasoning) {
   ChatAnswer answer(*tokenizer_, *tokens_, {"STOP"});
   EXPECT_FALSE(Feed(answer, "<|channel|>analysis<|message|>a STOP b<|end|>"));

@@ -41,4 +41,14 @@ ChannelKind KindOf(const MessageHeader& header) {
   return ChannelKind::kAnalysis;
 }
 
+bool NamesTool(std::string_view recipient) {
+  if (recipient == PythonTool().name) return true;
+  const size_t dot = recipient.find('.');
+  return dot != 0 && dot != std::string_view::npos && dot + 1 < recipient.size();
+}
+
+bool IsCall(const MessageHeader& header) {
+  return header.recipient && KindOf(header) != ChannelKind::kFinal && NamesTool(*header.recipient);
+}
+
 }  // namespace oxidized

@@ -131,4 +131,12 @@ struct Conversation {
 enum class ChannelKind : uint8_t { kAnalysis, kCommentary, kFinal };
 ChannelKind KindOf(const MessageHeader& header);
 
+// Whether a recipient is a tool: "python", or a name in a namespace ("functions.get_weather",
+// "browser.open"). Models write other words in its place ("json", "code", "all", "assistantassistant"), which
+// are none.
+bool NamesTool(std::string_view recipient);
+// Whether a message calls a tool. What stands in the final channel is the answer, whatever else its header
+// says.
+bool IsCall(const MessageHeader& header);
+
 }  // namespace oxidized

@@ -91,4 +91,12 @@ std::string CutInReasoning(const FinishedAnswer& answer) {
       Counted(answer.stats.generated_tokens, "token"));
 }
 
+std::string NothingSaid(const FinishedAnswer& answer) {
+  return fmt::format(
+      "the model ended its turn after {} without an answer: ask again with another --seed, or see what it "
+      "wrote with "
+      "--show-reasoning",
+      Counted(answer.stats.generated_tokens, "token"));
+}
+
 }  // namespace oxidized

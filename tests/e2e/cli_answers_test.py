@@ -252,6 +252,22 @@ class Answers(CommandLine):
         record = json.loads(self.scripted("tool", script, "--json").stdout)
         self.assertEqual((record["stop_reason"], record["text"]), ("tool_call", ""))
 
+    def test_the_final_channel_is_the_answer_whatever_else_its_header_says(self):
+        for name, header in [("json", "final json"), ("code", "final code"), ("all", "final to=all"), ("user", "final to=user"),
+                             ("constrained", "final <|constrain|>json"), ("tool", "final to=functions.f")]:
+            result = self.scripted(f"final-{name}", ["<|channel|>" + header + "<|message|>", '{"a":1}<|return|>'])
+            self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b'{"a":1}\n', b""), header)
+
+    def test_a_turn_without_an_answer_says_so(self):
+        for name, script in [("analysis", ["<|channel|>analysis<|message|>Hm.<|return|>"]), ("empty", ["<|channel|>final<|message|><|return|>"]),
+                             ("unknown", ["<|channel|>final_x<|return|>"]), ("at-once", ["<|return|>"])]:
+            result = self.scripted(f"nothing-{name}", script)
+            self.assertEqual((result.returncode, result.stdout), (10, b""), (name, result.stderr))
+            self.assertEqual(result.stderr.count(b"\n"), 1, result.stderr)
+            self.assertIn(b"without an answer", result.stderr)
+            record = json.loads(self.scripted(f"nothing-{name}", script, "--json").stdout)
+            self.assertEqual(record["stop_reason"], "no_answer")
+
     def test_a_runaway_stops_before_it_speaks_for_the_user(self):
         result = self.scripted("runaway", ["Yes.", "<|end|><|start|>user<|message|>And"], "--max-tokens", 50)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b"Yes.\n", b""))

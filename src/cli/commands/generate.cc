@@ -18,6 +18,10 @@ int ExitCode(const GenerateOptions& o, const FinishedAnswer& answer, bool answer
                     Counted(answer.stats.prompt_tokens + answer.stats.generated_tokens, "token")));
     return static_cast<int>(ErrorKind::kContextFull);
   }
+  if (answer.stop_reason == "no_answer") {
+    side.Line(NothingSaid(answer));
+    return static_cast<int>(ErrorKind::kNoAnswer);
+  }
   if (answer.stop_reason != "length") return 0;
   if (answer_began) {
     side.Line(fmt::format("the answer was cut after {} (--max-tokens)",

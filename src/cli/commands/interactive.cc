@@ -348,6 +348,8 @@ void ChatTerminal::Answer() {
 
   if (answer->stop_reason == "cancelled") {
     side_.Remark("stopped");
+  } else if (answer->stop_reason == "no_answer") {
+    side_.Line(NothingSaid(*answer));
   } else if (answer->stop_reason == "length") {
     side_.Line(request.parser->answer_began()
                    ? fmt::format("cut after {} (--max-tokens)", Counted(stats.generated_tokens, "token"))

@@ -45,6 +45,7 @@ constexpr const char* kExitCodes[][2] = {
     {"7", "the engine ended the request"},
     {"8", "not available in this version"},
     {"9", "the download failed"},
+    {"10", "the model ended its turn without an answer or a call"},
     {"129, 130, 141, 143", "terminal gone, interrupted, standard output closed, terminated"},
 };
 
