@@ -2,7 +2,6 @@
 // after the other or all at once, and with less memory than they need together.
 #include <gtest/gtest.h>
 
-#include <map>
 #include <stdexcept>
 
 #include "engine/engine.h"
@@ -121,6 +120,28 @@ TEST(PrefixReuse, AWindowIsKeptWhereTheMessageEndsOrPathsFork) {
       } else {
         EXPECT_LT(said.finished.stats.reused_tokens, kReused) << i;
       }
+    }
+  }
+}
+
+// Also where one step reads the message's end and the prompt's: the window behind the message outlives
+// another text that needs what else there is of sliding memory.
+TEST(PrefixReuse, AWindowIsKeptWhereMessageAndPromptEndInOneStep) {
+  FakeOptions options = Sized();
+  options.max_step_tokens = 4096;
+  options.kv_blocks = {300, 108};
+  FakeExecutor executor(options);
+  Engine engine(executor);
+  for (int32_t i = 0; i < 3; ++i) {
+    Request request = Conversation(i, i != 1);
+    request.prompt.insert(request.prompt.end(), 800, i);
+    if (i == 1) request.prompt[0] = 5;
+    const RequestId id = *engine.Submit(request);
+    while (engine.Step()) ASSERT_TRUE(engine.Intact());
+    const Said said = Take(engine, id);
+    ExpectRight(executor, request, said);
+    if (i == 2) {
+      EXPECT_GE(said.finished.stats.reused_tokens, kReused);
     }
   }
 }

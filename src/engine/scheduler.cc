@@ -120,21 +120,27 @@ bool Scheduler::TakeBlocks(Sequence& sequence, int64_t rows) {
   return TryTakeBlocks(sequence, rows);
 }
 
-void Scheduler::Advanced(Sequence& sequence) {
-  if (sequence.variant >= 0) {
-    const int64_t before = sequence.place.tokens;
-    prefixes_.Publish(sequence.variant,
-                      std::span(sequence.tokens).first(static_cast<size_t>(sequence.computed)),
-                      sequence.tables, sequence.place);
-    for (const int64_t position : sequence.request.keep_at) {
-      if (position >= before && position <= sequence.computed) prefixes_.PinWindow(sequence.place, position);
-    }
+// Whole blocks that are new since the last time; what the request wants kept among them is pinned while its
+// blocks are still there.
+void Scheduler::Publish(Sequence& sequence) {
+  if (sequence.variant < 0) return;
+  const int64_t before = sequence.place.tokens;
+  prefixes_.Publish(sequence.variant,
+                    std::span(sequence.tokens).first(static_cast<size_t>(sequence.computed)), sequence.tables,
+                    sequence.place);
+  for (const int64_t position : sequence.request.keep_at) {
+    if (position >= before && position <= sequence.computed) prefixes_.PinWindow(sequence.place, position);
   }
+}
+
+void Scheduler::Advanced(Sequence& sequence) {
+  Publish(sequence);
   SlideWindows(sequence);
 }
 
 void Scheduler::KeepPrefix(Sequence& sequence) {
   if (sequence.variant < 0) return;
+  Publish(sequence);
   prefixes_.Keep(sequence.variant, std::span(sequence.tokens).first(static_cast<size_t>(sequence.computed)),
                  sequence.tables, sequence.place);
 }
