@@ -69,9 +69,14 @@ tl::expected<RequestId, RequestError> Engine::Submit(Request request) {
   sequence->variant = VariantOf(sequence->request);
   speculation_.Begin(*sequence);
   sequence->submitted = EngineClock::now();
-  scheduler_.Add(sequence.get());
   const RequestId id = sequence->id;
-  sequences_.emplace(id, std::move(sequence));
+  const auto known = sequences_.emplace(id, sequence).first;
+  try {
+    scheduler_.Add(sequence.get());
+  } catch (...) {
+    sequences_.erase(known);
+    throw;
+  }
   return id;
 }
 

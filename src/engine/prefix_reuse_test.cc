@@ -174,6 +174,22 @@ TEST(PrefixReuse, WhoWaitsGoesOnWhenTheOtherIsGone) {
   }
 }
 
+// What is urgent does not wait for what is not, which waits for its turn in each step.
+TEST(PrefixReuse, WhoRunsFirstDoesNotWaitForWhoComesLater) {
+  FakeExecutor executor(Sized());
+  Engine engine(executor);
+  Request later = Conversation(0);
+  later.priority = -1;
+  const RequestId first = *engine.Submit(later);
+  engine.Step();
+  const RequestId second = *engine.Submit(Conversation(1));
+  while (engine.Step()) ASSERT_TRUE(engine.Intact());
+  ExpectRight(executor, later, Take(engine, first));
+  const Said said = Take(engine, second);
+  ExpectRight(executor, Conversation(1), said);
+  EXPECT_EQ(said.finished.stats.reused_tokens, 512);  // what was there when it came
+}
+
 TEST(PrefixReuse, WhatBeginsOtherwiseDoesNotWait) {
   FakeExecutor executor(Sized());
   Engine engine(executor);
