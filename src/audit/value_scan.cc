@@ -10,7 +10,6 @@
 #include "base/interrupt.h"
 #include "base/printable.h"
 #include "base/process.h"
-#include "tensor/float16.h"
 #include "tensor/mxfp4.h"
 #include "tensor/stored.h"
 

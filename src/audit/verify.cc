@@ -1,7 +1,6 @@
 #include "audit/verify.h"
 
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <mutex>

@@ -22,7 +22,7 @@ class BenchEngine {
     StageTotals stages;  // of the timed steps
   };
   // Prompts that a test needs to be there already are computed by its first run and reused by the others, as
-  // long as the prefix cache keeps them; what is timed is never computed from anything kept. Throws Error,
+  // long as the engine keeps them; what is timed is never computed from anything kept. Throws Error,
   // Interrupted.
   Result Run(const BenchTest& test);
   // The same in short, the prompts too, so that memory, caches and threads are warm: its time means nothing.

@@ -1,7 +1,6 @@
 #include "bench/plot.h"
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 

@@ -1,6 +1,5 @@
 #include "checkpoint/model_files.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 

@@ -16,6 +16,8 @@
 namespace oxidized {
 namespace {
 
+constexpr int64_t kReservedTokens = 4096;  // of an answer: 16 KiB, also where it might fill a long context
+
 double Microseconds(EngineClock::duration d) { return std::chrono::duration<double, std::micro>(d).count(); }
 
 }  // namespace
@@ -67,9 +69,14 @@ tl::expected<RequestId, RequestError> Engine::Submit(Request request) {
   sequence->variant = VariantOf(sequence->request);
   speculation_.Begin(*sequence);
   sequence->submitted = EngineClock::now();
-  scheduler_.Add(sequence.get());
   const RequestId id = sequence->id;
-  sequences_.emplace(id, std::move(sequence));
+  const auto known = sequences_.emplace(id, sequence).first;
+  try {
+    scheduler_.Add(sequence.get());
+  } catch (...) {
+    sequences_.erase(known);
+    throw;
+  }
   return id;
 }
 
@@ -171,9 +178,10 @@ void Engine::Launch() {
     if (sequence->stats.preemptions == 0) sequence->stats.reused_tokens = sequence->computed;
     sequence->observed = std::max(sequence->observed, sequence->computed);
     if (sequence->started == EngineClock::time_point{}) sequence->started = now;
-    // The tokens of an answer come without allocations.
+    // The tokens of an answer come without allocations, but for a few doublings of a long one.
     const Request& request = sequence->request;
-    const int64_t most = std::min(info().max_context - sequence->prompt_tokens(), request.max_new_tokens);
+    const int64_t most =
+        std::min({info().max_context - sequence->prompt_tokens(), request.max_new_tokens, kReservedTokens});
     sequence->tokens.reserve(request.prompt.size() + static_cast<size_t>(most));
   }
   for (const ScheduledRows& rows : plan_.rows) rows.sequence->in_flight += rows.rows - rows.drafted;

@@ -102,6 +102,8 @@ void EngineLoop::Begin(std::shared_ptr<Mailbox> mailbox, Request request) {
     busy_ = true;
   } catch (const std::exception& failure) {
     refuse({ErrorKind::kRequestFailed, failure.what()});
+  } catch (...) {
+    refuse({ErrorKind::kRequestFailed, "an exception of unknown type"});
   }
 }
 

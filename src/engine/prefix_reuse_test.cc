@@ -2,7 +2,6 @@
 // after the other or all at once, and with less memory than they need together.
 #include <gtest/gtest.h>
 
-#include <map>
 #include <stdexcept>
 
 #include "engine/engine.h"
@@ -125,6 +124,28 @@ TEST(PrefixReuse, AWindowIsKeptWhereTheMessageEndsOrPathsFork) {
   }
 }
 
+// Also where one step reads the message's end and the prompt's: the window behind the message outlives
+// another text that needs what else there is of sliding memory.
+TEST(PrefixReuse, AWindowIsKeptWhereMessageAndPromptEndInOneStep) {
+  FakeOptions options = Sized();
+  options.max_step_tokens = 4096;
+  options.kv_blocks = {300, 108};
+  FakeExecutor executor(options);
+  Engine engine(executor);
+  for (int32_t i = 0; i < 3; ++i) {
+    Request request = Conversation(i, i != 1);
+    request.prompt.insert(request.prompt.end(), 800, i);
+    if (i == 1) request.prompt[0] = 5;
+    const RequestId id = *engine.Submit(request);
+    while (engine.Step()) ASSERT_TRUE(engine.Intact());
+    const Said said = Take(engine, id);
+    ExpectRight(executor, request, said);
+    if (i == 2) {
+      EXPECT_GE(said.finished.stats.reused_tokens, kReused);
+    }
+  }
+}
+
 // Who is waited for may go at any time, for any reason.
 TEST(PrefixReuse, WhoWaitsGoesOnWhenTheOtherIsGone) {
   for (const bool cancel : {true, false}) {
@@ -151,6 +172,22 @@ TEST(PrefixReuse, WhoWaitsGoesOnWhenTheOtherIsGone) {
     }
     EXPECT_EQ(computed_most, 1);  // the next one reads on, for all others
   }
+}
+
+// What is urgent does not wait for what is not, which waits for its turn in each step.
+TEST(PrefixReuse, WhoRunsFirstDoesNotWaitForWhoComesLater) {
+  FakeExecutor executor(Sized());
+  Engine engine(executor);
+  Request later = Conversation(0);
+  later.priority = -1;
+  const RequestId first = *engine.Submit(later);
+  engine.Step();
+  const RequestId second = *engine.Submit(Conversation(1));
+  while (engine.Step()) ASSERT_TRUE(engine.Intact());
+  ExpectRight(executor, later, Take(engine, first));
+  const Said said = Take(engine, second);
+  ExpectRight(executor, Conversation(1), said);
+  EXPECT_EQ(said.finished.stats.reused_tokens, 512);  // what was there when it came
 }
 
 TEST(PrefixReuse, WhatBeginsOtherwiseDoesNotWait) {

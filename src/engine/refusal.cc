@@ -87,6 +87,8 @@ std::optional<RequestError> RefusalOf(const Request& request, const ExecutorInfo
     }
   } catch (const std::exception& failure) {
     return Refuse(ErrorKind::kRequestFailed, failure.what());
+  } catch (...) {
+    return Refuse(ErrorKind::kRequestFailed, "an exception of unknown type");
   }
   if (request.adapter < -1 || (request.adapter >= 0 && request.adapter >= info.can.adapters)) {
     return Refuse(ErrorKind::kUsage,

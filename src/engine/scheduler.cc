@@ -5,6 +5,14 @@
 #include "kv/kv_layout.h"
 
 namespace oxidized {
+namespace {
+
+// The tokens of steps that have ended well: what others may resume behind.
+std::span<const int32_t> Computed(const Sequence& sequence) {
+  return std::span(sequence.tokens).first(static_cast<size_t>(sequence.computed));
+}
+
+}  // namespace
 
 Scheduler::Scheduler(const ExecutorInfo& info, int32_t chunk_tokens)
     : info_(info),
@@ -120,23 +128,26 @@ bool Scheduler::TakeBlocks(Sequence& sequence, int64_t rows) {
   return TryTakeBlocks(sequence, rows);
 }
 
-void Scheduler::Advanced(Sequence& sequence) {
-  if (sequence.variant >= 0) {
-    const int64_t before = sequence.place.tokens;
-    prefixes_.Publish(sequence.variant,
-                      std::span(sequence.tokens).first(static_cast<size_t>(sequence.computed)),
-                      sequence.tables, sequence.place);
-    for (const int64_t position : sequence.request.keep_at) {
-      if (position >= before && position <= sequence.computed) prefixes_.PinWindow(sequence.place, position);
-    }
+// Whole blocks that are new since the last time; what the request wants kept among them is pinned while its
+// blocks are still there.
+void Scheduler::Publish(Sequence& sequence) {
+  if (sequence.variant < 0) return;
+  const int64_t before = sequence.place.tokens;
+  prefixes_.Publish(sequence.variant, Computed(sequence), sequence.tables, sequence.place);
+  for (const int64_t position : sequence.request.keep_at) {
+    if (position >= before && position <= sequence.computed) prefixes_.PinWindow(sequence.place, position);
   }
+}
+
+void Scheduler::Advanced(Sequence& sequence) {
+  Publish(sequence);
   SlideWindows(sequence);
 }
 
 void Scheduler::KeepPrefix(Sequence& sequence) {
   if (sequence.variant < 0) return;
-  prefixes_.Keep(sequence.variant, std::span(sequence.tokens).first(static_cast<size_t>(sequence.computed)),
-                 sequence.tables, sequence.place);
+  Publish(sequence);
+  prefixes_.Keep(sequence.variant, Computed(sequence), sequence.tables, sequence.place);
 }
 
 void Scheduler::DiscardPrefix(Sequence& sequence) { prefixes_.Discard(sequence.place); }
@@ -149,7 +160,8 @@ void Scheduler::Resume(Sequence& sequence, std::vector<BlockCopy>& copies) {
       prefixes_.Resume(sequence.variant, sequence.tokens, limit, sequence.tables, copies, sequence.place);
 }
 
-// Whether a running sequence is about to compute the next whole block that this one could resume behind.
+// Whether a running sequence is about to compute the next whole block that this one could resume behind. One
+// that comes later in the order is not waited for: those between the two would come first.
 bool Scheduler::FollowsAnother(Sequence& sequence) {
   if (sequence.variant < 0 || sequence.stats.preemptions > 0) return false;
   const auto leads = [&](const Sequence& other) {
@@ -160,7 +172,7 @@ bool Scheduler::FollowsAnother(Sequence& sequence) {
   const auto limit = std::span(sequence.tokens).first(sequence.tokens.size() - 1);
   std::optional<int64_t> reusable;
   for (Sequence* other : running_) {
-    if (other->variant != sequence.variant) continue;
+    if (other->variant != sequence.variant || Before(&sequence, other)) continue;
     const auto differ = std::mismatch(limit.begin(), limit.end(), other->tokens.begin(), other->tokens.end());
     sequence.common_with_leader = differ.first - limit.begin();
     if (!leads(*other)) continue;

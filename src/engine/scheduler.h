@@ -81,6 +81,7 @@ class Scheduler {
   void Withdraw(Plan& plan);
   int64_t RowsAhead(const Sequence& sequence) const;
   int64_t ChunkOf(int64_t pending, int64_t& prefill_budget) const;
+  void Publish(Sequence& sequence);
   void Resume(Sequence& sequence, std::vector<BlockCopy>& copies);
   bool TakeBlocks(Sequence& sequence, int64_t rows);
   bool TryTakeBlocks(Sequence& sequence, int64_t rows);

@@ -1,4 +1,4 @@
-// Models of the hub: `pull` and `--model-path hf:org/name`. The front door of hub/, which runtime/ and cli/
+// Models of the hub: `pull` and `--model-path hf:org/name`. The front door of hub/, which model_host/ and cli/
 // use.
 #pragma once
 

@@ -202,18 +202,16 @@ TEST(ExpertMemory, AReadErrorEndsItsRequestsAndTheEngineGoesOn) {
 }
 
 // One greedy request.
-Answer AskOne(Engine& engine) {
+Answer AskOne(Runtime& runtime) {
   Request request;
   for (int32_t t = 0; t < 20; ++t) request.prompt.push_back(t * 37 % 3000);
   request.max_new_tokens = 12;
   request.sampling.temperature = 0.0;
-  const RequestId id = *engine.Submit(std::move(request));
-  while (engine.Step()) {
-  }
+  auto stream = runtime.loop().Submit(std::move(request));
   Answer answer;
-  for (Event& event : engine.TakeEvents(id)) {
-    if (const auto* token = std::get_if<GeneratedToken>(&event)) answer.tokens.push_back(token->token);
-    if (auto* end = std::get_if<Finished>(&event)) answer.error = end->error;
+  while (const std::optional<Event> event = stream->Next()) {
+    if (const auto* token = std::get_if<GeneratedToken>(&*event)) answer.tokens.push_back(token->token);
+    if (const auto* end = std::get_if<Finished>(&*event)) answer.error = end->error;
   }
   return answer;
 }
@@ -234,7 +232,7 @@ TEST(ExpertMemory, AFileThatLosesItsBytesEndsRequestsAndNeverTheProcess) {
     options.text = TextParts::kNone;
     options.device.threads = 2;
     options.device.limits.max_context = 256;
-    const std::vector<int32_t> expected = AskOne(Runtime::Load(options)->engine()).tokens;
+    const std::vector<int32_t> expected = AskOne(*Runtime::Load(options)).tokens;
     ASSERT_EQ(expected.size(), 12u);
 
     options.device.experts.budget = ParseExpertBudget("25%");
@@ -242,19 +240,19 @@ TEST(ExpertMemory, AFileThatLosesItsBytesEndsRequestsAndNeverTheProcess) {
     options.device.experts.budget.reset();
     options.device.use_mmap = false;
     const auto read = Runtime::Load(options);
-    EXPECT_EQ(AskOne(store->engine()).tokens, expected);
+    EXPECT_EQ(AskOne(*store).tokens, expected);
     fs::resize_file(file, 0);
     for (int time = 0; time < 2; ++time) {
-      const Answer answer = AskOne(store->engine());
+      const Answer answer = AskOne(*store);
       ASSERT_TRUE(answer.error);
       EXPECT_EQ(answer.error->kind, ErrorKind::kRequestFailed);
       EXPECT_NE(answer.error->message.find("was the file truncated?"), std::string::npos);
-      EXPECT_EQ(AskOne(read->engine()).tokens, expected);
+      EXPECT_EQ(AskOne(*read).tokens, expected);
     }
     std::ofstream(file, std::ios::binary | std::ios::in)
         .write(whole.data(), static_cast<std::streamsize>(whole.size()));
-    EXPECT_EQ(AskOne(store->engine()).tokens, expected);
-    EXPECT_FALSE(AskOne(store->engine()).error);
+    EXPECT_EQ(AskOne(*store).tokens, expected);
+    EXPECT_FALSE(AskOne(*store).error);
   }
 }
 

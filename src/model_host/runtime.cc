@@ -51,7 +51,6 @@ Runtime::Runtime(std::shared_ptr<const LoadedModel> model, const ChosenDevice& c
       device_->executor(),
       EngineOptions{.chunk_tokens = options.chunk_tokens, .speculation = options.speculation});
   engine->AfterSteps(kCleanupSteps, [device = device_.get()] { device->CleanUp(); });
-  engine_ = engine.get();
   loop_ = std::make_unique<EngineLoop>(std::move(engine));
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   load_ms_ = model_->opening_ms() + elapsed.count();

@@ -43,9 +43,6 @@ class Runtime {
   Executor& executor() { return device_->executor(); }
   EngineLoop& loop() { return *loop_; }
   const EngineLoop& loop() const { return *loop_; }
-  // For who drives it by hand while nothing was submitted to the loop.
-  Engine& engine() { return *engine_; }
-  const Engine& engine() const { return *engine_; }
   double load_ms() const { return load_ms_; }  // opening checkpoint and device, reading ahead included
 
   const Checkpoint& checkpoint() const { return model_->checkpoint(); }
@@ -60,7 +57,6 @@ class Runtime {
   std::shared_ptr<const LoadedModel> model_;
   std::unique_ptr<OpenDevice> device_;
   double load_ms_ = 0.0;
-  Engine* engine_ = nullptr;          // the loop's
   std::unique_ptr<EngineLoop> loop_;  // ends first: requests hold on to the tokenizer and the executor
 };
 

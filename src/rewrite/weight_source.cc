@@ -1,7 +1,5 @@
 #include "rewrite/weight_source.h"
 
-#include "tensor/stored.h"
-
 namespace oxidized {
 MatrixView StoredWeights::Rows(Part part, int32_t layer, int64_t first, int64_t count, Scratch&) const {
   MatrixView rows = DensePart(weights_, part, layer);

@@ -17,7 +17,6 @@
 #include "base/file_advice.h"
 #include "base/interrupt.h"
 #include "base/process.h"
-#include "tensor/stored.h"
 
 namespace oxidized {
 namespace {

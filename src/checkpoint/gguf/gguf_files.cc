@@ -1,6 +1,5 @@
 #include "checkpoint/gguf/gguf_files.h"
 
-#include <algorithm>
 #include <array>
 #include <fstream>
 #include <set>

@@ -1,6 +1,5 @@
 #include "checkpoint/original/original_config.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "checkpoint/hf/safetensors.h"

@@ -28,9 +28,9 @@ std::unique_ptr<MoeStages> StagesOf(Runtime& runtime, const char* name) {
 }  // namespace
 
 int RunBenchmarkMoe(const GenerateOptions& options, const char* name) {
-  TerminalModel generation(options);
-  Runtime& runtime = generation.runtime();
-  SideStream& side = generation.side();
+  TerminalModel model(options);
+  Runtime& runtime = model.runtime();
+  SideStream& side = model.side();
   const auto stages = StagesOf(runtime, name);
   const auto open_with = [&](double share) {
     RuntimeOptions with = options.runtime;

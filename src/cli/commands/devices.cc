@@ -1,7 +1,6 @@
 // `devices`: every row of the table of devices, with its memory, or why it is not available and what to do.
 #include <nlohmann/json.hpp>
 
-#include "base/printable.h"
 #include "cli/options/command.h"
 #include "cli/terminal/terminal.h"
 #include "devices/device.h"
