@@ -1,5 +1,5 @@
-// Models of the hub: `pull` and `--model-path hf:org/name`. The front door of hub/, which model_host/ and cli/
-// use.
+// Models of the hub: `pull` and `--model-path hf:org/name`. The front door of hub/, which model_host/ and
+// cli/ use.
 #pragma once
 
 #include <filesystem>

@@ -38,25 +38,23 @@ class LoadedModelTest : public ::testing::Test {
   RuntimeOptions options_;
 };
 
-std::vector<int32_t> Answer(Engine& engine, uint64_t seed) {
+std::vector<int32_t> Answer(EngineLoop& loop, uint64_t seed) {
   Request request;
   for (int32_t t = 0; t < 80; ++t) request.prompt.push_back(t * 37 % 3000);
   request.max_new_tokens = 40;
   request.sampling.temperature = 1.0;
   request.sampling.seed = seed;
-  const RequestId id = *engine.Submit(std::move(request));
-  while (engine.Step()) {
-  }
+  auto stream = loop.Submit(std::move(request));
   std::vector<int32_t> tokens;
-  for (const Event& event : engine.TakeEvents(id)) {
-    if (const auto* token = std::get_if<GeneratedToken>(&event)) tokens.push_back(token->token);
+  while (const std::optional<Event> event = stream->Next()) {
+    if (const auto* token = std::get_if<GeneratedToken>(&*event)) tokens.push_back(token->token);
   }
   return tokens;
 }
 
 TEST_F(LoadedModelTest, EnginesOnOneModelAnswerAlikeAtTheSameTime) {
   const auto model = Load();
-  const std::vector<int32_t> expected = Answer(Runtime::Load(options_)->engine(), 7);
+  const std::vector<int32_t> expected = Answer(Runtime::Load(options_)->loop(), 7);
   ASSERT_EQ(expected.size(), 40u);
   RuntimeOptions own = options_;
   own.device.use_mmap = false;  // its device changes bytes, which are its own
@@ -64,8 +62,8 @@ TEST_F(LoadedModelTest, EnginesOnOneModelAnswerAlikeAtTheSameTime) {
   EXPECT_EQ(&mapped->checkpoint(), &read->checkpoint());
   for (int round = 0; round < 3; ++round) {
     std::vector<int32_t> answers[2];
-    std::thread first([&] { answers[0] = Answer(mapped->engine(), 7); });
-    std::thread second([&] { answers[1] = Answer(read->engine(), 7); });
+    std::thread first([&] { answers[0] = Answer(mapped->loop(), 7); });
+    std::thread second([&] { answers[1] = Answer(read->loop(), 7); });
     first.join();
     second.join();
     EXPECT_EQ(answers[0], expected);
@@ -76,13 +74,13 @@ TEST_F(LoadedModelTest, EnginesOnOneModelAnswerAlikeAtTheSameTime) {
 TEST_F(LoadedModelTest, DevicesOpenWhileOthersCompute) {
   const auto model = Load();
   const auto first = Runtime::Open(model, options_);
-  const std::vector<int32_t> expected = Answer(first->engine(), 3);
+  const std::vector<int32_t> expected = Answer(first->loop(), 3);
   std::vector<int32_t> answers[2];
-  std::thread busy([&] { answers[0] = Answer(first->engine(), 3); });
+  std::thread busy([&] { answers[0] = Answer(first->loop(), 3); });
   std::thread opens([&] {
     RuntimeOptions own = options_;
     own.device.use_mmap = false;
-    answers[1] = Answer(Runtime::Open(model, own)->engine(), 3);
+    answers[1] = Answer(Runtime::Open(model, own)->loop(), 3);
   });
   busy.join();
   opens.join();
@@ -94,9 +92,9 @@ TEST_F(LoadedModelTest, AnEngineOutlivesEveryOtherUserOfItsModel) {
   auto model = Load();
   auto other = Runtime::Open(model, options_);
   const auto kept = Runtime::Open(std::move(model), options_);
-  const std::vector<int32_t> expected = Answer(kept->engine(), 1);
+  const std::vector<int32_t> expected = Answer(kept->loop(), 1);
   other.reset();
-  EXPECT_EQ(Answer(kept->engine(), 1), expected);
+  EXPECT_EQ(Answer(kept->loop(), 1), expected);
 }
 
 TEST_F(LoadedModelTest, LoadingSaysHowMuchOfTheTextSideItWants) {
