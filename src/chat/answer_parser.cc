@@ -54,7 +54,7 @@ void ChatAnswerParser::Handle(std::span<const ParseEvent> events) {
           called_tool_ = true;
           Show(Delta::Kind::kCallName, *message.recipient);
         }
-        if (kind == ChannelKind::kFinal && !call) answer_began_ = true;
+        if (kind == ChannelKind::kFinal) answer_began_ = true;
         if (call || kind == ChannelKind::kFinal) in_reasoning_ = false;
         break;
       case ParseEvent::Kind::kDelta:

@@ -8,8 +8,6 @@
 namespace oxidized {
 namespace {
 
-double Microseconds(EngineClock::duration d) { return std::chrono::duration<double, std::micro>(d).count(); }
-
 std::string MessageOf(const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);

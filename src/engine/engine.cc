@@ -18,8 +18,6 @@ namespace {
 
 constexpr int64_t kReservedTokens = 4096;  // of an answer: 16 KiB, also where it might fill a long context
 
-double Microseconds(EngineClock::duration d) { return std::chrono::duration<double, std::micro>(d).count(); }
-
 }  // namespace
 
 Engine::Engine(Executor& executor, const EngineOptions& options)

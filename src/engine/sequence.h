@@ -15,6 +15,9 @@
 namespace oxidized {
 
 using EngineClock = std::chrono::steady_clock;
+inline double Microseconds(EngineClock::duration d) {
+  return std::chrono::duration<double, std::micro>(d).count();
+}
 
 struct Sequence : std::enable_shared_from_this<Sequence> {
   RequestId id = 0;
