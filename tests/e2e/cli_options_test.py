@@ -90,7 +90,8 @@ class Options(CommandLine):
             (("--benchmark-moe", "--speculate", "off"), "--speculate has no effect with --benchmark-moe"),
             (("--benchmark-moe", "-t", "x"), "--tokenizer-path has no effect with --benchmark-moe"),
             (("-p", "x", "--raw", "--show-reasoning"), "--show-reasoning has no effect with --raw"),
-            (("-p", "x", "--use-metal", "--device", "cpu"), "--use-metal and --device exclude each other"),
+            (("-p", "x", "--use-metal", "--device", "cpu"), "--device cpu contradicts --use-metal: "),
+            (("-p", "x", "--use-metal=false", "--device", "metal"), "--device metal contradicts --use-metal=false: "),
             (("moe", "simulate", "--trace", "t", "--layers", "3"), "--layers needs --synthetic"),
             (("moe", "simulate", "--trace", "t", "--tokens", "3"), "--tokens needs --synthetic"),
             (("moe", "simulate", "--trace", "t", "--experts=8"), "--experts needs --synthetic"),
@@ -264,6 +265,25 @@ class Options(CommandLine):
         self.assertEqual(logits(environment={"OXIDIZED_EXECUTOR": "reference"}), reference)
         for contradiction in [("--device", "reference", "--executor", "cpu"), ("--executor", "cpu", "--device", "cuda")]:
             self.refused(USAGE, "they say the same thing", "-m", self.model, "-p", "x", *contradiction)
+        # Who is nearer to the user decides: command line, config file, environment.
+        config = self.folder / "device.toml"
+        for before, environment, words in [
+            ("executor = reference", {}, ("--device", "cpu")), ("device = reference", {}, ("--executor", "cpu")),
+            ("", {"OXIDIZED_EXECUTOR": "reference"}, ("--device", "cpu")),
+            ("", {"OXIDIZED_DEVICE": "reference"}, ("--executor", "cpu")),
+            ("executor = cpu", {"OXIDIZED_DEVICE": "reference"}, ()),
+        ]:
+            config.write_text("[logits]\n" + before + "\n")
+            self.assertEqual(logits(*words, environment=environment | {"OXIDIZED_CONFIG": str(config)}),
+                             logits("--device", "cpu"), (before, environment, words))
+        for environment, words in [({"OXIDIZED_USE_METAL": "true"}, ("--device", "cpu")),
+                                   ({"OXIDIZED_DEVICE": "metal"}, ("--use-metal=false",)),
+                                   ({}, ("--use-metal=false", "--device", "reference"))]:
+            ran = run("-m", self.model, "-p", "x", "--raw", "--max-tokens", "1", *words, environment=environment)
+            self.assertEqual((ran.returncode, b"etal" in ran.stderr), (0, False), ran.stderr)
+        self.refused(USAGE, "OXIDIZED_DEVICE sets --device", "-m", self.model, "-p", "x",
+                     environment={"OXIDIZED_DEVICE": "reference", "OXIDIZED_EXECUTOR": "cpu"})
+        self.refused(UNSUPPORTED, "--device metal:1", "-m", self.model, "-p", "x", "--device", "metal:1")
         self.refused(USAGE, "cuda:x", "-m", self.model, "-p", "x", "--device", "cuda:x")
         self.refused(UNSUPPORTED, "--device cpu:1", "-m", self.model, "-p", "x", "--device", "cpu:1")
 

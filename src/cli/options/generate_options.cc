@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/options/command.h"
+#include "cli/options/device_wish.h"
 #include "cli/options/options.h"
 
 namespace oxidized::cli {
@@ -65,10 +66,8 @@ Value StopText(std::vector<std::string>& stop) {
 }
 
 struct GenerateFlags {
-  bool enable_moe = true, use_metal = true, no_color = false, version = false;
-  std::shared_ptr<DeviceWish> device;
-  Command::Given use_metal_given, seed_given;
-  std::function<void()> finish_routing;
+  bool enable_moe = true, no_color = false, version = false;
+  Command::Given seed_given;
 };
 
 std::vector<OptionRule> Rules(const GenerateOptions& o) {
@@ -77,7 +76,6 @@ std::vector<OptionRule> Rules(const GenerateOptions& o) {
       {{"--interactive"}, Kind::kContradicts, {"--prompt", "--json"}},
       {{"--interactive"}, Kind::kContradicts, {"--raw"}, "a chat needs the chat format"},
       {{"--benchmark-moe"}, Kind::kContradicts, {"--prompt", "--interactive"}, "it runs its own prompts"},
-      {{"--use-metal"}, Kind::kContradicts, {"--device"}, "they say the same thing"},
       {{"--system", "--developer", "--model-identity", "--reasoning-effort", "--show-reasoning",
         "--max-reasoning-tokens", "--date"},
        Kind::kUselessWith,
@@ -121,7 +119,7 @@ std::vector<OptionRule> Rules(const GenerateOptions& o) {
 
 void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   AddModelOptions(c, o.runtime);
-  flags.device = AddExecutorOptions(c, o.runtime);
+  const auto device = AddExecutorOptions(c, o.runtime);
   o.runtime.speculation = SpeculationOptions::Auto();
 
   c.Group("Generation");
@@ -159,7 +157,7 @@ void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Group("Experts");
   c.AddFlag("--enable-moe", flags.enable_moe, "On by itself: every gpt-oss model is a mixture of experts",
             "BOOL");
-  flags.finish_routing = AddRoutingOptions(c, o.routing, o.runtime.device.experts);
+  AddRoutingOptions(c, o.routing, o.runtime.device.experts);
   c.AddFlag("--show-moe-metrics", o.show_moe_metrics, "Table of routing metrics at the end, on stderr");
   c.Add("--moe-report", Output(o.moe_report), "Write what routing did as one page of HTML");
   c.Add("--moe-trace", Output(o.moe_trace, OutputKind::kWritten),
@@ -174,10 +172,7 @@ void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Add("--benchmark-plot", Output(o.benchmark_plot), "Write the benchmark's figures as a picture (SVG)");
 
   c.Group("Machine");
-  flags.use_metal_given =
-      c.AddFlag("--use-metal", flags.use_metal,
-                "Use a GPU if this build and machine have one; =false: --device cpu", "BOOL")
-          .given();
+  device->AddUseMetal(c);
   c.AddFlag("--memory-stats", o.memory_stats, "Where the bytes are, at the end, on stderr");
   c.AddFlag(
       "--dry-run", o.dry_run,
@@ -192,23 +187,12 @@ void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.AddRules(Rules(o));
 }
 
-// --use-metal: a GPU where there is one; =false: --device cpu.
-void UseMetal(const GenerateFlags& flags) {
-  if (!flags.use_metal) return flags.device->Default("cpu");
-  if (DeviceNamed("metal").available().instances.empty()) {
-    Log(LogLevel::kWarning, "--use-metal: this build has no GPU support, the CPU is used instead");
-    return flags.device->Default("cpu");
-  }
-  flags.device->Default("metal");
-}
-
 // Checks that need several options at once, and what follows from them.
 void Finish(GenerateOptions& o, const GenerateFlags& flags) {
   if (!flags.enable_moe) {
     Fail(ErrorKind::kUsage,
          "--enable-moe=false: gpt-oss is a mixture-of-experts model and cannot run without its experts");
   }
-  if (flags.use_metal_given) UseMetal(flags);
   if (!flags.seed_given) {
     std::random_device device;
     o.sampling.seed = (uint64_t{device()} << 32 | device()) >> 11;  // exact as a JSON number
@@ -220,7 +204,6 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags) {
     Fail(ErrorKind::kUsage,
          "nothing to do: give --prompt TEXT, --interactive, or a command; --help lists them");
   }
-  flags.finish_routing();
   o.runtime.device.read_ahead = true;
   o.runtime.text = o.benchmark_moe ? TextParts::kNone : o.raw ? TextParts::kTokens : TextParts::kChat;
 }

@@ -7,14 +7,15 @@
 #include <vector>
 
 #include "base/error.h"
-
-namespace CLI {
-class App;
-}
+#include "cli/options/command.h"
 
 namespace oxidized::cli {
 
 class ConfigFile;
+
+// Who set an option of a parsed command; `words`: the command line's.
+Command::Source SourceOf(const CLI::App& command, const CLI::Option& option, const ConfigFile& config,
+                         std::span<const char* const> words);
 
 class OptionSources {
  public:

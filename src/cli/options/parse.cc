@@ -247,7 +247,10 @@ std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
       continue;
     const std::span words(argv, static_cast<size_t>(argc));
     const OptionSources sources(command.app(), *config, words);
+    command.NoteSources(
+        [&](const CLI::Option& option) { return SourceOf(command.app(), option, *config, words); });
     sources.Told([&] {
+      command.Settle();
       CheckRules(command.app(), command.rules(), words);
       CheckFiles(command, app);
     });
