@@ -76,8 +76,10 @@ Json MemoryStatsJson(const Runtime& runtime) {
       {"resident", account.process_bytes}, {"peak", account.peak_bytes}, {"accounted", account.sum_bytes}};
   Json classes = Json::array();
   for (const MemoryLine& line : account.lines)
-    classes.push_back(
-        {{"what", line.what}, {"resident", line.resident_bytes}, {"reserved", line.reserved_bytes}});
+    classes.push_back({{"class", line.memory_class},
+                       {"what", line.what},
+                       {"resident", line.resident_bytes},
+                       {"reserved", line.reserved_bytes}});
   json["classes"] = std::move(classes);
   Json kv = Json::array();
   for (const KvPoolUse& pool : KvPoolsOf(runtime))

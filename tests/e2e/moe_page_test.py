@@ -26,7 +26,7 @@ class Page(unittest.TestCase):
         cls.file = cls.folder / "report.html"
         env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_")}
         result = subprocess.run(
-            PROGRAM + ["-p", "What is the capital of France?", "--seed", "3", "--json", "--moe-report", str(cls.file)],
+            PROGRAM + ["-p", "What is the capital of France?", "--seed", "3", "--json", "--show-moe-metrics", "--moe-report", str(cls.file)],
             capture_output=True, env=env, timeout=300)
         assert result.returncode == 0, result.stderr.decode()
         cls.moe = json.loads(result.stdout)["moe"]

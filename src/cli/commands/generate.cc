@@ -49,7 +49,9 @@ int RunPrompt(const GenerateOptions& o) {
   const FinishedAnswer answer = model.Run(request);
   EndAnswer(answer, [&] {
     if (o.json) {
-      WriteAnswer(AnswerJson(answer, *model.moe_report(), model.runtime()) + "\n");
+      const auto moe = o.show_moe_metrics ? model.moe_report() : std::nullopt;
+      WriteAnswer(AnswerJson(answer, moe ? &*moe : nullptr, o.memory_stats ? &model.runtime() : nullptr) +
+                  "\n");
     } else if (!answer.text.empty() && answer.text.back() != '\n') {
       WriteAnswer("\n");
       model.side().AnswerWritten("\n");

@@ -158,6 +158,8 @@ Action AddSynth(Command& command);
 Action AddConvert(Command& command);
 Action AddVerify(Command& command);
 Action AddPull(Command& command);
+Action AddList(Command& command);
+Action AddRemove(Command& command);
 Action AddMoeSimulate(Command& command);
 Action AddBench(Command& command);
 Action AddBenchMoe(Command& command);

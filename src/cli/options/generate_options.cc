@@ -113,7 +113,7 @@ std::vector<OptionRule> Rules(const GenerateOptions& o) {
        [&o] { return o.sampling.temperature == 0.0; }},
       {{"--benchmark-runs", "--benchmark-plot"}, Kind::kNeeds, {"--benchmark-moe"}},
       {{"--moe-trace-logits"}, Kind::kNeeds, {"--moe-trace"}},
-      {{"--moe-window"}, Kind::kNeeds, {"--json", "--show-moe-metrics", "--moe-report", "--interactive"}},
+      {{"--moe-window"}, Kind::kNeeds, {"--show-moe-metrics", "--moe-report", "--interactive"}},
   };
 }
 
@@ -158,7 +158,8 @@ void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.AddFlag("--enable-moe", flags.enable_moe, "On by itself: every gpt-oss model is a mixture of experts",
             "BOOL");
   AddRoutingOptions(c, o.routing, o.runtime.device.experts);
-  c.AddFlag("--show-moe-metrics", o.show_moe_metrics, "Table of routing metrics at the end, on stderr");
+  c.AddFlag("--show-moe-metrics", o.show_moe_metrics,
+            "Table of routing metrics at the end, on stderr; with --json also in the record");
   c.Add("--moe-report", Output(o.moe_report), "Write what routing did as one page of HTML");
   c.Add("--moe-trace", Output(o.moe_trace, OutputKind::kWritten),
         "Write each token's experts, weights and margin, layer by layer (docs/moe.md has the format)");
@@ -173,14 +174,15 @@ void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
 
   c.Group("Machine");
   device->AddUseMetal(c);
-  c.AddFlag("--memory-stats", o.memory_stats, "Where the bytes are, at the end, on stderr");
+  c.AddFlag("--memory-stats", o.memory_stats,
+            "Where the bytes are, at the end, on stderr; with --json also in the record");
   c.AddFlag(
       "--dry-run", o.dry_run,
       "Say what would fit and how fast it could be, from headers and measured speeds; load nothing. Exit "
       "code 4: it does not fit");
 
   c.Group("Output");
-  c.AddFlag("--json", o.json, "One JSON record of the answer, its timings, routing and memory on stdout");
+  c.AddFlag("--json", o.json, "One JSON record of the answer and its timings on stdout");
   c.AddFlag("-v,--verbose", o.verbose, "More about what happens; with --version: CPU and libraries");
   c.AddFlag("--no-color", flags.no_color, "No colours (also: NO_COLOR)");
   c.AddFlag("--version", flags.version, "Print the version");

@@ -8,7 +8,7 @@
 namespace oxidized::cli {
 
 Command::Source SourceOf(const CLI::App& command, const CLI::Option& option, const ConfigFile& config,
-                         std::span<const char* const> words) {
+                         std::span<const std::string> words) {
   if (option.count() == 0) return Command::Source::kNobody;
   if (Written(command, option.get_name(), words)) return Command::Source::kCommandLine;
   return config.PlaceOf(option.get_name()).empty() ? Command::Source::kEnvironment
@@ -16,7 +16,7 @@ Command::Source SourceOf(const CLI::App& command, const CLI::Option& option, con
 }
 
 OptionSources::OptionSources(const CLI::App& command, const ConfigFile& config,
-                             std::span<const char* const> words) {
+                             std::span<const std::string> words) {
   for (const CLI::Option* option : command.get_options()) {
     const std::string name = option->get_name();
     const Command::Source source = SourceOf(command, *option, config, words);

@@ -15,12 +15,12 @@ class ConfigFile;
 
 // Who set an option of a parsed command; `words`: the command line's.
 Command::Source SourceOf(const CLI::App& command, const CLI::Option& option, const ConfigFile& config,
-                         std::span<const char* const> words);
+                         std::span<const std::string> words);
 
 class OptionSources {
  public:
   // Of a parsed command; `words`: the command line's.
-  OptionSources(const CLI::App& command, const ConfigFile& config, std::span<const char* const> words);
+  OptionSources(const CLI::App& command, const ConfigFile& config, std::span<const std::string> words);
 
   // Calls `work`; an Error that names such options leaves with their sources at the end of its line.
   template <typename Work>
