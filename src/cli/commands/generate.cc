@@ -6,6 +6,7 @@
 #include "cli/commands/dry_run.h"
 #include "cli/commands/interactive.h"
 #include "cli/commands/terminal_model.h"
+#include "cli/terminal/input.h"
 
 namespace oxidized::cli {
 namespace {

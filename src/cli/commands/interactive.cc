@@ -18,6 +18,7 @@
 #include "chat/chat_history.h"
 #include "cli/commands/output_file.h"
 #include "cli/commands/terminal_model.h"
+#include "cli/terminal/input.h"
 #include "cli/terminal/line_editor.h"
 #include "harmony/conversation_json.h"
 #include "report/memory_pools.h"
