@@ -4,11 +4,13 @@ Run by ctest with OXIDIZED_PROGRAM set to the program (an emulator may stand bef
 """
 
 import json
+import os
 import shutil
+import socket
 import subprocess
 import unittest
 
-from command_line import BAD_FILE, PROGRAM, TOKENIZER, CommandLine, run
+from command_line import BAD_FILE, PROGRAM, TOKENIZER, USAGE, CommandLine, run
 
 QUESTION = "Où est la gare? 🙂"
 UTF8_MARK = b"\xef\xbb\xbf"
@@ -97,6 +99,58 @@ class Input(CommandLine):
                 self.refused(BAD_FILE, f"{file}: {says}", "-m", self.model, "-p", "x", "--config", file)
                 self.refused(BAD_FILE, f"{file}: {says}", "-m", self.model, "-p", "x", "-t", file)
                 self.refused(BAD_FILE, f"{file}: {says}", "logits", "-m", self.model, "--tokens", file, "--out", self.folder / "o.npy")
+
+    # --- standard input beside a prompt ----------------------------------------------------------------------------
+
+    def prompt(self, *arguments, **how):
+        """The text that the model is asked, told by the length of its prompt and the answer."""
+        record = subprocess.run(
+            PROGRAM + [str(a) for a in ("-m", self.model, "--seed", 3, "--max-tokens", 4, "--date", "none", "--json", *arguments)],
+            capture_output=True, timeout=300, **how)
+        self.assertEqual(record.returncode, 0, record.stderr)
+        return json.loads(record.stdout)["text"], json.loads(record.stdout)["tokens"]["prompt"], record.stderr
+
+    def test_a_piped_prompt_is_the_prompt_and_goes_behind_another(self):
+        alone = self.prompt("-p", "Spell the word", input=b"")
+        both = self.prompt("-p", "Spell the word\n\ntext\n", input=b"")
+        self.assertNotEqual(alone[:2], both[:2])
+        file = self.folder / "asked"
+        file.write_text("text\n")
+        self.assertEqual(self.prompt(input=b"Spell the word"), alone)
+        self.assertEqual(self.prompt("-p", "Spell the word", input=b"text\n"), both)
+        self.assertEqual(self.prompt("-f", file, "-p", "Spell the word", input=b""), both)
+        self.assertEqual(self.prompt("-p", "Spell the word", "-f", "-", input=b"text\n"), both)
+        self.assertEqual(self.prompt("-f", file, input=b"more"), self.prompt("-p", "text\n\n\nmore", input=b""))
+        with file.open() as opened:
+            self.assertEqual(self.prompt("-p", "Spell the word", stdin=opened), both)
+        raw = ("-m", self.model, "--raw", "--temperature", 0, "--max-tokens", 4)
+        self.assertEqual(self.ids(self.feed(b"b", *raw, "-p", "a")), self.ids(self.feed(b"", *raw, "-p", "a\n\nb")))
+
+    def test_what_nobody_writes_to_is_not_waited_for(self):
+        alone = self.prompt("-p", "Spell the word", input=b"")
+        self.assertEqual(self.prompt("-p", "Spell the word", stdin=subprocess.DEVNULL), alone)
+        with open("/dev/zero", "rb") as endless:
+            self.assertEqual(self.prompt("-p", "Spell the word", stdin=endless), alone)
+        pipe, held = os.pipe()
+        here, there = socket.socketpair()
+        with here, there:
+            for silent in (pipe, there):
+                answer = self.prompt("-p", "Spell the word", stdin=silent)
+                self.assertEqual(answer[:2], alone[:2])
+                self.assertIn(b"warning: the prompt alone is answered; standard input is open", answer[2])
+            here.sendall(b"text\n")  # some hand on a socket in the place of a pipe
+            here.shutdown(socket.SHUT_WR)
+            self.assertEqual(self.prompt("-p", "Spell the word", stdin=there),
+                             self.prompt("-p", "Spell the word\n\ntext\n", input=b""))
+        os.close(pipe)
+        os.close(held)
+
+    def test_no_prompt_anywhere(self):
+        self.refused(USAGE, "nothing to do: give --prompt TEXT, a prompt on standard input, ")
+        self.refused(USAGE, "the prompt is empty", "-p", "")
+        self.refused(USAGE, "the prompt is empty", "-p", "-")
+        self.refused(BAD_FILE, "no_such_file", "-f", self.folder / "no_such_file")
+        self.refused(USAGE, "--interactive and --prompt-file exclude each other", "-i", "-f", "-")
 
 
 if __name__ == "__main__":
