@@ -375,7 +375,7 @@ class Options(CommandLine):
         for text, says in [
             ("max-tokns = 2", "'max-tokns' is no option"),
             ("max-tokens : 2", "'max-tokens : 2' is no option"),
-            ("\x00\x01garbage", "garbage' is no option"),
+            ("\x02\x01garbage", "garbage' is no option"),
             ("config = x", "'config' has no place in a file of options"),
             ("stop =", "--stop: ''"),
             ("temperature = 1 2", "--temperature: '1 2' is no number"),

@@ -19,6 +19,7 @@
 #include "cli/commands/output_file.h"
 #include "cli/commands/terminal_model.h"
 #include "cli/options/nearest.h"
+#include "cli/terminal/input.h"
 #include "cli/terminal/line_editor.h"
 #include "harmony/conversation_json.h"
 #include "report/memory_pools.h"

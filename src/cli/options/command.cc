@@ -34,6 +34,11 @@ Value File(std::string& value) {
   file.input = true;
   return file;
 }
+Value File(std::optional<std::string>& value) {
+  Value file = Text(value, "FILE");
+  file.input = true;
+  return file;
+}
 // An empty path is a shell variable that was not set; to leave the option out is another wish.
 Value Path(std::filesystem::path& value, std::string type) {
   Value path{std::move(type), [&value](const std::string& text) {

@@ -44,6 +44,7 @@ Value Text(std::string& value, std::string type = "TEXT");
 Value Text(std::optional<std::string>& value, std::string type = "TEXT");
 Value Path(std::filesystem::path& value, std::string type = "PATH");
 Value File(std::string& value);  // to read; may be "-"
+Value File(std::optional<std::string>& value);
 Value Output(std::filesystem::path& value, OutputKind kind = OutputKind::kReplaced);
 Value Words(std::vector<std::string>& values, std::string type);
 Value Seed(uint64_t& value);  // any 64-bit number

@@ -73,9 +73,12 @@ struct GenerateFlags {
 std::vector<OptionRule> Rules(const GenerateOptions& o) {
   using Kind = OptionRule::Kind;
   return {
-      {{"--interactive"}, Kind::kContradicts, {"--prompt", "--json"}},
+      {{"--interactive"}, Kind::kContradicts, {"--prompt", "--prompt-file", "--json"}},
       {{"--interactive"}, Kind::kContradicts, {"--raw"}, "a chat needs the chat format"},
-      {{"--benchmark-moe"}, Kind::kContradicts, {"--prompt", "--interactive"}, "it runs its own prompts"},
+      {{"--benchmark-moe"},
+       Kind::kContradicts,
+       {"--prompt", "--prompt-file", "--interactive"},
+       "it runs its own prompts"},
       {{"--system", "--developer", "--model-identity", "--reasoning-effort", "--show-reasoning",
         "--max-reasoning-tokens", "--date"},
        Kind::kUselessWith,
@@ -124,7 +127,9 @@ void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
 
   c.Group("Generation");
   c.Add("-p,--prompt", Text(o.prompt),
-        "Answer this and exit; - reads standard input. The answer alone goes to stdout");
+        "Answer this and exit; - reads standard input, a pipe is read after it. The answer alone goes to "
+        "stdout");
+  c.Add("-f,--prompt-file", File(o.prompt_file), "Answer the text of this file, after that of --prompt");
   c.AddFlag("-i,--interactive", o.interactive, "Chat in the terminal");
   c.Add("--max-tokens", Number(o.max_tokens, 0, 1 << 30), "New tokens at most, reasoning included [512]");
   c.Add("--temperature", Number(o.sampling.temperature, 0, 100, "T"),
@@ -202,10 +207,6 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags) {
   const char* no_color = std::getenv("NO_COLOR");  // no-color.org: any value but an empty one
   o.color = !flags.no_color && (no_color == nullptr || *no_color == '\0');
   if (o.benchmark_moe) o.runtime.speculation = {};  // it measures single rows
-  if (!o.prompt && !o.interactive && !o.benchmark_moe && !o.dry_run) {
-    Fail(ErrorKind::kUsage,
-         "nothing to do: give --prompt TEXT, --interactive, or a command; --help lists them");
-  }
   o.runtime.device.read_ahead = true;
   o.runtime.text = o.benchmark_moe ? TextParts::kNone : o.raw ? TextParts::kTokens : TextParts::kChat;
 }

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/interrupt.h"
+#include "cli/terminal/input.h"
 #include "cli/terminal/terminal.h"
 #include "tokenizer/utf8_stream.h"
 
