@@ -79,6 +79,7 @@ std::vector<LineSeries> LinesOf(const PictureRow& picture, const BenchRecord& re
       one.y.push_back(at.point->median);
       one.low.push_back(at.point->min);
       one.high.push_back(at.point->max);
+      one.doubtful.push_back(at.point->disturbed);
     }
     series.push_back(std::move(one));
   }
@@ -96,8 +97,12 @@ BenchRecord ParseBenchRecord(std::string name, std::string_view json, const std:
       if (!FindBenchTest(test)) continue;
       // The other kinds have no place in a picture; unknown figures are null.
       if (!figure.at("subject").get<std::string>().empty()) continue;
+      const auto& samples = figure.at("samples");
+      const bool disturbed = std::any_of(samples.begin(), samples.end(), [](const nlohmann::json& sample) {
+        return sample.value("disturbed", false);
+      });
       record.points.push_back({test, figure.at("threads").get<int>(), figure.at("median").get<double>(),
-                               figure.at("min").get<double>(), figure.at("max").get<double>()});
+                               figure.at("min").get<double>(), figure.at("max").get<double>(), disturbed});
     }
   } catch (const nlohmann::json::exception&) {
     Fail(ErrorKind::kBadFile, "{}: not what `bench --json` writes", path);
@@ -117,6 +122,10 @@ std::vector<BenchPicture> PicturesOf(std::span<const BenchRecord> records) {
       }
     }
     if (chart.series.empty()) continue;
+    const bool disturbed = std::any_of(chart.series.begin(), chart.series.end(), [](const LineSeries& line) {
+      return std::find(line.doubtful.begin(), line.doubtful.end(), true) != line.doubtful.end();
+    });
+    if (disturbed) chart.x_label += " (hollow: a run was disturbed, its threads waited for a processor)";
     SvgPicture picture;
     picture.Add(chart);
     pictures.push_back({row.name, picture.Finish(row.title)});

@@ -17,6 +17,7 @@ struct BenchRecord {
     std::string test;
     int threads = 0;
     double median = 0.0, min = 0.0, max = 0.0;
+    bool disturbed = false;  // the threads of a run waited for a processor
   };
   std::string name;  // a precision, a tier, a commit
   std::vector<Point> points;
@@ -29,7 +30,7 @@ struct BenchPicture {
 };
 // One for each kind of test that a record has two points of: "prompt" (ppN), "depth" (tg at depths), "batch"
 // (bS) and "threads" (the same test with several --threads). Whiskers go from the lowest to the highest
-// sample.
+// sample; a point with a disturbed run is hollow.
 std::vector<BenchPicture> PicturesOf(std::span<const BenchRecord> records);
 
 }  // namespace oxidized

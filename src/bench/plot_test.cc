@@ -1,6 +1,7 @@
 // Which figures of a record become points of which picture.
 #include "bench/plot.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -38,6 +39,24 @@ TEST(BenchPlot, TwoFilesAreTwoSeriesByName) {
   EXPECT_NE(pictures[0].svg.find(">c 1 thread<"), std::string::npos);
   EXPECT_EQ(pictures[1].name, "threads");
   EXPECT_NE(pictures[1].svg.find(">c pp8<"), std::string::npos);
+}
+
+TEST(BenchPlot, APointWithADisturbedRunIsHollow) {
+  const auto figure = [](const char* test, const char* disturbed) {
+    return fmt::format(R"({{"test":"{}","subject":"","threads":1,"median":2,"min":1,"max":3,"samples":[
+                        {{"value":2,"disturbed":false}},{{"value":3,"disturbed":{}}}]}})",
+                       test, disturbed);
+  };
+  const auto svg = [&](const char* disturbed) {
+    const std::string json =
+        fmt::format(R"({{"figures":[{},{}]}})", figure("pp4", "false"), figure("pp8", disturbed));
+    const std::vector<BenchRecord> records = {ParseBenchRecord("a", json, "f.json")};
+    return PicturesOf(records).at(0).svg;
+  };
+  EXPECT_NE(svg("true").find("<title>8: 2, disturbed</title>"), std::string::npos);
+  EXPECT_NE(svg("true").find("<title>4: 2</title>"), std::string::npos);
+  EXPECT_NE(svg("true").find("hollow: a run was disturbed"), std::string::npos);
+  EXPECT_EQ(svg("false").find("disturbed"), std::string::npos);
 }
 
 TEST(BenchPlot, WhatIsNoRecordIsRefused) {

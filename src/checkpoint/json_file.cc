@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -50,6 +51,13 @@ class Guard {
   std::vector<std::set<std::string>> keys_;  // of the objects that are open
 };
 
+// "line 2, column 7" of a byte counted from 1, as nlohmann does.
+std::string PlaceIn(std::string_view text, size_t byte) {
+  const std::string_view before = text.substr(0, std::min(text.size(), byte == 0 ? 0 : byte - 1));
+  const auto lines = std::count(before.begin(), before.end(), '\n');
+  return fmt::format("line {}, column {}", lines + 1, before.size() - (before.rfind('\n') + 1) + 1);
+}
+
 }  // namespace
 
 std::string ReadSmallFile(const std::filesystem::path& path, size_t max_bytes) {
@@ -75,8 +83,10 @@ nlohmann::json ParseSmallJson(std::string_view text, const std::string& name) {
     parsed =
         nlohmann::json::parse(text, [&guard](int depth, nlohmann::json::parse_event_t event,
                                              nlohmann::json& value) { return guard(depth, event, value); });
-  } catch (const nlohmann::json::exception& error) {
-    Fail(ErrorKind::kBadFile, "{}: not valid JSON: {}", name, Quoted(error.what()));
+  } catch (const nlohmann::json::parse_error& error) {
+    Fail(ErrorKind::kBadFile, "{}: not valid JSON at {}", name, PlaceIn(text, error.byte));
+  } catch (const nlohmann::json::exception&) {
+    Fail(ErrorKind::kBadFile, "{}: JSON with a number out of range", name);
   }
   if (!parsed.is_object())
     Fail(ErrorKind::kBadFile, "{}: expected a JSON object, found {}", name, parsed.type_name());

@@ -72,10 +72,18 @@ void PlanWeights(const Checkpoint& checkpoint, const ExpertFileMap& map, const D
 }
 
 void MeasureSpeeds(const ExpertFileMap& map, int threads, DevicePlan& plan) {
+  constexpr int64_t kLeastBytes = int64_t{16} << 20;
+  constexpr double kLongSeconds = 0.3, kShortSeconds = 0.05;
+  // What a token reads of a small model stays in the caches, so they are what counts; and nobody waits long
+  // to hear that it fits.
+  const int64_t token_bytes = plan.input.decode_dense_bytes + plan.input.decode_expert_bytes;
+  const int64_t all = BandwidthProbe::DefaultBytes();
+  const int64_t bytes = std::clamp(token_bytes, std::min(kLeastBytes, all), all);
+  const double seconds = bytes < all ? kShortSeconds : kLongSeconds;
   ThreadTeam team(threads);
-  plan.input.memory_bytes_per_s = BandwidthProbe(team, SelectCpuKernels()).Measure(0.3);
+  plan.input.memory_bytes_per_s = BandwidthProbe(team, SelectCpuKernels(), bytes).Measure(seconds);
   if (map.files().empty()) return;
-  const DiskSpeed disk = MeasureDiskSpeed(map.files(), map.file_sizes());
+  const DiskSpeed disk = MeasureDiskSpeed(map.files(), map.file_sizes(), seconds);
   plan.input.disk_bytes_per_s = disk.bytes_per_s;
   plan.disk_method = disk.method;
 }

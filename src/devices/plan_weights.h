@@ -15,7 +15,8 @@ bool LiesInNoFile(const Checkpoint& checkpoint, const std::byte* data);
 void PlanWeights(const Checkpoint& checkpoint, const ExpertFileMap& map, const DeviceOptions& options,
                  PlanInput& in);
 
-// How fast memory is for so many threads, and the disk that the experts lie on. Takes a second.
+// How fast memory is for so many threads, and the disk that the experts lie on; `plan` says what a token
+// reads. Takes a second for a large model.
 void MeasureSpeeds(const ExpertFileMap& map, int threads, DevicePlan& plan);
 
 }  // namespace oxidized

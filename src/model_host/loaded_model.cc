@@ -23,7 +23,7 @@ std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path, cons
   if (std::unique_ptr<Tokenizer> own = TokenizerOf(checkpoint)) return own;
   Fail(ErrorKind::kBadFile,
        "{}: no tokenizer.json or rank file beside the model, and its {} rows are not the {} of {}; name a "
-       "tokenizer with --tokenizer-path",
+       "tokenizer with --tokenizer-path (synth --tokenizer puts one beside random weights)",
        checkpoint.path.string(), checkpoint.config.vocab_size, kHarmonyIds, kBuiltInTokenizer);
 }
 

@@ -48,6 +48,8 @@ std::string MoePage(const MoeReport& report) {
   Json data = MoeJson(report, report.routing->Total());
   data["model"] = report.model;
   data["program"] = OXIDIZED_VERSION;
+  data["date"] = report.date;
+  data["run"] = report.run;
   data["timeline"] = TimelineJson(report.routing->timeline(), report.routing->shape().num_layers);
   const auto bytes = embedded::moe_page();
   std::string page(reinterpret_cast<const char*>(bytes.data()), bytes.size());

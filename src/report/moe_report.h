@@ -13,6 +13,8 @@ namespace oxidized {
 // Views of what a run has collected.
 struct MoeReport {
   std::string model;  // a name for people
+  std::string date;   // "2026-01-31 17:05"; empty: not said
+  std::string run;    // device and options, for people; empty: not said
   RoutingPolicy policy;
   const RoutingCollector* routing = nullptr;
   const StageTotals* prefill = nullptr;  // since the engine began

@@ -164,11 +164,14 @@ void SvgPicture::Add(const LineChart& chart) {
       points += fmt::format("{:.1f},{:.1f} ", at, y.At(series.y[i]));
       if (!series.low.empty())
         body_ += Line(at, y.At(series.low[i]), at, y.At(series.high[i]), classes.c_str());
-      if (!series.dashed)
-        body_ += fmt::format(
-            "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" class=\"f{}\"><title>{:g}: "
-            "{:.4g}</title></circle>\n",
-            at, y.At(series.y[i]), Color(s), series.x[i], series.y[i]);
+      if (series.dashed) continue;
+      const bool hollow = !series.doubtful.empty() && series.doubtful[i];
+      body_ += fmt::format(
+          "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" class=\"{}\"><title>{:g}: "
+          "{:.4g}{}</title></circle>\n",
+          at, y.At(series.y[i]), hollow ? 5 : 3,
+          hollow ? fmt::format("c{} h", Color(s)) : fmt::format("f{}", Color(s)), series.x[i], series.y[i],
+          hollow ? ", disturbed" : "");
     }
     body_ += fmt::format("<polyline points=\"{}\" class=\"{}\"/>\n", points, classes);
     Legend(f, s, series.name, fmt::format("<polyline points=\"0,0 24,0\" class=\"{}\"/>", classes));
@@ -221,6 +224,7 @@ text {{ font: 12px system-ui, sans-serif; fill: var(--fg); }}
 .n {{ font-size: 11px; }} .m {{ text-anchor: middle; }} .e {{ text-anchor: end; }} .g {{ stroke: var(--grid); stroke-width: 1; }}
 polyline {{ fill: none; stroke-width: 2; }} .d {{ stroke-dasharray: 5 4; }}
 .c0 {{ stroke: var(--c0); }} .c1 {{ stroke: var(--c1); }} .c2 {{ stroke: var(--c2); }} .c3 {{ stroke: var(--c3); }} .c4 {{ stroke: var(--c4); }} .c5 {{ stroke: var(--c5); }}
+.h {{ fill: none; }}
 .f0 {{ fill: var(--c0); }} .f1 {{ fill: var(--c1); }} .f2 {{ fill: var(--c2); }} .f3 {{ fill: var(--c3); }} .f4 {{ fill: var(--c4); }} .f5 {{ fill: var(--c5); }}
 </style>
 <rect width="100%" height="100%" style="fill: var(--bg)"/>

@@ -13,6 +13,7 @@ struct LineSeries {
   std::vector<double> x, y;
   bool dashed = false;                      // a limit: without marks
   std::vector<double> low = {}, high = {};  // whiskers of each point; empty: none
+  std::vector<bool> doubtful = {};          // marks drawn hollow; empty: none
 };
 struct LineChart {
   std::string title, x_label, y_label;  // an empty title: the picture's says it

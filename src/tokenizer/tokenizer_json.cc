@@ -28,9 +28,8 @@ class Reader {
   Vocabulary Read(std::string_view json, std::optional<TokenTable> known = std::nullopt) {
     dom::parser parser;
     dom::object root;
-    if (const auto error = parser.parse(json.data(), json.size()).get(root)) {
-      Refuse("no JSON object: {}", simdjson::error_message(error));
-    }
+    if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS)
+      Refuse("no JSON object: cut off, damaged, or not a tokenizer.json");
     RequireNull(root, "normalizer");
     const dom::object model = Get<dom::object>(root, "model");
     ReadAddedTokens(root);

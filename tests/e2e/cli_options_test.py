@@ -131,7 +131,7 @@ class Options(CommandLine):
         self.refused(USAGE, "exclude each other", "-i", environment={"OXIDIZED_JSON": "1"})
 
     def test_a_bad_value_in_the_environment_names_its_variable(self):
-        for variable, value, says in [("MAX_TOKENS", "abc", "--max-tokens: 'abc' is no whole number"),
+        for variable, value, says in [("MAX_TOKENS", "abc", "--max-tokens: 'abc' is not a whole number"),
                                       ("USE_MMAP", "maybe", "--use-mmap: 'maybe' is neither true nor false")]:
             self.refused(USAGE, f"error: OXIDIZED_{variable}: {says}", "-p", "x", environment={f"OXIDIZED_{variable}": value})
         self.refused(USAGE, "error: --max-tokens: 'x'", "-p", "x", "--max-tokens", "x", environment={"OXIDIZED_MAX_TOKENS": "y"})
@@ -378,9 +378,11 @@ class Options(CommandLine):
             ("\x02\x01garbage", "garbage' is no option"),
             ("config = x", "'config' has no place in a file of options"),
             ("stop =", "--stop: ''"),
-            ("temperature = 1 2", "--temperature: '1 2' is no number"),
+            ("temperature = 1 2", "--temperature: '1 2' is not a number"),
             ("top-k = 6", "'top-k' is set in line 3 already"),
-            ("temperature = hot", "--temperature: 'hot' is no number"),
+            ("temperature", "'temperature' has no value: write `temperature = N`"),
+            ("threads # = 2", "'threads' has no value: write `threads = N`"),
+            ("temperature = hot", "--temperature: 'hot' is not a number"),
             ('"temperature" = 1000', "--temperature: '1000'"),
             ("use-mmap = perhaps", "perhaps"),
             ("show-reasoning = loud", "--show-reasoning: 'loud' is none of"),

@@ -1,8 +1,5 @@
 // `list` and `rm`: the models that `pull` and hf: fetched.
-#include <fmt/chrono.h>
-
 #include <algorithm>
-#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -31,13 +28,6 @@ std::string NameOf(const hub::CachedModel& model) {
   return "hf:" + model.spec.id + (revision == "main" ? "" : "@" + revision);
 }
 
-std::string When(int64_t seconds) {
-  const auto time = static_cast<std::time_t>(seconds);
-  std::tm local = {};
-  localtime_r(&time, &local);
-  return fmt::format("{:%Y-%m-%d %H:%M}", local);
-}
-
 int List(bool json) {
   const hub::Settings settings = hub::SettingsFromEnvironment();
   const std::vector<hub::CachedModel> models = hub::ListCache(settings);
@@ -63,7 +53,7 @@ int List(bool json) {
                                   std::max<size_t>(width, 22), "size", "last used");
   for (const hub::CachedModel& model : models) {
     table += fmt::format("{:<{}}  {:>10}  {:<16}  {}\n", NameOf(model), std::max<size_t>(width, 22),
-                         Gigabytes(model.bytes), When(model.last_used), FormOf(model));
+                         Gigabytes(model.bytes), LocalMinute(model.last_used), FormOf(model));
   }
   WriteAnswer(table);
   return 0;

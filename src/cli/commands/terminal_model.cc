@@ -1,6 +1,7 @@
 #include "cli/commands/terminal_model.h"
 
 #include <chrono>
+#include <ctime>
 #include <utility>
 
 #include "base/interrupt.h"
@@ -9,6 +10,7 @@
 #include "chat/routing_fit.h"
 #include "cli/commands/output_file.h"
 #include "cli/terminal/progress_line.h"
+#include "cli/terminal/terminal.h"
 #include "report/memory_pools.h"
 #include "report/memory_report.h"
 #include "report/moe_page.h"
@@ -174,10 +176,29 @@ void TerminalModel::WatchRouting() {
   trace_ = std::make_unique<TraceWriter>(o.moe_trace, header);
 }
 
+namespace {
+
+// What the figures depend on.
+std::string RunText(const GenerateOptions& o, const ExecutorInfo& info) {
+  std::string text = fmt::format("{}, {}", info.name, info.precision);
+  if (!info.activations.empty()) text += fmt::format(", activations {}", info.activations);
+  text += fmt::format(", temperature {:g}", o.sampling.temperature);
+  if (o.sampling.temperature > 0.0)
+    text += fmt::format(", top-p {:g}, seed {}", o.sampling.top_p, o.sampling.seed);
+  if (o.routing.capacity_factor) text += fmt::format(", expert capacity {:g}", *o.routing.capacity_factor);
+  if (o.runtime.chunk_tokens > 0) text += fmt::format(", chunks of {} tokens", o.runtime.chunk_tokens);
+  if (!o.raw) text += fmt::format(", reasoning {}", Name(o.reasoning_effort));
+  return text;
+}
+
+}  // namespace
+
 std::optional<MoeReport> TerminalModel::moe_report() {
   if (!routing_) return std::nullopt;
   MoeReport report;
   report.model = runtime_->checkpoint().path.filename().string();
+  report.date = LocalMinute(std::time(nullptr));
+  report.run = RunText(options_, runtime_->loop().info());
   report.policy = options_.routing;
   report.routing = routing_.get();
   reported_ = engine_totals();

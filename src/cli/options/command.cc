@@ -61,7 +61,7 @@ Value Words(std::vector<std::string>& values, std::string type) {
 Value Seed(uint64_t& value) {
   return {"N", [&value](const std::string& text) {
             if (!ParseWhole(text, value))
-              throw BadValue{fmt::format("'{}' is no number from 0 to 2^64 - 1", text)};
+              throw BadValue{fmt::format("'{}' is not a number from 0 to 2^64 - 1", text)};
           }};
 }
 
@@ -69,7 +69,7 @@ namespace {
 double RealIn(const std::string& text, double low, double high) {
   double number = 0.0;
   if (!ParseWhole(text, number) || !(number >= low && number <= high))  // NaN is in no range
-    throw BadValue{fmt::format("'{}' is no number from {} to {}", text, low, high)};
+    throw BadValue{fmt::format("'{}' is not a number from {} to {}", text, low, high)};
   return number;
 }
 }  // namespace
@@ -86,7 +86,7 @@ Value NumberValue(double low, double high, std::string type, std::function<void(
             int64_t number = 0;
             if (!ParseWhole(text, number) || static_cast<double>(number) < low ||
                 static_cast<double>(number) > high)
-              throw BadValue{fmt::format("'{}' is no whole number from {} to {}", text, low, high)};
+              throw BadValue{fmt::format("'{}' is not a whole number from {} to {}", text, low, high)};
             set(number);
           }};
 }

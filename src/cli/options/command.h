@@ -37,7 +37,7 @@ struct Value {
   bool input = false;                     // names what is read: no output may overwrite it
 };
 struct BadValue {
-  std::string message;  // "'x' is no number from 1 to 5"
+  std::string message;  // "'x' is not a number from 1 to 5"
 };
 
 Value Text(std::string& value, std::string type = "TEXT");

@@ -31,9 +31,10 @@ std::string ReadAll(std::istream& input, const std::string& path) {
 }
 
 struct Line {
-  int number = 0;     // where it is set first
-  std::string value;  // as written there, without quotes
-  int again = 0;      // where it is set once more, 0: nowhere
+  int number = 0;          // where it is set first
+  bool has_value = false;  // there is a "="
+  std::string value;       // as written there, without quotes
+  int again = 0;           // where it is set once more, 0: nowhere
 };
 
 // Of each name, as "name" and "section.name": what CLI11 calls an item.
@@ -46,18 +47,20 @@ std::map<std::string, Line> LinesOf(std::istream& input) {
     if (line.front() == '[' && line.back() == ']') {
       section = line.substr(1, line.size() - 2);
       section = section == "default" ? "" : section + ".";
-      lines.emplace(section + kSectionBegins, Line{number, "", 0});
+      lines.emplace(section + kSectionBegins, Line{number, false, "", 0});
       continue;
     }
     std::string name = line.substr(0, line.find_first_of("=#"));
     CLI::detail::trim(name);
     CLI::detail::remove_quotes(name);
+    const size_t equals = line.find('=');
+    const bool has_value = equals != std::string::npos && equals < line.find('#');
     std::string value =
         name.size() < line.size() ? line.substr(std::min(line.size(), line.find('=') + 1)) : "";
     value.erase(std::min(value.size(), value.find('#')));
     CLI::detail::trim(value);
     CLI::detail::remove_quotes(value);
-    const auto [entry, first] = lines.emplace(section + name, Line{number, value, 0});
+    const auto [entry, first] = lines.emplace(section + name, Line{number, has_value, value, 0});
     if (!first) entry->second.again = number;
   }
   return lines;
@@ -106,6 +109,10 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const 
     }
     if (!option->get_configurable())
       Fail(ErrorKind::kUsage, "{}: '{}' has no place in a file of options", place(line.number), item.name);
+    if (line.number > 0 && !line.has_value && option->get_items_expected_max() > 0) {
+      Fail(ErrorKind::kUsage, "{}: '{}' has no value: write `{} = {}`", place(line.number), item.name,
+           item.name, option->get_type_name());
+    }
     if (option->get_expected_max() <= 1) {
       if (line.again > 0)
         Fail(ErrorKind::kUsage, "{}: '{}' is set in line {} already", place(line.again), item.name,

@@ -41,6 +41,7 @@ constexpr Spelling kOptions[] = {
     {"--conversation", "--interactive"},
     {"--chat", "--interactive"},
     {"--hidethinking", "--show-reasoning=hidden"},
+    {"--file", "--prompt-file"},
     {"--model", "--model-path"},
     {"-hf", "--model-path", "hf:"},
     {"-hfr", "--model-path", "hf:"},

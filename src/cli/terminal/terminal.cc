@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <fmt/chrono.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -12,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <limits>
 
 #include "base/error.h"
@@ -173,6 +175,13 @@ QuietInput::QuietInput(bool terminal, bool raw) {
 
 QuietInput::~QuietInput() {
   if (changed_) tcsetattr(STDIN_FILENO, TCSANOW, &loud_input);
+}
+
+std::string LocalMinute(int64_t seconds) {
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm local = {};
+  localtime_r(&time, &local);
+  return fmt::format("{:%Y-%m-%d %H:%M}", local);
 }
 
 }  // namespace oxidized::cli

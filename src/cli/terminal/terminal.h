@@ -73,4 +73,7 @@ class QuietInput {
   bool changed_ = false;
 };
 
+// "2026-01-31 17:05", where this machine is. `seconds` since 1970.
+std::string LocalMinute(int64_t seconds);
+
 }  // namespace oxidized::cli
