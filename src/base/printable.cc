@@ -105,6 +105,15 @@ std::string WrapColumns(std::string_view text, int columns) {
   return wrapped;
 }
 
+std::string WrapBehind(std::string_view label, std::string_view text, int columns) {
+  std::string lines(label);
+  for (const char c : WrapColumns(text, columns - static_cast<int>(label.size()))) {
+    lines += c;
+    if (c == '\n') lines.append(label.size(), ' ');
+  }
+  return lines;
+}
+
 std::string CountedText(std::string_view count, std::string_view noun) {
   const std::string text = std::string(count) + ' ';
   if (count == "1") return text + std::string(noun);

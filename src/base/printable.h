@@ -24,6 +24,9 @@ std::string FitColumns(std::string_view text, int columns);
 // The text with lines of at most `columns` cells, broken at spaces; a longer word stays whole.
 std::string WrapColumns(std::string_view text, int columns);
 
+// The same behind a label, which the further lines are indented by: "label  text\n       goes on".
+std::string WrapBehind(std::string_view label, std::string_view text, int columns);
+
 // "1 token", "2 tokens"; "1 miss", "2 misses"; "1 entry", "2 entries"; "1 matrix", "2 matrices". `count`:
 // digits.
 std::string CountedText(std::string_view count, std::string_view noun);

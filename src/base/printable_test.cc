@@ -47,6 +47,12 @@ TEST(Printable, LinesBreakAtSpacesToTheWidthOfATerminal) {
   EXPECT_EQ(WrapColumns("", 5), "");
 }
 
+TEST(Printable, LinesBehindALabelAreIndentedByIt) {
+  EXPECT_EQ(WrapBehind("a: ", "one two three", 80), "a: one two three");
+  EXPECT_EQ(WrapBehind("a: ", "one two three", 10), "a: one two\n   three");
+  EXPECT_EQ(WrapBehind("", "one two", 3), "one\ntwo");
+}
+
 TEST(Printable, OneIsNoPlural) {
   EXPECT_EQ(Counted(0, "token"), "0 tokens");
   EXPECT_EQ(Counted(1, "token"), "1 token");
