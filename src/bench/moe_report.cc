@@ -2,10 +2,12 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/printable.h"
+#include "base/text_table.h"
 #include "bench/figure_json.h"
 #include "report/svg_chart.h"
 
@@ -26,22 +28,30 @@ std::string Short(double value, int digits) {
   return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : "";
 }
 
-std::string HeaderRow(int32_t runs) {
-  std::string row = fmt::format("{:<32}{:<10}", "", "unit");
-  for (int32_t run = 1; run <= runs; ++run) row += fmt::format("{:>10}", fmt::format("run {}", run));
-  return row + fmt::format("{:>10}{:>10}{:>8}{:>9}{:>12}{:>9}\n", "median", "spread", "GB/s", "GFLOP/s",
-                           "ceiling", "experts");
+std::string Value(const Sample& sample) {
+  return fmt::format("{}{:.{}f}", sample.disturbed() ? "*" : "", sample.value, sample.value < 1000 ? 1 : 0);
 }
 
-std::string Row(const Figure& f) {
-  const Summary s = Summarize(f);
-  std::string row = fmt::format("{:<32}{:<10}", NameOf(f), f.unit);
-  for (const Sample& sample : f.samples)
-    row += fmt::format("{:>10}", fmt::format("{}{:.1f}", sample.disturbed() ? "*" : "", sample.value));
-  return row + fmt::format("{:10.1f}{:>10}{:>8}{:>9}{:>12}{:>9}\n", s.median,
-                           fmt::format("{:.1f} %", 100.0 * (s.max - s.min) / s.median), Short(s.gb_per_s, 1),
-                           Short(s.gflop_per_s, 1), ShareText(s),
-                           f.experts_used > 0 ? fmt::format("{:.1f}", f.experts_used) : "");
+// Medians of a section's figures, marked where a run was disturbed; with `runs` each run below its figure.
+TextTable SectionTable(const std::vector<Figure>& figures, bool runs) {
+  TextTable table{{"", "unit", "median", "spread", "GB/s", "GFLOP/s", "ceiling", "used"}, {}};
+  for (const Figure& f : figures) {
+    if (f.layer >= 0 && !runs) continue;  // LayerGrid
+    const Summary s = Summarize(f);
+    Sample median{.value = s.median};
+    for (const Sample& sample : f.samples)
+      median.waited_share = std::max(median.waited_share, sample.waited_share);
+    table.rows.push_back({NameOf(f), f.unit, Value(median),
+                          s.median > 0.0 ? fmt::format("{:.0f} %", 100.0 * (s.max - s.min) / s.median) : "",
+                          Short(s.gb_per_s, 1), Short(s.gflop_per_s, 1), ShareText(s),
+                          f.experts_used > 0 ? fmt::format("{:.1f}", f.experts_used) : ""});
+    if (!runs) continue;
+    std::string values;
+    for (const Sample& sample : f.samples) values += (values.empty() ? "" : " ") + Value(sample);
+    table.rows.push_back({WrapBehind("  runs: ", values, kTableColumns)});
+  }
+  table.DropEmpty();
+  return table;
 }
 
 // A line a layer for each count of rows: medians, and how close the experts' products came to the machine.
@@ -104,20 +114,22 @@ const std::vector<Figure>& FiguresOf(const MoeBenchResult& result, const std::st
 }  // namespace
 
 std::string MoeBenchTable(const MoeBenchResult& result, bool verbose) {
-  std::string table = fmt::format("{}: {} after one to warm up\n", result.model, Counted(result.runs, "run"));
-  table +=
+  std::string text =
+      fmt::format("{}\n{} after one to warm up; sections and their rows in the order they ran\n",
+                  result.model, Counted(result.runs, "run"));
+  text +=
       fmt::format("ceilings: memory {:.1f} GB/s, {} {:.0f} GFLOP/s\n", result.ceilings.read_bytes_per_s / 1e9,
                   result.arithmetic, result.arithmetic_per_s / 1e9);
   for (const MoeSectionResult& section : result.sections) {
-    table += fmt::format("\n{}\n{}", section.title, HeaderRow(result.runs));
-    for (const Figure& figure : section.figures) {
-      if (figure.layer < 0 || verbose) table += Row(figure);
-    }
-    if (!verbose) table += LayerGrid(section.figures);
+    TextTable table = SectionTable(section.figures, verbose);
+    table.names[0] = table.DropCommon("unit");
+    text += "\n" + WrapColumns(section.title, kTableColumns) + "\n" + Aligned(table);
+    if (!verbose) text += LayerGrid(section.figures);
   }
-  return table +
-         "\nspread: (highest - lowest) / median; ceiling: of memory or of arithmetic, whichever is nearer;\n"
-         "experts: used in a layer, on average; *: a disturbed run, its threads waited for a processor\n";
+  return text +
+         "\nspread: (highest - lowest) / median; ceiling: of memory or of arithmetic,\n"
+         "whichever is nearer; used: experts of a layer, on average; *: a run was\n"
+         "disturbed, its threads waited for a processor; --verbose lists each run\n";
 }
 
 std::string MoeBenchJson(const MoeBenchResult& result) {

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <utility>
 
 #include "base/printable.h"
+#include "base/text_table.h"
 #include "bench/figure_json.h"
 
 namespace oxidized {
@@ -19,7 +22,9 @@ std::string Decimal(double value, int digits) {
   return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : std::string("-");
 }
 // Three significant digits or more.
-std::string Number(double value) { return Decimal(value, value < 10 ? 3 : value < 100 ? 2 : 1); }
+std::string Number(double value) {
+  return Decimal(value, value < 10 ? 3 : value < 100 ? 2 : value < 1000 ? 1 : 0);
+}
 std::string Percent(double share) {
   return std::isfinite(share) ? fmt::format("{:.1f} %", 100.0 * share) : "-";
 }
@@ -31,38 +36,81 @@ std::string NameOf(const Figure& figure) {
   return name;
 }
 
-struct Columns {
-  Cells names;
-  std::vector<Cells> rows;
-};
-
-Columns FigureColumns(const BenchReport& report) {
-  Columns columns{{"test", "threads", "unit", "median", "min", "max", "GB/s", "of memory", "GFLOP/s",
+// Every column, for Markdown.
+TextTable FigureTable(const BenchReport& report) {
+  TextTable table{{"test", "threads", "unit", "median", "min", "max", "GB/s", "of memory", "GFLOP/s",
                    "of arithmetic", "probe GB/s"},
                   {}};
   for (const Figure& figure : report.figures) {
     const Summary s = Summarize(figure);
-    columns.rows.push_back({NameOf(figure), std::to_string(figure.threads), figure.unit, Number(s.median),
-                            Number(s.min), Number(s.max), Decimal(s.gb_per_s, 1), Percent(s.memory_share),
-                            Decimal(s.gflop_per_s, 1), Percent(s.arithmetic_share),
-                            std::isfinite(s.probe_min_gb_per_s)
-                                ? fmt::format("{:.1f}..{:.1f}", s.probe_min_gb_per_s, s.probe_max_gb_per_s)
-                                : "-"});
+    table.rows.push_back({NameOf(figure), std::to_string(figure.threads), figure.unit, Number(s.median),
+                          Number(s.min), Number(s.max), Decimal(s.gb_per_s, 1), Percent(s.memory_share),
+                          Decimal(s.gflop_per_s, 1), Percent(s.arithmetic_share),
+                          std::isfinite(s.probe_min_gb_per_s)
+                              ? fmt::format("{:.1f}..{:.1f}", s.probe_min_gb_per_s, s.probe_max_gb_per_s)
+                              : "-"});
   }
-  return columns;
+  return table;
 }
 
-Columns StageColumns(const Figure& figure) {
+// Whether two figures are rows of one table on a terminal: tests of one team, or subjects of one test.
+bool SameTable(const Figure& a, const Figure& b) {
+  if (a.threads != b.threads) return false;
+  return a.subject.empty() ? b.subject.empty() : !b.subject.empty() && a.test == b.test;
+}
+
+// What all rows share stands in the line above the table; a subject has a line by itself, and below it one
+// for each of its counts of rows.
+std::string TableOf(std::span<const Figure> figures) {
+  TextTable table{{"test", "unit", "median", "range", "GB/s", "of mem", "GFLOP/s", "of arith"}, {}};
+  double least = std::numeric_limits<double>::infinity(), most = 0.0;
+  for (size_t i = 0; i < figures.size(); ++i) {
+    const Figure& figure = figures[i];
+    const Summary s = Summarize(figure);
+    const bool grouped = !figure.subject.empty();
+    if (grouped && (i == 0 || figures[i - 1].subject != figure.subject))
+      table.rows.push_back({figure.subject});
+    const auto known = [](double value, std::string text) { return std::isfinite(value) ? text : ""; };
+    table.rows.push_back(
+        {grouped ? fmt::format("  {}", figure.rows) : NameOf(figure), figure.unit, Number(s.median),
+         fmt::format("{}..{}", Number(s.min), Number(s.max)), known(s.gb_per_s, Decimal(s.gb_per_s, 1)),
+         known(s.memory_share, Percent(s.memory_share)), known(s.gflop_per_s, Decimal(s.gflop_per_s, 1)),
+         known(s.arithmetic_share, Percent(s.arithmetic_share))});
+    if (!std::isfinite(s.probe_min_gb_per_s)) continue;
+    least = std::min(least, s.probe_min_gb_per_s);
+    most = std::max(most, s.probe_max_gb_per_s);
+  }
+  table.DropEmpty();
+  const std::string unit = table.DropCommon("unit");
+  std::string heading = Counted(figures.front().threads, "thread");
+  if (!figures.front().subject.empty()) heading = figures.front().test + ", " + heading;
+  if (!unit.empty()) heading += ", " + unit;
+  heading += "; in the order of the tests";
+  if (most > 0.0) heading += fmt::format("; probe {:.1f}..{:.1f} GB/s", least, most);
+  return heading + ":\n" + Aligned(table);
+}
+
+std::string Tables(const BenchReport& report) {
+  std::string text;
+  const std::span<const Figure> all = report.figures;
+  for (size_t begin = 0, end; begin < all.size(); begin = end) {
+    for (end = begin + 1; end < all.size() && SameTable(all[begin], all[end]);) ++end;
+    text += "\n" + TableOf(all.subspan(begin, end - begin));
+  }
+  return text;
+}
+
+TextTable StageTable(const Figure& figure) {
   const Summary summary = Summarize(figure);
   const double probe = (summary.probe_min_gb_per_s + summary.probe_max_gb_per_s) / 2 * 1e9;
-  Columns columns{{"stage", "ms a step", "share", "GB/s", "of memory", "GFLOP/s", "of arithmetic"}, {}};
+  TextTable table{{"stage", "ms a step", "share", "GB/s", "of memory", "GFLOP/s", "of arithmetic"}, {}};
   double all_us = 0.0;
   for (const StageCost& stage : figure.stages) all_us += stage.microseconds;
   for (const StageCost& stage : figure.stages) {
     if (stage.microseconds <= 0.0) continue;
     const double seconds = stage.microseconds / 1e6, bytes = static_cast<double>(stage.bytes),
                  flops = static_cast<double>(stage.flops), none = std::nan("");
-    columns.rows.push_back(
+    table.rows.push_back(
         {stage.stage,
          Decimal(stage.microseconds / 1e3 / static_cast<double>(std::max<int64_t>(1, figure.steps)), 3),
          Percent(stage.microseconds / all_us), Decimal(bytes > 0 ? bytes / seconds / 1e9 : none, 1),
@@ -71,53 +119,20 @@ Columns StageColumns(const Figure& figure) {
          Percent(flops > 0 && figure.arithmetic_per_s > 0 ? flops / seconds / figure.arithmetic_per_s
                                                           : none)});
   }
-  return columns;
-}
-
-// Columns as wide as they need, numbers to the right.
-std::string Aligned(const Columns& columns) {
-  std::vector<size_t> widths;
-  for (const std::string& name : columns.names) widths.push_back(name.size());
-  for (const Cells& row : columns.rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  const auto line = [&](const Cells& row) {
-    text += fmt::format("{:<{}}", row[0], widths[0]);
-    for (size_t i = 1; i < row.size(); ++i) text += fmt::format("  {:>{}}", row[i], widths[i]);
-    text += '\n';
-  };
-  line(columns.names);
-  for (const Cells& row : columns.rows) line(row);
-  return text;
-}
-
-std::string Markdown(const Columns& columns) {
-  std::string text;
-  const auto line = [&](const Cells& row) {
-    text += "|";
-    for (const std::string& cell : row) text += " " + cell + " |";
-    text += '\n';
-  };
-  line(columns.names);
-  text += "|---|";
-  for (size_t i = 1; i < columns.names.size(); ++i) text += "---:|";
-  text += '\n';
-  for (const Cells& row : columns.rows) line(row);
-  return text;
+  return table;
 }
 
 // How the weights are held, for people.
 std::string Held(const BenchReport::Weights& w) {
   std::string text = w.mapped ? "weights mapped" : "weights read into memory";
-  const auto megabytes = [](int64_t bytes) {
-    return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+  const auto mebibytes = [](int64_t bytes) {
+    return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1048576.0);
   };
-  if (w.converted_bytes > 0) text += fmt::format(", {} converted in memory", megabytes(w.converted_bytes));
+  if (w.converted_bytes > 0) text += fmt::format(", {} converted in memory", mebibytes(w.converted_bytes));
   if (w.packed_bytes > 0)
     text +=
-        fmt::format(", {} packed {}", megabytes(w.packed_bytes), w.packed_file ? "in a file" : "in memory");
-  if (w.arranged_bytes > 0) text += fmt::format(", {} {}", megabytes(w.arranged_bytes), w.arrangement);
+        fmt::format(", {} packed {}", mebibytes(w.packed_bytes), w.packed_file ? "in a file" : "in memory");
+  if (w.arranged_bytes > 0) text += fmt::format(", {} {}", mebibytes(w.arranged_bytes), w.arrangement);
   if (w.expert_slots > 0) text += fmt::format(", {} of {} experts at once", w.expert_slots, w.stored_experts);
   return text;
 }
@@ -125,9 +140,9 @@ std::string Held(const BenchReport::Weights& w) {
 std::string Heading(const BenchReport& report) {
   std::string text;
   if (report.weights) {
-    text += fmt::format("{}, executor {}, precision {}", report.model, report.executor, report.precision);
-    if (!report.activations.empty()) text += fmt::format(", activations {}", report.activations);
-    text += "; " + Held(*report.weights) + "\n";
+    std::string how = fmt::format("executor {}, precision {}", report.executor, report.precision);
+    if (!report.activations.empty()) how += fmt::format(", activations {}", report.activations);
+    text += report.model + "\n" + WrapColumns(how + "; " + Held(*report.weights), kTableColumns) + "\n";
   } else if (!report.model.empty()) {
     text += fmt::format("the shapes of {}\n", report.model);
   }
@@ -135,22 +150,25 @@ std::string Heading(const BenchReport& report) {
     const Ceilings& c = team.ceilings;
     text += fmt::format("ceilings, tier {}, {}: memory {:.1f} GB/s, f32 {:.0f} GFLOP/s", team.tier,
                         Counted(team.threads, "thread"), c.read_bytes_per_s / 1e9, c.f32_per_s / 1e9);
-    if (c.bf16_per_s > 0) text += fmt::format(", bf16 {:.0f} GFLOP/s", c.bf16_per_s / 1e9);
-    if (c.int8_per_s > 0) text += fmt::format(", int8 {:.0f} GOP/s", c.int8_per_s / 1e9);
+    std::string more;
+    if (c.bf16_per_s > 0) more += fmt::format(", bf16 {:.0f} GFLOP/s", c.bf16_per_s / 1e9);
+    if (c.int8_per_s > 0) more += fmt::format(", int8 {:.0f} GOP/s", c.int8_per_s / 1e9);
+    if (!more.empty()) text += ",\n  " + more.substr(2);
     text += '\n';
   }
   return text;
 }
 
-std::string ForPeople(const BenchReport& report, bool stages, std::string (*format)(const Columns&)) {
+std::string ForPeople(const BenchReport& report, bool stages, bool markdown) {
   std::string text = Heading(report);
-  if (!report.figures.empty()) text += "\n" + format(FigureColumns(report));
+  if (!markdown) text += Tables(report);
+  if (markdown && !report.figures.empty()) text += "\n" + Markdown(FigureTable(report));
   for (const Figure& figure : report.figures) {
-    const Columns columns = StageColumns(figure);
-    if (!stages || columns.rows.empty()) continue;
-    text += fmt::format("\n{}, {} in {}:\n{}{}", NameOf(figure), Counted(figure.steps, "step"),
-                        Counted(std::ssize(figure.samples), "run"), format == Markdown ? "\n" : "",
-                        format(columns));
+    const TextTable table = StageTable(figure);
+    if (!stages || table.rows.empty()) continue;
+    text += fmt::format("\n{}, {} in {}; stages in the order of a step:\n{}", NameOf(figure),
+                        Counted(figure.steps, "step"), Counted(std::ssize(figure.samples), "run"),
+                        markdown ? "\n" + Markdown(table) : Aligned(table));
   }
   return text;
 }
@@ -276,9 +294,9 @@ std::string Json(const BenchReport& report, bool stages) {
 std::string Print(const BenchReport& report, BenchFormat format, bool stages) {
   switch (format) {
     case BenchFormat::kTable:
-      return ForPeople(report, stages, Aligned);
+      return ForPeople(report, stages, false);
     case BenchFormat::kMarkdown:
-      return ForPeople(report, stages, Markdown);
+      return ForPeople(report, stages, true);
     case BenchFormat::kCsv:
       return Csv(report);
     case BenchFormat::kJson:

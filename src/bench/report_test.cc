@@ -30,5 +30,33 @@ TEST(BenchCsv, EveryRowHasTheHeadersFields) {
   EXPECT_EQ(fields, (std::vector<int>{fields[0], fields[0], 1})) << csv;
 }
 
+// Teams, tests and kernels have tables of their own; what all rows share, or none has, is no column.
+TEST(BenchTable, SaysOnceWhatAllRowsShare) {
+  const auto sample = [](double value) {
+    return Sample{.value = value, .seconds = 1.0, .read_bytes_per_s = 9e9};
+  };
+  BenchReport report;
+  report.figures = {
+      {.test = "pp16", .threads = 1, .unit = "tokens/s", .samples = {sample(1), sample(3), sample(2)}},
+      {.test = "ttft16", .threads = 1, .unit = "ms", .samples = {sample(12345.6)}},
+      {.test = "kernels", .subject = "add", .rows = 1, .threads = 1, .unit = "us", .samples = {sample(1.5)}},
+      {.test = "kernels", .subject = "add", .rows = 256, .threads = 1, .unit = "us", .samples = {sample(20)}},
+      {.test = "pp16", .threads = 2, .unit = "tokens/s", .samples = {sample(500)}},
+  };
+  EXPECT_EQ(Print(report, BenchFormat::kTable, false),
+            "\n1 thread; in the order of the tests; probe 9.0..9.0 GB/s:\n"
+            "test        unit  median         range\n"
+            "pp16    tokens/s   2.000  1.000..3.000\n"
+            "ttft16        ms   12346  12346..12346\n"
+            "\nkernels, 1 thread, us; in the order of the tests; probe 9.0..9.0 GB/s:\n"
+            "test   median         range\n"
+            "add\n"
+            "  1     1.500  1.500..1.500\n"
+            "  256   20.00  20.00..20.00\n"
+            "\n2 threads, tokens/s; in the order of the tests; probe 9.0..9.0 GB/s:\n"
+            "test  median         range\n"
+            "pp16   500.0  500.0..500.0\n");
+}
+
 }  // namespace
 }  // namespace oxidized
