@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "base/printable.h"
+#include "base/text_table.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/message_text.h"
 #include "model/costs.h"
@@ -128,7 +129,7 @@ std::string ConfigText(const ModelConfig& c) {
   const RopeConfig& rope = c.rope;
   std::string text;
   const auto line = [&](const char* what, const std::string& value) {
-    text += fmt::format("  {:<22}{}\n", what, value);
+    text += WrapBehind(fmt::format("  {:<22}", what), value, kTableColumns) + '\n';
   };
   line("layers (L)", fmt::format("{}: {}", c.num_layers, LayerText(c.layers)));
   line("model width (M)", std::to_string(c.hidden_size));
@@ -185,6 +186,25 @@ nlohmann::ordered_json ConfigJson(const ModelConfig& c) {
           {"pad_token_id", c.pad_token_id}};
 }
 
+// A table of what every layer has, named without the part that they share, and one of everything else.
+std::string TensorTables(const Checkpoint& checkpoint) {
+  std::map<std::string, TextTable, std::greater<>> tables;  // by the part that goes into the heading
+  for (const Group& group : GroupTensors(checkpoint)) {
+    const size_t star = group.name.find("*.");
+    const std::string layers = star == std::string::npos ? "" : group.name.substr(0, star + 2);
+    TextTable& table = tables[layers];
+    if (table.names.empty())
+      table.names = {EscapeUnprintable(layers) + (layers.empty() ? "others" : "") + ", largest first", "",
+                     "type", "shape", "size"};
+    table.rows.push_back({EscapeUnprintable(group.name.substr(layers.size())),
+                          fmt::format("{} x", group.count), Name(group.dtype), ShapeText(group.shape),
+                          Size(group.bytes)});
+  }
+  std::string text;
+  for (const auto& [layers, table] : tables) text += Aligned(table, "  ");
+  return text;
+}
+
 }  // namespace
 
 std::string InspectText(const Checkpoint& checkpoint) {
@@ -203,21 +223,19 @@ std::string InspectText(const Checkpoint& checkpoint) {
       fmt::format("{} tokens", checkpoint.config.shortest_window()), Size(kv.per_token), kv.per_token,
       Size(kv.growing), kv.growing, Size(kv.windows));
 
-  text += fmt::format("\nTensors     {}\n", checkpoint.tensors.size());
-  for (const Group& group : GroupTensors(checkpoint)) {
-    text += fmt::format("  {:>4} x {:<52} {:<6} {:<21} {:>10}\n", group.count, EscapeUnprintable(group.name),
-                        Name(group.dtype), ShapeText(group.shape), Size(group.bytes));
-  }
+  text += fmt::format("\nTensors     {}\n", checkpoint.tensors.size()) + TensorTables(checkpoint);
   if (const Converted& converted = checkpoint.converted; converted.tensors > 0) {
     text += fmt::format("\nConverted at load  {}, {} in the file, {} of memory\n",
                         Counted(converted.tensors, "tensor"), Size(converted.stored_bytes),
                         Size(converted.bytes));
   }
   text += fmt::format("\nFiles       {}\n", checkpoint.files.size());
+  TextTable files{{"as they are read", "size"}, {}};
   for (const MappedFile& file : checkpoint.files) {
-    text += fmt::format("  {:<61} {:>10}\n", EscapeUnprintable(file.path().filename().string()),
-                        Size(static_cast<int64_t>(file.bytes().size())));
+    files.rows.push_back({EscapeUnprintable(file.path().filename().string()),
+                          Size(static_cast<int64_t>(file.bytes().size()))});
   }
+  text += Aligned(files, "  ");
   if (checkpoint.vocabulary) {
     text += fmt::format("  a vocabulary of {} tokens in the file\n", checkpoint.vocabulary->tokens.count);
   } else if (checkpoint.tokenizer_candidates.empty()) {

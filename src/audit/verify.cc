@@ -344,7 +344,7 @@ VerifyReport VerifyCheckpoint(const VerifyOptions& options) {
 }
 
 std::string VerifyText(const VerifyReport& report) {
-  std::string text = fmt::format("{}\n{}\n\nFiles\n", report.path,
+  std::string text = fmt::format("{}\n{}\n\nFiles, as they are read: SHA-256, size, name\n", report.path,
                                  report.format.empty() ? "cannot be opened as a model" : report.format);
   for (const VerifiedFile& file : report.files) {
     text += fmt::format("  {}  {:>14} bytes  {}{}\n",

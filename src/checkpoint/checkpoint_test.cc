@@ -437,8 +437,11 @@ TEST(Inspect, ReportsAgreeWithTheFiles) {
   EXPECT_EQ(report["config"]["experts_per_token"], 1);
   EXPECT_EQ(report["files"][0]["bytes"], fs::file_size(temp.path() / "m/model.safetensors"));
   const std::string text = InspectText(checkpoint);
-  EXPECT_NE(text.find("   2 x model.layers.*.mlp.experts.gate_up_proj_blocks"), std::string::npos) << text;
-  EXPECT_NE(text.find("[2, 128, 1, 16]"), std::string::npos);
+  const size_t layers = text.find("\n  model.layers.*., largest first ");
+  ASSERT_NE(layers, std::string::npos) << text;
+  const size_t row = text.find("\n  mlp.experts.gate_up_proj_blocks  2 x  ", layers);
+  ASSERT_NE(row, std::string::npos) << text;
+  EXPECT_LT(text.find("[2, 128, 1, 16]", row), text.find('\n', row + 1)) << text;
 }
 
 }  // namespace

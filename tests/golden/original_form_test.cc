@@ -38,7 +38,11 @@ TEST(OriginalForm, GivesTheLogitsOfTheHuggingFaceForm) {
   const Checkpoint hf = OpenCheckpoint(Write(folder, CheckpointFormat::kHuggingFace));
   const Checkpoint original = OpenCheckpoint(Write(folder, CheckpointFormat::kOriginal));
   EXPECT_TRUE(original.format.starts_with("OpenAI original"));
-  EXPECT_NE(InspectText(original).find(" x block.*.attn.sinks"), std::string::npos);
+  const std::string text = InspectText(original);
+  const size_t layers = text.find("\n  block.*., largest first "),
+               others = text.find("\n  others, largest first ");
+  ASSERT_NE(layers, std::string::npos) << text;
+  EXPECT_LT(text.find("\n  attn.sinks ", layers), others) << text;
   ExecutorLimits limits;
   limits.max_context = 64;
   const auto reference = [&](const Checkpoint& c) {

@@ -1,6 +1,8 @@
 // `devices`: every row of the table of devices, with its memory, or why it is not available and what to do.
 #include <nlohmann/json.hpp>
 
+#include "base/printable.h"
+#include "base/text_table.h"
 #include "cli/options/command.h"
 #include "cli/terminal/terminal.h"
 #include "devices/device.h"
@@ -18,17 +20,20 @@ std::string NameOf(const DeviceRow& row, const DeviceInstance& one, size_t count
 double Gib(int64_t bytes) { return static_cast<double>(bytes) / (1024.0 * 1024.0 * 1024.0); }
 
 std::string DevicesText() {
-  std::string text;
+  std::string text = "devices, in the order that --device auto tries them:\n";
+  const auto line = [&text](const std::string& name, const std::string& what) {
+    text += WrapBehind(fmt::format("{:<12}", name), what, kTableColumns) + '\n';
+  };
   for (const DeviceRow& row : Devices()) {
     const DeviceAvailability found = row.available();
     for (const DeviceInstance& one : found.instances) {
-      text += fmt::format("{:<12}{}: {:.1f} GiB, {:.1f} GiB of it available{}{}\n",
-                          NameOf(row, one, found.instances.size()), one.name, Gib(one.memory_bytes),
-                          Gib(one.available_bytes), one.hardware ? "" : "; a driver in software",
-                          row.automatic && one.hardware ? "" : "; only when asked for by name");
+      line(NameOf(row, one, found.instances.size()),
+           fmt::format("{}: {:.1f} GiB, {:.1f} GiB of it available{}{}", one.name, Gib(one.memory_bytes),
+                       Gib(one.available_bytes), one.hardware ? "" : "; a driver in software",
+                       row.automatic && one.hardware ? "" : "; only when asked for by name"));
     }
     if (found.instances.empty())
-      text += fmt::format("{:<12}not available: {}; {}\n", row.name, found.why_not, found.what_to_do);
+      line(row.name, fmt::format("not available: {}; {}", found.why_not, found.what_to_do));
   }
   return text;
 }

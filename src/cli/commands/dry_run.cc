@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/text_table.h"
 #include "cli/commands/terminal_model.h"
 #include "cli/terminal/terminal.h"
 #include "model_host/plan.h"
@@ -66,10 +67,12 @@ std::string Where(const RuntimePlan& r, int64_t bytes, int64_t own) {
 std::string Text(const RuntimePlan& r) {
   const PlanInput& in = r.device.input;
   const MemoryPlan& plan = r.device.memory;
-  std::string text = fmt::format("{} ({})\n", r.model, r.format);
+  std::string text = fmt::format("{} ({})\nmemory, weights first:\n", r.model, r.format);
   const auto line = [&text](const std::string& what, int64_t bytes, const std::string& remark) {
-    text += fmt::format("  {:<24}{:>12}  {}\n", what, Size(bytes), remark);
+    const std::string row = fmt::format("  {:<24}{:>12}", what, Size(bytes));
+    text += (remark.empty() ? row : WrapBehind(row + "  ", remark, kTableColumns)) + '\n';
   };
+  const auto say = [&text](const std::string& what) { text += WrapBehind("  ", what, kTableColumns) + '\n'; };
   const int64_t unpacked = in.dense_bytes - r.device.packed_bytes;
   const bool packed_own = !r.device.packed_mapped || !r.mapped || in.slots > 0;
   line("dense weights", unpacked,
@@ -100,15 +103,14 @@ std::string Text(const RuntimePlan& r) {
   line("available", in.available_bytes,
        r.limit ? fmt::format("under a limit of {} on this process", Size(r.limit->limit_bytes)) : "");
   text += plan.fits ? "It fits.\n" : "It does not fit.\n";
-  text += fmt::format("  memory reads {:.1f} GB/s, the disk {:.2f} GB/s ({})\n", in.memory_bytes_per_s / 1e9,
-                      in.disk_bytes_per_s / 1e9, r.device.disk_method);
-  text += fmt::format(
-      "  a token reads {:.2f} GB; experts are in memory {:.1f} % of the times, {:.3f} GB come from the "
-      "disk\n",
+  say(fmt::format("memory reads {:.1f} GB/s, the disk {:.2f} GB/s ({})", in.memory_bytes_per_s / 1e9,
+                  in.disk_bytes_per_s / 1e9, r.device.disk_method));
+  say(fmt::format(
+      "a token reads {:.2f} GB; experts are in memory {:.1f} % of the times, {:.3f} GB come from the disk",
       static_cast<double>(in.decode_dense_bytes + in.decode_expert_bytes) / 1e9, 100.0 * plan.hit_rate,
-      plan.disk_bytes_per_token / 1e9);
-  text += fmt::format("  expected: at most {:.2f} tokens/s ({})\n", plan.tokens_per_s, kAssumption);
-  for (const std::string& advice : Advice(r)) text += "  " + advice + "\n";
+      plan.disk_bytes_per_token / 1e9));
+  say(fmt::format("expected: at most {:.2f} tokens/s ({})", plan.tokens_per_s, kAssumption));
+  for (const std::string& advice : Advice(r)) say(advice);
   return text;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/text_table.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/options/command.h"
 #include "cli/terminal/terminal.h"
@@ -47,15 +48,12 @@ int List(bool json) {
                             EscapeUnprintable(settings.cache_dir.string())));
     return 0;
   }
-  size_t width = 0;
-  for (const hub::CachedModel& model : models) width = std::max(width, NameOf(model).size());
-  std::string table = fmt::format("{:<{}}  {:>10}  {:<16}  form\n", "model, last used first",
-                                  std::max<size_t>(width, 22), "size", "last used");
+  TextTable table{{"model, last used first", "size", "last used"}, {}};
   for (const hub::CachedModel& model : models) {
-    table += fmt::format("{:<{}}  {:>10}  {:<16}  {}\n", NameOf(model), std::max<size_t>(width, 22),
-                         Gigabytes(model.bytes), LocalMinute(model.last_used), FormOf(model));
+    table.rows.push_back({NameOf(model), Gigabytes(model.bytes), LocalMinute(model.last_used)});
+    table.rows.push_back({"  " + FormOf(model)});
   }
-  WriteAnswer(table);
+  WriteAnswer(Aligned(table));
   return 0;
 }
 

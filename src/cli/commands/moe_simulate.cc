@@ -154,10 +154,12 @@ std::string Table(const SimulateOptions& o, const AccessStream& stream, const st
   if (o.recall > 0.0)
     text += fmt::format("\nahead: {:.0f} % of the next layer's experts are guessed and read early",
                         100.0 * o.recall);
-  text += "\n\nbudget          policy              hits misses/token reads/token  MB/token x Belady\n";
+  text +=
+      "\nbudgets as given, of each the optimum first; misses, reads and MB are a token's"
+      "\n\nbudget          policy              hits   misses    reads        MB x Belady\n";
   const Budget* last = nullptr;
   for (const Result& r : results) {
-    text += fmt::format("{:<16}{:<16}{:>6.1f} %{:>13.2f}{:>12.2f}{:>10.1f}{:>9.2f}\n",
+    text += fmt::format("{:<16}{:<16}{:>6.1f} %{:>9.2f}{:>9.2f}{:>10.1f}{:>9.2f}\n",
                         r.budget == last ? "" : fmt::format("{} ({})", r.budget->text, r.budget->slots),
                         fmt::format("{}{}", r.policy, r.prefetch ? ", ahead" : ""),
                         100.0 * r.total.hit_rate(), static_cast<double>(r.total.misses) / tokens,
