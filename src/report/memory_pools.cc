@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/printable.h"
+#include "base/text_table.h"
 #include "report/memory_report.h"
 
 namespace oxidized {
@@ -29,7 +30,8 @@ double Mib(int64_t bytes) { return static_cast<double>(bytes) / 1048576.0; }
 }  // namespace
 
 std::string PoolTable(const Runtime& runtime) {
-  std::string table = fmt::format("{:<30}{:>10}{:>10}{:>10}", "pool", "in use", "most", "of");
+  std::string table =
+      fmt::format("{:<30}{:>10}{:>10}{:>10}", "pool, KV before experts", "in use", "most", "of");
   for (const KvPoolUse& pool : KvPoolsOf(runtime)) {
     const std::string name =
         pool.window == 0 ? "KV blocks, full attention" : fmt::format("KV blocks, window of {}", pool.window);
@@ -40,12 +42,12 @@ std::string PoolTable(const Runtime& runtime) {
     const ExpertCacheLayer all = counters.Total();
     table += fmt::format("\n{:<30}{:>10}{:>10}{:>10}", "expert slots", counters.resident_experts,
                          store->most_resident(), counters.budget_experts);
-    table += fmt::format(
-        "\nexpert store ({}, {}): {} of {} found their expert ({:.1f} %), {} found it being read\n"
-        "  {:.1f} MiB read, {}, {:.3f} s waited; {} of {} used",
-        store->eviction_name(), store->reader_name(), all.hits, Counted(all.uses(), "use"),
-        100.0 * all.hit_rate(), all.late, Mib(all.bytes_read), Counted(all.evictions, "eviction"),
-        all.stall_microseconds / 1e6, all.prefetch_hits, Counted(all.prefetches, "prefetch"));
+    table += fmt::format("\nexpert store ({}, {})\n", store->eviction_name(), store->reader_name());
+    table += fmt::format("  {} of {} found their expert ({:.1f} %), {} found it being read\n", all.hits,
+                         Counted(all.uses(), "use"), 100.0 * all.hit_rate(), all.late);
+    table += fmt::format("  {:.1f} MiB read, {}, {:.3f} s waited; {} of {} used", Mib(all.bytes_read),
+                         Counted(all.evictions, "eviction"), all.stall_microseconds / 1e6, all.prefetch_hits,
+                         Counted(all.prefetches, "prefetch"));
     // Experts that cost most: the ones a larger budget would spare.
     const std::vector<ExpertAccount> accounts = store->accounts();
     std::vector<size_t> order(accounts.size());
@@ -54,19 +56,21 @@ std::string PoolTable(const Runtime& runtime) {
     std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(shown), order.end(),
                       [&](size_t a, size_t b) { return accounts[a].bytes_read > accounts[b].bytes_read; });
     const auto per_layer = static_cast<size_t>(store->map().num_experts());
-    table += "\n  most read (layer.expert: MiB read, uses):";
+    std::string most;
     for (size_t i = 0; i < shown; ++i) {
       const ExpertAccount& account = accounts[order[i]];
-      table += fmt::format("{} {}.{}: {:.1f}, {}", i == 0 ? "" : ";", order[i] / per_layer,
-                           order[i] % per_layer, Mib(account.bytes_read), account.uses);
+      most += fmt::format("{}{}.{}: {:.1f}, {}", i == 0 ? "" : "; ", order[i] / per_layer,
+                          order[i] % per_layer, Mib(account.bytes_read), account.uses);
     }
+    table += "\n  most read (layer.expert: MiB read, uses):\n" + WrapBehind("    ", most, kTableColumns);
   }
   const auto cleanup = CleanupOf(runtime);
   if (!cleanup) return table;
-  table += fmt::format("\nclean-up: {} in {:.1f} ms gave back {:.1f} MiB of heap and {:.1f} MiB of {}",
-                       Counted(cleanup->runs, "run"), cleanup->microseconds / 1e3, Mib(cleanup->heap_bytes),
-                       Mib(cleanup->expert_bytes), Counted(cleanup->cold_experts, "cold expert"));
-  return table;
+  const std::string cleaned =
+      fmt::format("{} in {:.1f} ms gave back {:.1f} MiB of heap and {:.1f} MiB of {}",
+                  Counted(cleanup->runs, "run"), cleanup->microseconds / 1e3, Mib(cleanup->heap_bytes),
+                  Mib(cleanup->expert_bytes), Counted(cleanup->cold_experts, "cold expert"));
+  return table + "\n" + WrapBehind("clean-up: ", cleaned, kTableColumns);
 }
 
 Json MemoryStatsJson(const Runtime& runtime) {

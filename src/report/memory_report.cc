@@ -97,9 +97,6 @@ MemoryAccount AccountMemory() {
     std::tie(line.memory_class, line.what) = described;
     account.lines.push_back(line);
   }
-  std::stable_sort(account.lines.begin(), account.lines.end(), [](const MemoryLine& a, const MemoryLine& b) {
-    return a.resident_bytes > b.resident_bytes;
-  });
 
   MemoryLine heap{.memory_class = "heap", .what = "everything else allocated"};
   heap.resident_bytes = heap.reserved_bytes = std::max<int64_t>(0, HeapBytes() - on_heap);
@@ -117,6 +114,9 @@ MemoryAccount AccountMemory() {
     line->reserved_bytes += static_cast<int64_t>(mapping.end - mapping.begin);
   }
   for (MemoryLine* line : {&heap, &code, &stack}) account.lines.push_back(*line);
+  std::stable_sort(account.lines.begin(), account.lines.end(), [](const MemoryLine& a, const MemoryLine& b) {
+    return a.resident_bytes > b.resident_bytes;
+  });
   for (const MemoryLine& line : account.lines) account.sum_bytes += line.resident_bytes;
   return account;
 }
@@ -124,8 +124,8 @@ MemoryAccount AccountMemory() {
 std::string MemoryTable() {
   const MemoryAccount account = AccountMemory();
   const auto mib = [](int64_t bytes) { return static_cast<double>(bytes) / 1024.0 / 1024.0; };
-  std::string table =
-      fmt::format("{:>12} {:>13}  {:<12}{}\n", "resident MiB", "reserved MiB", "class", "what");
+  std::string table = fmt::format("{:>12} {:>13}  {:<12}{}\n", "resident MiB", "reserved MiB", "class",
+                                  "what, largest first");
   for (const MemoryLine& line : account.lines)
     table += fmt::format("{:12.1f} {:13.1f}  {:<12}{}\n", mib(line.resident_bytes), mib(line.reserved_bytes),
                          line.memory_class, line.what);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/printable.h"
+#include "base/text_table.h"
 #include "moe/routing_metrics.h"
 #include "report/stage_parts.h"
 
@@ -132,12 +133,14 @@ Json CacheLayerJson(const ExpertCacheLayer& layer) {
 
 std::string RoutingTable(const RoutingStats& routing) {
   const std::vector<LayerRouting> layers = routing.layers();
-  std::string table = "layer max/mean   CV Gini evenness    busiest idle  load of each expert";
+  std::string table =
+      "layers, the worst balanced (by CV) first"
+      "\nlayer max/mean   CV Gini  even    busiest idle  load of each expert";
   for (const int32_t l : WorstBalancedFirst(layers)) {
     const LayerRouting& layer = layers[static_cast<size_t>(l)];
     const LoadBalance b = BalanceOf(layer.counts);
     const double share = Over(static_cast<double>(b.busiest_choices), static_cast<double>(b.choices));
-    table += fmt::format("\n{:>5}{:>9.2f}{:>5.2f}{:>5.2f}{:>7.0f} %{:>11}{:>5}  {}", l, b.max_over_mean,
+    table += fmt::format("\n{:>5}{:>9.2f}{:>5.2f}{:>5.2f}{:>4.0f} %{:>11}{:>5}  {}", l, b.max_over_mean,
                          b.variation, b.gini, 100.0 * b.entropy,
                          fmt::format("{}: {:.0f} %", b.busiest, 100.0 * share), b.idle, Strip(layer.counts));
   }
@@ -172,7 +175,7 @@ std::string RoutingTables(const RoutingStats& routing, const RoutingShape& shape
   if (found.size() > 3) found.resize(3);
   for (size_t i = 0; i < found.size(); ++i) {
     text += fmt::format("{}layer {}: {}+{} ({:.0f} % of tokens, {:.1f} x chance)",
-                        i == 0 ? "\ntogether  " : "\n          ", found[i].layer, found[i].pair.a,
+                        i == 0 ? "\nmost together  " : "\n               ", found[i].layer, found[i].pair.a,
                         found[i].pair.b, 100.0 * found[i].share, found[i].pair.lift);
   }
   return text;
@@ -195,13 +198,14 @@ std::string RunTables(const MoeReport& report) {
   }
   if (!report.cache.layers.empty()) {
     const ExpertCacheLayer all = report.cache.Total();
-    text += fmt::format(
-        "\nexpert cache: {} of {} slots used, {:.1f} % hits, {} late, {}, {} ({} used),\n"
-        "              {}, {:.1f} MB read, {:.1f} ms stalled",
+    const std::string cache = fmt::format(
+        "{} of {} slots used, {:.1f} % hits, {} late, {}, {} ({} used), {}, {:.1f} MiB read, {:.1f} ms "
+        "stalled",
         report.cache.resident_experts, report.cache.budget_experts, 100.0 * all.hit_rate(), all.late,
         Counted(all.misses, "miss"), Counted(all.prefetches, "prefetch"), all.prefetch_hits,
-        Counted(all.evictions, "eviction"), static_cast<double>(all.bytes_read) / 1e6,
+        Counted(all.evictions, "eviction"), static_cast<double>(all.bytes_read) / 1048576.0,
         all.stall_microseconds / 1e3);
+    text += "\n" + WrapBehind("expert cache: ", cache, kTableColumns);
   }
   return text;
 }

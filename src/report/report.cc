@@ -53,9 +53,10 @@ std::string StageTable(const char* title, const StageTotals& totals) {
   double all_us = 0.0;
   for (const StageCost& stage : totals.stages) all_us += stage.microseconds;
   const double steps = static_cast<double>(std::max<int64_t>(1, totals.steps));
-  std::string table = fmt::format("{}: {}, {}, {:.3f} ms a step\n{:<14} {:>10} {:>7} {:>8} {:>9}\n", title,
-                                  Counted(totals.steps, "step"), Counted(totals.rows, "row"),
-                                  all_us / steps / 1e3, "stage", "ms a step", "share", "GB/s", "GFLOP/s");
+  std::string table =
+      fmt::format("{}: {}, {}, {:.3f} ms a step; stages in their order\n{:<14} {:>10} {:>7} {:>8} {:>9}\n",
+                  title, Counted(totals.steps, "step"), Counted(totals.rows, "row"), all_us / steps / 1e3,
+                  "stage", "ms a step", "share", "GB/s", "GFLOP/s");
   for (const StageCost& stage : totals.stages) {
     const double seconds = std::max(stage.microseconds, 1e-3) / 1e6;
     table += fmt::format("{:<14} {:>10.3f} {:>5.1f} % {:>8.1f} {:>9.1f}\n", stage.stage,
