@@ -137,8 +137,8 @@ class Figures(Folder):
         result = run("--interactive", "--seed", 1, "--max-tokens", 20, "--moe-trace", self.folder / "t",
                      stdin="Hello\nHow are you?\n/moe\n")
         text = result.stderr.decode()
-        self.assertIn("last answer\nlayer max/mean", text)
-        self.assertIn("all 2 answers\nlayer max/mean", text)
+        self.assertIn("last answer\nlayers, the worst balanced (by CV) first\nlayer max/mean", text)
+        self.assertIn("all 2 answers\nlayers, the worst balanced (by CV) first\nlayer max/mean", text)
         trace = moe_trace.Trace(self.folder / "t")
         self.assertEqual(len(np.unique(trace.records["sequence"])), 2)
         wholes = [line.split()[1] for line in text.splitlines() if line.startswith("all ") and "answers" not in line]
