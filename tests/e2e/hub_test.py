@@ -227,7 +227,10 @@ class HubTest(unittest.TestCase):
         (self.snapshot(self.hub.repos["us/other"], "us/other") / "config.json").unlink()
         table = self.run_program("list").out.splitlines()
         self.assertEqual(table[0].split("  ")[0], "model, last used first")
-        forms = {line.split()[0]: line.rsplit("  ", 1)[1] for line in table[1:]}
+        self.assertEqual(len(table), 1 + 2 * 2)  # a line below each model says its form
+        for line in table:
+            self.assertLessEqual(len(line), 80, line)
+        forms = {row.split()[0]: form.strip() for row, form in zip(table[1::2], table[2::2])}
         self.assertEqual(forms, {"hf:us/demo": "Hugging Face safetensors, MXFP4 experts",
                                  "hf:us/other": "not whole: pull goes on with it"})
         listed = json.loads(self.run_program("list", "--json").out)

@@ -35,7 +35,7 @@ class Tables(unittest.TestCase):
         text = self.table(["memory, weights first"], "-m", MODEL, "--dry-run")
         self.assertRegex(text, r"dense weights +[\d.]+ MiB")
         self.assertNotRegex(text, r"\d [kM]B\b")
-        self.table(["memory, weights first", "memory of their own"], "-m", MODEL, "--dry-run", "--expert-memory", "50%",
+        self.table(["memory, weights first", "expert pool"], "-m", MODEL, "--dry-run", "--expert-memory", "50%",
                    "--pack-weights")
         self.table(["in the order that --device auto tries them"], "devices")
 
@@ -56,7 +56,7 @@ class Tables(unittest.TestCase):
 
     def test_bench(self):
         order = "in the order of the tests"
-        text = self.table(["2 threads; " + order, "stages in the order of a step"], "bench", "-m", MODEL, "pp16", "tg4@d100",
+        text = self.table(["1 thread; " + order, "stages in the order of a step"], "bench", "-m", MODEL, "pp16", "tg4@d100",
                           "ttft16", "--threads", "1,2", "--stages", *FAST)
         self.assertRegex(text, r"(?m)^tg4@d100 +tokens/s +[\d.]+ +[\d.]+\.\.[\d.]+ ")
         self.table(["kernels, 1 thread, us; " + order], "bench", "-m", MODEL, "kernels", "--threads", 1, *FAST)
