@@ -127,6 +127,8 @@ MappedFile MappedFile::MapAgain() const {
 }
 
 void MappedFile::Map() {
+  struct stat status{};
+  if (::fstat(fd_, &status) == 0) in_use_ = FileInUse({status.st_dev, status.st_ino});
   if (size_ == 0) return;
   void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd_, 0);
   if (data == MAP_FAILED && errno == ENOMEM)
@@ -145,6 +147,7 @@ MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); 
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
+  std::swap(in_use_, other.in_use_);
   std::swap(fd_, other.fd_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);

@@ -14,9 +14,9 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/output_file.h"
 #include "base/printable.h"
 #include "chat/chat_history.h"
-#include "cli/commands/output_file.h"
 #include "cli/commands/terminal_model.h"
 #include "cli/options/nearest.h"
 #include "cli/terminal/input.h"
@@ -50,8 +50,9 @@ class ChatTerminal {
   void Moe(const std::string&);
   void Stats(const std::string&);
   void Memory(const std::string&);
-  void Save(const std::string& path);
-  void SaveOver(const std::string& path);
+  void Save(const std::string& path) { SaveTo(path, /*over=*/false); }
+  void SaveOver(const std::string& path) { SaveTo(path, /*over=*/true); }
+  void SaveTo(const std::string& path, bool over);
   void Load(const std::string& path);
   void Retry(const std::string&);
   void Edit(const std::string& text);
@@ -171,6 +172,7 @@ int ChatTerminal::Run() {
       ClearInterrupt();
     }
   }
+  model_.CloseTrace();
   if (PendingSignal() != 0) return 128 + PendingSignal();
   return context_full_ && !terminal_ ? static_cast<int>(ErrorKind::kContextFull) : 0;
 }
@@ -266,23 +268,15 @@ void ChatTerminal::Memory(const std::string&) {
   side_.Line(MemoryTable() + "\n" + PoolTable(model_.runtime()));
 }
 
-void ChatTerminal::Save(const std::string& path) {
-  if (path.empty()) return side_.Line("/save needs the name of a file");
+void ChatTerminal::SaveTo(const std::string& path, bool over) {
+  if (path.empty()) return side_.Line(fmt::format("/save{} needs the name of a file", over ? "!" : ""));
+  const std::filesystem::path file = ExpandHome(path);
   std::error_code none;
-  const std::filesystem::path file = std::filesystem::weakly_canonical(ExpandHome(path), none);
-  if (std::filesystem::exists(file, none) && !saved_.contains(file)) {
-    return side_.Line(fmt::format("{} is there already and was not saved by this chat: /save! {} replaces it",
-                                  NeutralizeControls(path), NeutralizeControls(path)));
-  }
-  SaveOver(path);
-}
-
-void ChatTerminal::SaveOver(const std::string& path) {
-  if (path.empty()) return side_.Line("/save! needs the name of a file");
-  const std::string file = ExpandHome(path);
-  ReplaceFile(file, WriteConversationJson(history_.conversation(), 2) + "\n");
-  std::error_code none;
-  saved_.insert(std::filesystem::weakly_canonical(file, none));
+  const std::filesystem::path whole = std::filesystem::weakly_canonical(file, none);
+  const bool own = saved_.contains(whole);
+  WriteOutput({file, {.sign = {}, .replace = over || own, .told = "/save! FILE"}},
+              WriteConversationJson(history_.conversation(), 2) + "\n");
+  saved_.insert(whole);
   side_.Remark(fmt::format("saved {} to {}", Counted(std::ssize(history_.conversation().messages), "message"),
                            NeutralizeControls(path)));
 }

@@ -191,9 +191,9 @@ bool Parse(CLI::App& app, const ConfigFile& config, const std::vector<std::strin
 }
 
 void CheckFiles(const Command& command, const CLI::App& program) {
-  const std::vector<OutputFile> outputs = command.Outputs();
+  const std::vector<OutputOption> outputs = command.Outputs();
   if (outputs.empty()) return;
-  std::vector<InputFile> inputs = command.Inputs();
+  std::vector<InputOption> inputs = command.Inputs();
   if (const CLI::Option* file = program.get_config_ptr(); file->count() > 0)
     inputs.push_back({file->get_name(), file->results().back()});
   CheckOutputs(outputs, inputs);
