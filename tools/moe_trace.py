@@ -122,7 +122,12 @@ def layer_summary(header, layer):
         "smallest": float(margins.min()) if len(margins) else None,
         "near_ties": [int((margins < np.float32(limit)).sum()) for limit in NEAR_TIES],
     }
-    if header["logits"] and tokens:
+    if header["logits"]:
+        finite = np.isfinite(layer["logits"][:, :usable]).all(1)
+        if not finite.all():
+            figures["router_not_finite"] = int((~finite).sum())
+        layer = layer[finite]  # what follows is of the others
+    if header["logits"] and len(layer):
         logits = layer["logits"][:, :usable].astype(np.float64)
         p = np.exp(logits - logits.max(1, keepdims=True))
         p /= p.sum(1, keepdims=True)

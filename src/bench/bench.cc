@@ -89,8 +89,12 @@ class Bench {
 
   std::unique_ptr<Runtime> Open(int32_t threads) {
     int32_t sequences = 1;
-    for (const BenchTest& test : settings_.tests) sequences = std::max(sequences, test.sequences);
-    auto runtime = settings_.open(threads, sequences);
+    int64_t kv_tokens = 0;
+    for (const BenchTest& test : settings_.tests) {
+      sequences = std::max(sequences, test.sequences);
+      if (test.needs_engine()) kv_tokens = std::max(kv_tokens, BenchEngine::KvTokens(test));
+    }
+    auto runtime = settings_.open(threads, sequences, kv_tokens);
     const ExecutorInfo& info = runtime->loop().info();
     report_.model = runtime->checkpoint().path.string();
     report_.executor = info.name;

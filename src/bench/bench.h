@@ -32,7 +32,7 @@ struct BenchSettings {
   bool scalar_executor = false;  // of the tests that run the model: no kernels, nothing counted
 
   // The model on so many threads with room for so many sequences, for tests that run it.
-  std::function<std::unique_ptr<Runtime>(int32_t threads, int32_t sequences)> open;
+  std::function<std::unique_ptr<Runtime>(int32_t threads, int32_t sequences, int64_t kv_tokens)> open;
   std::function<Checkpoint()> shapes;  // for tests that want no more of it
   bool mapped = true;                  // how it holds weights: mapped, not read into memory
 };

@@ -25,6 +25,10 @@ BenchEngine::Result ResultOf(Sample sample, StageTotals stages) {
 
 }  // namespace
 
+int64_t BenchEngine::KvTokens(const BenchTest& test) {
+  return test.sequences * (BlocksFor(test.positions() + kUntimedSteps) + 1) * kKvBlockTokens;
+}
+
 std::string BenchEngine::Lacks(const BenchTest& test) const {
   const ExecutorInfo& info = requests_.info();
   // Sequences whose prompts were ready first decode while the others' are read: at worst a token for each
@@ -36,10 +40,9 @@ std::string BenchEngine::Lacks(const BenchTest& test) const {
   if (test.sequences > info.max_sequences)
     return fmt::format("needs {} sequences, there are {}", test.sequences, info.max_sequences);
   for (size_t g = 0; g < info.kv_windows.size(); ++g) {
-    const int64_t blocks = test.sequences * (BlocksFor(test.positions() + kUntimedSteps) + 1);
-    if (info.kv_windows[g] == 0 && blocks > info.kv_blocks[g])
-      return fmt::format("needs KV memory for {} tokens, there is room for {}", blocks * kKvBlockTokens,
-                         info.kv_blocks[g] * kKvBlockTokens);
+    const int64_t room = info.kv_blocks[g] * kKvBlockTokens;
+    if (info.kv_windows[g] == 0 && KvTokens(test) > room)
+      return fmt::format("needs KV memory for {} tokens, there is room for {}", KvTokens(test), room);
   }
   return "";
 }

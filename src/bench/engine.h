@@ -14,6 +14,8 @@ class BenchEngine {
   // `loop` must outlive this.
   BenchEngine(EngineLoop& loop, uint64_t seed) : requests_(loop, seed) {}
 
+  // Positions that full attention must keep for this test, over all of its sequences.
+  static int64_t KvTokens(const BenchTest& test);
   // What the engine lacks for this test, for people; "" if nothing.
   std::string Lacks(const BenchTest& test) const;
 

@@ -1,10 +1,14 @@
 #include "bench/machine.h"
 
+#include "base/interrupt.h"
+
 namespace oxidized {
 
 BenchMachine::BenchMachine(int threads, const CpuKernels& kernels, double seconds)
     : team_(threads), probe_(team_, kernels), ceilings_(MeasureArithmetic(team_, kernels, seconds)) {
+  ThrowIfInterrupted();
   ceilings_.read_bytes_per_s = probe_.Measure(seconds);
+  ThrowIfInterrupted();
 }
 
 double BenchMachine::ArithmeticCeiling(std::string_view activations) const {

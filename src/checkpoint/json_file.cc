@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/lfs_pointer.h"
 #include "base/mapped_file.h"
+#include "base/text_input.h"
 #include "checkpoint/message_text.h"
 
 namespace oxidized {
@@ -59,7 +60,7 @@ std::string ReadSmallFile(const std::filesystem::path& path, size_t max_bytes) {
     Fail(ErrorKind::kBadFile, "{}: {} bytes long, expected at most {}", path.string(), bytes.size(),
          max_bytes);
   }
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  return DecodeText({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
 }
 
 nlohmann::json ParseSmallJson(std::string_view text, const std::string& name) {

@@ -11,7 +11,7 @@ namespace oxidized {
 
 inline constexpr size_t kMaxSmallJsonBytes = 16u << 20;
 
-// The whole text of a regular file of at most `max_bytes`. Throws Error(kBadFile).
+// The whole text (base/text_input.h) of a regular file of at most `max_bytes`. Throws Error(kBadFile).
 std::string ReadSmallFile(const std::filesystem::path& path, size_t max_bytes = kMaxSmallJsonBytes);
 
 // Always an object at the top. Throws Error(kBadFile), `name` standing for the file.

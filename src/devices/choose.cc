@@ -75,12 +75,14 @@ ChosenDevice ChooseDevice(const DeviceChoice& choice, const DeviceOptions& optio
     const DeviceRow* row = Find(choice.name, rows);
     OX_CHECK(row != nullptr);
     const DeviceAvailability found = row->available();
+    const std::string asked =
+        choice.instance == 0 ? row->name : fmt::format("{}:{}", row->name, choice.instance);
     if (found.instances.empty())
-      Fail(ErrorKind::kUnsupported, "--device {}: {}; {}", row->name, found.why_not, found.what_to_do);
+      Fail(ErrorKind::kUnsupported, "--device {}: {}; {}", asked, found.why_not, found.what_to_do);
     if (std::none_of(found.instances.begin(), found.instances.end(),
                      [&](const DeviceInstance& one) { return one.index == choice.instance; })) {
-      Fail(ErrorKind::kUnsupported, "--device {}:{}: there is no such one, only {} (`devices` lists them)",
-           row->name, choice.instance, Counted(found.instances.size(), "device"));
+      Fail(ErrorKind::kUnsupported, "--device {}: there is no such one, only {} (`devices` lists them)",
+           asked, Counted(found.instances.size(), "device"));
     }
     return {row, With(options, choice.instance)};
   }

@@ -16,6 +16,7 @@
 namespace oxidized {
 namespace {
 
+constexpr size_t kMostVariants = 256;  // of routing and adapter that share KV; requests of later ones do not
 constexpr int64_t kReservedTokens = 4096;  // of an answer: 16 KiB, also where it might fill a long context
 
 }  // namespace
@@ -65,7 +66,7 @@ tl::expected<RequestId, RequestError> Engine::Submit(Request request) {
   sequence->stats.prompt_tokens = sequence->prompt_tokens();
   sequence->stats.routing = RoutingStats(info().num_layers, info().num_experts, info().layer_experts);
   sequence->variant = VariantOf(sequence->request);
-  speculation_.Begin(*sequence);
+  sequence->may_guess = speculation_.May(*sequence);
   sequence->submitted = EngineClock::now();
   const RequestId id = sequence->id;
   const auto known = sequences_.emplace(id, sequence).first;
@@ -87,13 +88,21 @@ int32_t Engine::VariantOf(const Request& request) {
     return -1;
   const Variant variant{routing, request.adapter};
   auto known = std::find(variants_.begin(), variants_.end(), variant);
-  if (known == variants_.end()) known = variants_.insert(known, variant);
+  if (known == variants_.end()) {
+    if (variants_.size() == kMostVariants) return -1;
+    known = variants_.insert(known, variant);
+  }
   return static_cast<int32_t>(known - variants_.begin());
 }
 
 void Engine::Cancel(RequestId id) {
   const auto found = sequences_.find(id);
   if (found != sequences_.end()) Finish(*found->second, StopReason::kCancelled);
+}
+
+void Engine::Fail(RequestId id, RequestError error) {
+  const auto found = sequences_.find(id);
+  if (found != sequences_.end()) Finish(*found->second, StopReason::kError, std::move(error));
 }
 
 std::vector<Event> Engine::TakeEvents(RequestId id) {

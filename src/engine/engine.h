@@ -65,6 +65,8 @@ class Engine {
   tl::expected<RequestId, RequestError> Submit(Request request);
   // Ends a request at once; its Finished event says kCancelled. Unknown ids are ignored.
   void Cancel(RequestId id);
+  // The same with kError; nothing of it is kept for reuse.
+  void Fail(RequestId id, RequestError error);
 
   // If there is work: waits for one step, and has sent out the one behind it before, where that can be.
   // Returns whether there is more. Never throws for a request's sake: when the executor fails, the requests
@@ -129,7 +131,7 @@ class Engine {
     int32_t adapter;
     bool operator==(const Variant&) const = default;
   };
-  std::vector<Variant> variants_;  // seen; KV is shared only under the same one
+  std::vector<Variant> variants_;  // the first ones seen; KV is shared only under the same one
   std::vector<RequestId> changed_, taken_changed_;
   uint64_t change_list_ = 1;
 

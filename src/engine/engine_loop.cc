@@ -93,6 +93,12 @@ void EngineLoop::Begin(std::shared_ptr<Mailbox> mailbox, Request request) {
     inbox_->Ended(1);
   };
   try {
+    // To wake a reader takes no memory: it is what is left to do when there is none.
+    for (auto* list : {&woken_, &waking_}) {
+      const size_t most = woken_.size() + live_.size() + 1;
+      if (list->capacity() < most) list->reserve(2 * most);
+    }
+    woken_ids_.reserve(woken_.capacity());
     const auto place = live_.emplace_hint(live_.end(), kNoRequest, mailbox);
     auto node = live_.extract(place);  // what needs memory is done before the engine has the request
     const auto id = engine_->Submit(std::move(request));
@@ -128,10 +134,10 @@ void EngineLoop::EndAll(const std::string& why) {
     try {
       engine_->TakeEvents(id, events_);
       if (mailbox->Put(events_)) woken_.push_back(mailbox);
-      engine_->Cancel(id);
+      engine_->Fail(id, *end.error);
       engine_->TakeEvents(id, events_);
       for (Event& event : events_) {
-        if (auto* cancelled = std::get_if<Finished>(&event)) end.stats = std::move(cancelled->stats);
+        if (auto* finished = std::get_if<Finished>(&event)) end.stats = std::move(finished->stats);
       }
     } catch (const std::exception&) {  // nothing more can be said of it than that it ended
     }
@@ -145,22 +151,24 @@ void EngineLoop::EndAll(const std::string& why) {
 // Each waker once, with all of its streams that have something new. Without a lock: it may call the loop.
 void EngineLoop::Wake() {
   while (!woken_.empty()) {
-    std::vector<std::shared_ptr<Mailbox>> woken = std::exchange(woken_, {});
-    std::erase_if(woken,
+    waking_.swap(woken_);
+    woken_.clear();
+    std::erase_if(waking_,
                   [](const auto& mailbox) { return mailbox->waker == nullptr || mailbox->waker_failed; });
-    std::stable_sort(woken.begin(), woken.end(),
+    std::stable_sort(waking_.begin(), waking_.end(),
                      [](const auto& a, const auto& b) { return std::less<>{}(a->waker, b->waker); });
-    for (size_t begin = 0, end = 0; begin < woken.size(); begin = end) {
-      StreamWaker& waker = *woken[begin]->waker;
+    for (size_t begin = 0, end = 0; begin < waking_.size(); begin = end) {
+      StreamWaker& waker = *waking_[begin]->waker;
       woken_ids_.clear();
-      for (; end < woken.size() && woken[end]->waker.get() == &waker; ++end)
-        woken_ids_.push_back(woken[end]->id);
+      for (; end < waking_.size() && waking_[end]->waker.get() == &waker; ++end)
+        woken_ids_.push_back(waking_[end]->id);
       try {
         waker.Wake(woken_ids_);
       } catch (...) {
         DropStreamsOf(waker);
       }
     }
+    waking_.clear();  // a stream whose reader is gone is freed now
   }
 }
 

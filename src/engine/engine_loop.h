@@ -86,6 +86,7 @@ class EngineLoop {
   std::map<RequestId, std::shared_ptr<Mailbox>> live_;  // requests that the engine has
   std::vector<Event> events_;                           // of one request, between engine and mailbox
   std::vector<std::shared_ptr<Mailbox>> woken_;         // whose readers are to be told
+  std::vector<std::shared_ptr<Mailbox>> waking_;        // those that are being told
   std::vector<StreamId> woken_ids_;
   bool busy_ = false;  // the engine has work
   std::jthread thread_;

@@ -22,17 +22,18 @@ inline double Microseconds(EngineClock::duration d) {
 struct Sequence : std::enable_shared_from_this<Sequence> {
   RequestId id = 0;
   Request request;
-  std::vector<int32_t> tokens;           // prompt, then everything generated
-  int64_t computed = 0;                  // tokens whose KV is in the tables, of steps that have ended well
-  int64_t in_flight = 0;                 // rows behind them in steps submitted and not advanced, drafts apart
-  int64_t observed = 0;                  // tokens whose routing and scores were reported
-  int32_t slot = -1;                     // -1: waiting
-  int32_t variant = -1;                  // what its KV depends on besides tokens; -1: not to be shared
-  std::vector<BlockTable> tables;        // one for each KV group
-  PrefixTree::Place place;               // how much of it others can resume behind
-  const Sequence* leader = nullptr;      // waiting: the running one that computes its next block, if any
-  int64_t common_with_leader = 0;        // tokens
-  std::unique_ptr<DraftSource> guesses;  // null: it must not or shall not speculate
+  std::vector<int32_t> tokens;       // prompt, then everything generated
+  int64_t computed = 0;              // tokens whose KV is in the tables, of steps that have ended well
+  int64_t in_flight = 0;             // rows behind them in steps submitted and not advanced, drafts apart
+  int64_t observed = 0;              // tokens whose routing and scores were reported
+  int32_t slot = -1;                 // -1: waiting
+  int32_t variant = -1;              // what its KV depends on besides tokens; -1: not to be shared
+  std::vector<BlockTable> tables;    // one for each KV group
+  PrefixTree::Place place;           // how much of it others can resume behind
+  const Sequence* leader = nullptr;  // waiting: the running one that computes its next block, if any
+  int64_t common_with_leader = 0;    // tokens
+  bool may_guess = false;
+  std::unique_ptr<DraftSource> guesses;  // made at its first decoding step: those that wait hold none
   std::vector<int32_t> draft;            // guessed tokens that go into the next step behind the pending one
   std::unique_ptr<OnceSink> logits;      // null: nobody wants them
   std::unique_ptr<OwnTaps> taps;

@@ -28,20 +28,21 @@ Speculation::Speculation(const SpeculationOptions& options, const ExecutorInfo& 
 // Excluded: penalties count tokens, and the executor counts those it is fed, guesses too; a capacity makes
 // rows of a step depend on each other; who sees every row of logits or every tap would see rows of wrong
 // guesses.
-void Speculation::Begin(Sequence& s) const {
+bool Speculation::May(const Sequence& s) const {
   const Request& r = s.request;
-  if (options_.mode == SpeculationOptions::Mode::kOff || !info_.batch_invariant || r.max_new_tokens < 2 ||
-      r.sampling.needs_history() || r.routing.strategy->DependsOnStep(r.routing) || r.logits != nullptr ||
-      r.taps != nullptr)
-    return;
-  const int64_t most = std::min(s.prompt_tokens() + r.max_new_tokens, info_.max_context);
-  s.guesses = std::make_unique<DraftSource>(most, options_.min_match);
+  return options_.mode != SpeculationOptions::Mode::kOff && info_.batch_invariant && r.max_new_tokens >= 2 &&
+         !r.sampling.needs_history() && !r.routing.strategy->DependsOnStep(r.routing) &&
+         r.logits == nullptr && r.taps == nullptr;
 }
 
 // How many guesses, at most `most`, sequence s could use in its next step.
 bool Speculation::Wanted(Sequence& s, int32_t most, int32_t& count) const {
   count = 0;
-  if (s.guesses == nullptr || s.computed < s.prompt_tokens()) return false;
+  if (!s.may_guess || s.computed < s.prompt_tokens()) return false;
+  if (s.guesses == nullptr) {
+    const int64_t longest = std::min(s.prompt_tokens() + s.request.max_new_tokens, info_.max_context);
+    s.guesses = std::make_unique<DraftSource>(longest, options_.min_match);
+  }
   s.guesses->Extend(s.tokens, s.prompt_tokens());
   if (s.guesses->match() == 0) return false;
   // A mask for the next token alone says nothing of those behind it.

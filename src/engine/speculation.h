@@ -28,8 +28,8 @@ class Speculation {
  public:
   Speculation(const SpeculationOptions& options, const ExecutorInfo& info);
 
-  // Gives a new sequence its DraftSource if its answer is sure to be the same with guesses and without.
-  void Begin(Sequence& sequence) const;
+  // Whether a new sequence may have guesses: its answer is sure to be the same with them and without.
+  bool May(const Sequence& sequence) const;
   // Sets the drafts of sequences that run, before they are scheduled. None if one of them has a prompt to
   // read: such steps are full anyway.
   void Propose(std::span<Sequence* const> running);

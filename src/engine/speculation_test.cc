@@ -365,7 +365,7 @@ class Chooser {
     s.request.max_new_tokens = 1 << 20;
     s.tokens = {1, 2, 3, 4};
     s.computed = 3;
-    speculation.Begin(s);
+    s.may_guess = speculation.May(s);
     double us = 0.0;
     while (s.computed < tokens) {
       Sequence* const running[] = {&s};

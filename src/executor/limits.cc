@@ -1,8 +1,24 @@
 #include "executor/limits.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace oxidized {
+namespace {
+
+constexpr int64_t kMoreWindows = 4;  // kept besides one for each slot: of shared system messages
+
+// The window behind the next row of a sequence, which may begin and end in the middle of a block, and the
+// block that it writes. Rows of a step are shared out among the sequences, so they count once, and once more
+// for a second step in flight.
+int64_t SlidingBlocks(int64_t window, const ExecutorInfo& info) {
+  const int64_t behind = BlocksFor(window - 1) + 1;
+  return info.max_sequences * (behind + 1) + 2 * BlocksFor(info.max_step_tokens) +
+         (info.max_sequences + kMoreWindows) * behind;
+}
+
+}  // namespace
 
 ExecutorInfo DeriveInfo(const ModelConfig& config, const KvLayout& layout, const ExecutorLimits& limits) {
   ExecutorInfo info;
@@ -18,12 +34,9 @@ ExecutorInfo DeriveInfo(const ModelConfig& config, const KvLayout& layout, const
     Fail(ErrorKind::kUsage, "a context of {} tokens was asked for, the model allows {}", info.max_context,
          config.max_context);
   }
-  const int64_t kv_tokens = limits.kv_tokens > 0 ? limits.kv_tokens : info.max_context;
+  const int64_t kv_tokens = std::max(limits.kv_tokens, info.max_context);
   for (const KvGroup& group : layout.groups) {
-    // A sequence's first and last block may be partly used: one block more than the tokens need.
-    const int64_t blocks =
-        group.window == 0 ? BlocksFor(kv_tokens)
-                          : 2 * info.max_sequences * (BlocksFor(group.window + info.max_step_tokens) + 1);
+    const int64_t blocks = group.window == 0 ? BlocksFor(kv_tokens) : SlidingBlocks(group.window, info);
     info.kv_windows.push_back(group.window);
     info.kv_blocks.push_back(static_cast<int32_t>(blocks));
   }

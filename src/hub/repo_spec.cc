@@ -35,6 +35,30 @@ bool IsRepoId(std::string_view id) {
 
 bool IsHubPath(std::string_view text) { return text.starts_with(kPrefix); }
 
+std::string GuessSpec(std::string_view text) {
+  // Ollama's tags, and the names without their organisation.
+  for (const char* size : {"20b", "120b"}) {
+    for (const char* form : {"gpt-oss:{}", "gpt-oss-{}", "gpt_oss_{}", "gptoss-{}", "gpt-oss{}"}) {
+      if (text == fmt::format(fmt::runtime(form), size)) return fmt::format("openai/gpt-oss-{}", size);
+    }
+  }
+  if (text == "gpt-oss" || text == "gpt-oss:latest") return "openai/gpt-oss-20b";
+  if (text.starts_with("hf.co/")) text.remove_prefix(std::string_view("hf.co/").size());
+  try {
+    const RepoSpec spec = ParseRepoSpec(text);
+    return spec.id + (spec.revision == "main" ? "" : "@" + spec.revision) +
+           (spec.quant.empty() ? "" : ":" + spec.quant);
+  } catch (const Error&) {
+    return "";
+  }
+}
+
+int64_t KnownPullBytes(std::string_view id) {
+  if (id == "openai/gpt-oss-20b") return 13'800'000'000;
+  if (id == "openai/gpt-oss-120b") return 65'300'000'000;
+  return 0;
+}
+
 RepoSpec ParseRepoSpec(std::string_view text) {
   std::string_view rest = text;
   if (IsHubPath(rest)) rest.remove_prefix(kPrefix.size());

@@ -23,6 +23,10 @@ void AddPairs(std::span<const int32_t> experts, int32_t num_experts, std::vector
   }
 }
 
+bool AllFinite(std::span<const float> values) {
+  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+}
+
 }  // namespace
 
 const char* Name(RoutingPhase phase) { return phase == RoutingPhase::kPrefill ? "prefill" : "decode"; }
@@ -40,6 +44,7 @@ RoutingShape ShapeOf(const RoutingPolicy& policy, const ModelConfig& config) {
 
 void RouterDetail::Add(const RouterDetail& other) {
   tokens += other.tokens;
+  not_finite += other.not_finite;
   AddEach(probability, other.probability);
   entropy += other.entropy;
   margins += other.margins;
@@ -58,6 +63,7 @@ void LayerRouting::Add(const LayerRouting& other) {
 }
 
 float RouterMargin(std::span<const float> logits, int32_t k) {
+  if (!AllFinite(logits)) return std::numeric_limits<float>::quiet_NaN();
   constexpr float kNone = -std::numeric_limits<float>::infinity();
   if (k >= static_cast<int32_t>(logits.size())) return std::numeric_limits<float>::infinity();
   // The k + 1 highest, descending, by insertion: most logits fall at the first comparison.
@@ -74,6 +80,10 @@ float RouterMargin(std::span<const float> logits, int32_t k) {
 }
 
 void AddRouterDetail(std::span<const float> logits, int32_t k, RouterDetail& into) {
+  if (!AllFinite(logits)) {
+    ++into.not_finite;
+    return;
+  }
   // p_i = e_i / Z with e_i = exp(l_i - max); entropy = ln Z - sum p_i (l_i - max): one pass of exp, no
   // further log.
   thread_local std::vector<float> scaled;

@@ -16,9 +16,10 @@ namespace oxidized {
 // Gaps below which a token counts as a near tie.
 inline constexpr std::array<float, 4> kNearTieMargins = {0.001f, 0.01f, 0.1f, 1.0f};
 
-// What the router's logits say beyond the choice; sums over tokens.
+// What the router's logits say beyond the choice; sums over the tokens whose logits are all finite.
 struct RouterDetail {
   int64_t tokens = 0;
+  int64_t not_finite = 0;           // tokens that are left out
   std::vector<double> probability;  // [E] softmax over the experts that may be chosen
   double entropy = 0.0;             // nats, of each token's softmax
   // The margin of a token: its K-th highest logit less the next one. A small one is a choice that rounding
@@ -74,10 +75,11 @@ class RoutingStats {
   std::optional<RoutingShape> detail_;
 };
 
-// Adds what one token's router said. `logits` of the experts that may be chosen.
+// Adds what one token's router said; of logits that are not all finite, only that there were some. `logits`
+// of the experts that may be chosen.
 void AddRouterDetail(std::span<const float> logits, int32_t k, RouterDetail& into);
 
-// The K-th highest logit less the next one; infinity if no expert is left over.
+// The K-th highest logit less the next one; infinity if no expert is left over; NaN if a logit is not finite.
 float RouterMargin(std::span<const float> logits, int32_t k);
 
 }  // namespace oxidized

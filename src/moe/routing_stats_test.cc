@@ -223,6 +223,20 @@ TEST(Figures, WorstBalancedLayersComeFirst) {
   EXPECT_EQ(WorstBalancedFirst(layers), (std::vector<int32_t>{1, 2, 0}));
 }
 
+TEST(Figures, LogitsThatAreNotFiniteAreCountedAndLeftOut) {
+  RouterDetail detail;
+  detail.probability.assign(3, 0.0);
+  AddRouterDetail(std::vector<float>{1.0f, 2.0f, 4.0f}, 1, detail);
+  const RouterDetail before = detail;
+  for (const float bad : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
+    AddRouterDetail(std::vector<float>{1.0f, bad, 4.0f}, 1, detail);
+    EXPECT_TRUE(std::isnan(RouterMargin(std::vector<float>{1.0f, bad, 4.0f}, 1)));
+  }
+  EXPECT_EQ(detail.not_finite, 3);
+  EXPECT_EQ(std::tie(detail.tokens, detail.probability, detail.entropy, detail.margins, detail.margin),
+            std::tie(before.tokens, before.probability, before.entropy, before.margins, before.margin));
+}
+
 TEST(Figures, PairsAndSwitchLoss) {
   LayerRouting layer;
   layer.counts = {4, 4, 2, 0};

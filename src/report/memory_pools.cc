@@ -17,6 +17,13 @@ std::vector<KvPoolUse> KvPoolsOf(const Runtime& runtime) {
   return runtime.loop().Call([](const Engine& engine) { return engine.KvPools(); });
 }
 
+// The cleaner runs between steps, on the loop's thread.
+std::optional<CleanupCounts> CleanupOf(const Runtime& runtime) {
+  const CleanupCounts* counts = runtime.device().cleanup();
+  if (counts == nullptr) return std::nullopt;
+  return runtime.loop().Call([counts](const Engine&) { return *counts; });
+}
+
 double Mib(int64_t bytes) { return static_cast<double>(bytes) / 1048576.0; }
 
 }  // namespace
@@ -54,12 +61,11 @@ std::string PoolTable(const Runtime& runtime) {
                            order[i] % per_layer, Mib(account.bytes_read), account.uses);
     }
   }
-  const CleanupCounts* counts = runtime.device().cleanup();
-  if (counts == nullptr) return table;
-  const CleanupCounts& cleanup = *counts;
+  const auto cleanup = CleanupOf(runtime);
+  if (!cleanup) return table;
   table += fmt::format("\nclean-up: {} in {:.1f} ms gave back {:.1f} MiB of heap and {:.1f} MiB of {}",
-                       Counted(cleanup.runs, "run"), cleanup.microseconds / 1e3, Mib(cleanup.heap_bytes),
-                       Mib(cleanup.expert_bytes), Counted(cleanup.cold_experts, "cold expert"));
+                       Counted(cleanup->runs, "run"), cleanup->microseconds / 1e3, Mib(cleanup->heap_bytes),
+                       Mib(cleanup->expert_bytes), Counted(cleanup->cold_experts, "cold expert"));
   return table;
 }
 
@@ -70,8 +76,10 @@ Json MemoryStatsJson(const Runtime& runtime) {
       {"resident", account.process_bytes}, {"peak", account.peak_bytes}, {"accounted", account.sum_bytes}};
   Json classes = Json::array();
   for (const MemoryLine& line : account.lines)
-    classes.push_back(
-        {{"what", line.what}, {"resident", line.resident_bytes}, {"reserved", line.reserved_bytes}});
+    classes.push_back({{"class", line.memory_class},
+                       {"what", line.what},
+                       {"resident", line.resident_bytes},
+                       {"reserved", line.reserved_bytes}});
   json["classes"] = std::move(classes);
   Json kv = Json::array();
   for (const KvPoolUse& pool : KvPoolsOf(runtime))
@@ -107,14 +115,13 @@ Json MemoryStatsJson(const Runtime& runtime) {
                             {"stall_ms", all.stall_microseconds / 1e3},
                             {"experts", std::move(per_expert)}};
   }
-  const CleanupCounts* counts = runtime.device().cleanup();
-  if (counts == nullptr) return json;
-  const CleanupCounts& cleanup = *counts;
-  json["cleanup"] = {{"runs", cleanup.runs},
-                     {"ms", cleanup.microseconds / 1e3},
-                     {"heap_bytes", cleanup.heap_bytes},
-                     {"cold_experts", cleanup.cold_experts},
-                     {"expert_bytes", cleanup.expert_bytes}};
+  const auto cleanup = CleanupOf(runtime);
+  if (!cleanup) return json;
+  json["cleanup"] = {{"runs", cleanup->runs},
+                     {"ms", cleanup->microseconds / 1e3},
+                     {"heap_bytes", cleanup->heap_bytes},
+                     {"cold_experts", cleanup->cold_experts},
+                     {"expert_bytes", cleanup->expert_bytes}};
   return json;
 }
 

@@ -70,10 +70,10 @@ std::vector<Mapping> ReadMappings() {
   return mappings;
 }
 
-std::string Describe(const MemoryRange& range) {
-  // A model may be many files; their folder says which, their names do not fit.
+// Class and owner. A model may be many files; their folder says which, their names do not fit.
+std::pair<std::string, std::string> Describe(const MemoryRange& range) {
   const bool file = MappedFile::PathAt(range.address) != nullptr;
-  return fmt::format("{:<12}{}", Name(range.memory_class), file ? "model files" : range.owner);
+  return {Name(range.memory_class), file ? "model files" : range.owner};
 }
 
 }  // namespace
@@ -85,7 +85,7 @@ MemoryAccount AccountMemory() {
   account.peak_bytes = process.peak_bytes;
 
   const std::vector<MemoryRange> ranges = MemoryRanges();
-  std::map<std::string, MemoryLine> registered;
+  std::map<std::pair<std::string, std::string>, MemoryLine> registered;
   int64_t on_heap = 0;
   for (const MemoryRange& range : ranges) {
     MemoryLine& line = registered[Describe(range)];
@@ -93,17 +93,18 @@ MemoryAccount AccountMemory() {
     line.resident_bytes += range.address != nullptr ? ResidentBytes(range.address, range.bytes) : range.bytes;
     if (range.address == nullptr) on_heap += range.bytes;
   }
-  for (auto& [what, line] : registered) {
-    line.what = what;
+  for (auto& [described, line] : registered) {
+    std::tie(line.memory_class, line.what) = described;
     account.lines.push_back(line);
   }
   std::stable_sort(account.lines.begin(), account.lines.end(), [](const MemoryLine& a, const MemoryLine& b) {
     return a.resident_bytes > b.resident_bytes;
   });
 
-  MemoryLine heap{.what = "heap        everything else allocated"};
+  MemoryLine heap{.memory_class = "heap", .what = "everything else allocated"};
   heap.resident_bytes = heap.reserved_bytes = std::max<int64_t>(0, HeapBytes() - on_heap);
-  MemoryLine code{.what = "program     code and libraries"}, stack{.what = "stack       of the main thread"};
+  MemoryLine code{.memory_class = "program", .what = "code and libraries"},
+      stack{.memory_class = "stack", .what = "of the main thread"};
   for (const Mapping& mapping : ReadMappings()) {
     const bool ours = std::any_of(ranges.begin(), ranges.end(), [&](const MemoryRange& range) {
       const auto address = reinterpret_cast<uint64_t>(range.address);
@@ -126,8 +127,8 @@ std::string MemoryTable() {
   std::string table =
       fmt::format("{:>12} {:>13}  {:<12}{}\n", "resident MiB", "reserved MiB", "class", "what");
   for (const MemoryLine& line : account.lines)
-    table +=
-        fmt::format("{:12.1f} {:13.1f}  {}\n", mib(line.resident_bytes), mib(line.reserved_bytes), line.what);
+    table += fmt::format("{:12.1f} {:13.1f}  {:<12}{}\n", mib(line.resident_bytes), mib(line.reserved_bytes),
+                         line.memory_class, line.what);
   const int64_t difference = account.process_bytes - account.sum_bytes;
   table += fmt::format("{:12.1f} {:>13}  sum\n", mib(account.sum_bytes), "");
   table += fmt::format("{:12.1f} {:>13}  resident in the process (peak {:.1f})\n", mib(account.process_bytes),

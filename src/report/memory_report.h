@@ -9,6 +9,7 @@
 namespace oxidized {
 
 struct MemoryLine {
+  std::string memory_class;  // "mapped", "kv", "heap"
   std::string what;
   int64_t resident_bytes = 0;
   int64_t reserved_bytes = 0;  // address space; pages never touched use no memory

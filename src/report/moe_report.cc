@@ -85,6 +85,7 @@ Json LayerJson(const LayerRouting& layer, int32_t usable, bool pairs) {
                {"variation", f.balance.variation},
                {"gini", f.balance.gini},
                {"load_entropy", f.balance.entropy}};
+  if (layer.router.not_finite > 0) json["router_not_finite"] = layer.router.not_finite;
   if (layer.router.tokens > 0) {
     Json probability = Json::array();
     for (size_t e = 0; e < layer.counts.size(); ++e) probability.push_back(FiguresOf(layer, e).probability);
@@ -148,6 +149,11 @@ std::string RoutingTables(const RoutingStats& routing, const RoutingShape& shape
   text += MeansRow("all", MeansOf(routing.layers(), shape.usable_experts));
   for (const RoutingPhase phase : {RoutingPhase::kPrefill, RoutingPhase::kDecode})
     text += MeansRow(Name(phase), MeansOf(routing.phase(phase), shape.usable_experts));
+  int64_t not_finite = 0;
+  for (const LayerRouting& layer : routing.layers()) not_finite += layer.router.not_finite;
+  if (not_finite > 0)
+    text += fmt::format("\nnot in router, aux loss, ties: {} of router logits that are not finite",
+                        Counted(not_finite, "row"));
   struct Found {
     int32_t layer;
     PairFigures pair;

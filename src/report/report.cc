@@ -19,7 +19,7 @@ StageSums Sum(const StageTotals& totals) {
   return sums;
 }
 
-std::string AnswerJson(const FinishedAnswer& answer, const MoeReport& moe, const Runtime& runtime) {
+std::string AnswerJson(const FinishedAnswer& answer, const MoeReport* moe, const Runtime* memory) {
   using Json = nlohmann::ordered_json;
   Json json;
   json["text"] = RepairUtf8(answer.text);
@@ -37,13 +37,15 @@ std::string AnswerJson(const FinishedAnswer& answer, const MoeReport& moe, const
                      {"prefill_ms", stats.prefill_us / 1e3},
                      {"decode_ms", stats.decode_us / 1e3},
                      {"first_token_ms", stats.first_token_us / 1e3}};
-  json["moe"] = MoeJson(moe, moe.routing->last());
-  Json memory = Json::array();
-  for (const MemoryEntry& entry : MemoryEntries()) {
-    memory.push_back({{"owner", entry.owner}, {"class", Name(entry.memory_class)}, {"bytes", entry.bytes}});
+  if (moe != nullptr) json["moe"] = MoeJson(*moe, moe->routing->last());
+  if (memory != nullptr) {
+    Json entries = Json::array();
+    for (const MemoryEntry& entry : MemoryEntries())
+      entries.push_back(
+          {{"owner", entry.owner}, {"class", Name(entry.memory_class)}, {"bytes", entry.bytes}});
+    json["memory"] = std::move(entries);
+    json["memory_stats"] = MemoryStatsJson(*memory);
   }
-  json["memory"] = std::move(memory);
-  json["memory_stats"] = MemoryStatsJson(runtime);
   return json.dump();
 }
 

@@ -30,8 +30,8 @@ struct FinishedAnswer {
   std::optional<RequestError> error;  // the engine ended it; the rest is what there was until then
 };
 
-// docs/json-output.md has the fields.
-std::string AnswerJson(const FinishedAnswer& answer, const MoeReport& moe, const Runtime& runtime);
+// docs/json-output.md has the fields. `moe`, `memory`: null leaves them out.
+std::string AnswerJson(const FinishedAnswer& answer, const MoeReport* moe, const Runtime* memory);
 
 // Where the time of a kind of step went, with the bytes and operations that its stages had to move and do.
 std::string StageTable(const char* title, const StageTotals& totals);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/lfs_pointer.h"
 #include "base/mapped_file.h"
+#include "base/text_input.h"
 #include "tokenizer/merge.h"
 #include "tokenizer/o200k.h"
 #include "tokenizer/splitter.h"
@@ -127,14 +128,16 @@ Tokenizer::~Tokenizer() = default;
 std::unique_ptr<Tokenizer> Tokenizer::Load(const std::filesystem::path& path) {
   const MappedFile file = MappedFile::Open(path);
   RefuseLfsPointer(file.bytes(), path);
-  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  if (const char* weights = WeightsFormat(text)) {
+  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  if (const char* weights = WeightsFormat(bytes)) {
     Fail(ErrorKind::kBadFile,
          "{}: {}, expected tokenizer.json or a tiktoken rank file (a model's own vocabulary is used when it "
          "is "
          "the model)",
          path.string(), weights);
   }
+  std::string store;
+  const std::string_view text = DecodedText(bytes, path.string(), store);
   const size_t begin = text.find_first_not_of(" \t\r\n");
   // Base64 has no brace, so the first character tells the two formats apart.
   const bool json = begin != std::string_view::npos && text[begin] == '{';

@@ -31,7 +31,13 @@ class Answers(CommandLine):
         self.assertEqual(self.answer("-p", "-", stdin="Hello").stdout, result.stdout)
 
     def test_json_record(self):
+        plain = ["text", "reasoning", "stop_reason", "seed", "tokens", "timings"]
         record = json.loads(self.answer("-p", "Hello", "--json").stdout)
+        self.assertEqual(list(record), plain)
+        self.assertEqual(list(json.loads(self.answer("-p", "Hello", "--json", "--show-moe-metrics").stdout)), plain + ["moe"])
+        self.assertEqual(list(json.loads(self.answer("-p", "Hello", "--json", "--memory-stats").stdout)),
+                         plain + ["memory", "memory_stats"])
+        record = json.loads(self.answer("-p", "Hello", "--json", "--show-moe-metrics", "--memory-stats").stdout)
         self.assertEqual(
             list(record), ["text", "reasoning", "stop_reason", "seed", "tokens", "timings", "moe", "memory", "memory_stats"]
         )
@@ -43,6 +49,9 @@ class Answers(CommandLine):
             self.assertEqual((layer["dropped"], layer["rerouted"]), (0, 0))
         self.assertGreater(record["timings"]["decode_ms"], 0)
         self.assertIn("mapped", {entry["class"] for entry in record["memory"]})
+        classes = [(entry["class"], entry["what"]) for entry in record["memory_stats"]["classes"]]
+        self.assertIn(("mapped", "model files"), classes)
+        self.assertEqual([word for pair in classes for word in pair if "  " in word], [])
 
     def test_same_seed_same_text(self):
         expected = self.answer("-p", "Tell me").stdout
@@ -70,24 +79,24 @@ class Answers(CommandLine):
         self.assertEqual(one.stdout, two.stdout)
 
     def test_experts_can_be_restricted(self):
-        record = json.loads(self.answer("-p", "Hello", "--json", "--num-experts", "3").stdout)
+        record = json.loads(self.answer("-p", "Hello", "--json", "--show-moe-metrics", "--num-experts", "3").stdout)
         for layer in record["moe"]["layers"]:
             self.assertEqual(layer["counts"][3:], [0] * 5)
             self.assertTrue(all(layer["counts"][:3]))
-        record = json.loads(self.answer("-p", "Hello", "--json", "--experts-per-token", "5").stdout)
+        record = json.loads(self.answer("-p", "Hello", "--json", "--show-moe-metrics", "--experts-per-token", "5").stdout)
         rows = record["tokens"]["prompt"] + 11
         self.assertEqual(sum(record["moe"]["layers"][0]["counts"]), 5 * rows)
 
     def test_routing_strategies(self):
         for strategy in ["switch", "expert1"]:
-            result = self.answer("-p", "Hello", "--json", "--routing-strategy", strategy)
+            result = self.answer("-p", "Hello", "--json", "--show-moe-metrics", "--routing-strategy", strategy)
             self.assertIn(b"change the model's answers", result.stderr)
             record = json.loads(result.stdout)
             layer = record["moe"]["layers"][0]
             self.assertEqual(sum(layer["counts"]) + layer["dropped"], record["tokens"]["prompt"] + 11)
-        tight = json.loads(self.answer("-p", "Hello " * 50, "--json", "--expert-capacity-factor", "0.2").stdout)
+        tight = json.loads(self.answer("-p", "Hello " * 50, "--json", "--show-moe-metrics", "--expert-capacity-factor", "0.2").stdout)
         self.assertGreater(sum(layer["dropped"] for layer in tight["moe"]["layers"]), 0)
-        roomy = json.loads(self.answer("-p", "Hello " * 50, "--json", "--expert-capacity-factor", "1.5").stdout)
+        roomy = json.loads(self.answer("-p", "Hello " * 50, "--json", "--show-moe-metrics", "--expert-capacity-factor", "1.5").stdout)
         self.assertGreater(sum(layer["rerouted"] for layer in roomy["moe"]["layers"]), 0)
 
     def test_environment_and_config_file(self):
@@ -200,7 +209,7 @@ class Answers(CommandLine):
         result = run("-m", self.model, "-i", "--seed", "1", "--max-tokens", "5", stdin="Hello\n/reset\n/bogus\n/quit\n")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertGreater(len(result.stdout), 1)
-        self.assertIn(b"/bogus is no command", result.stderr)
+        self.assertIn(b"/bogus is not a command", result.stderr)
 
     def test_a_chat_without_a_terminal_ends_with_5_in_a_full_context(self):
         for stdin, code, says in [("Hi\n" + "a b c d " * 60 + "\n", CONTEXT_FULL, b"/drop forgets"),
@@ -276,7 +285,7 @@ class Answers(CommandLine):
 
     def test_routing_table_agrees_with_the_record(self):
         table = self.answer("-p", "Hello", "--show-moe-metrics").stderr.decode()
-        layers = json.loads(self.answer("-p", "Hello", "--json").stdout)["moe"]["layers"]
+        layers = json.loads(self.answer("-p", "Hello", "--json", "--show-moe-metrics").stdout)["moe"]["layers"]
         rows = re.findall(r"(?m)^ *(\d+) +([\d.]+) +([\d.]+) +([\d.]+) +(\d+) % +(\d+): (\d+) % +(\d+)  (\S+)$", table)
         self.assertEqual(sorted(int(row[0]) for row in rows), list(range(len(layers))))
         deviations = [float(row[2]) for row in rows]
@@ -296,11 +305,11 @@ class Answers(CommandLine):
             self.assertEqual(row[8], "".join(bars[-(-8 * count // max(counts))] for count in counts))
 
     def test_experts_on_demand_answer_the_same(self):
-        whole = json.loads(self.answer("-p", "Hello", "--json").stdout)
+        whole = json.loads(self.answer("-p", "Hello", "--json", "--memory-stats").stdout)
         self.assertIsNone(whole["memory_stats"]["expert_store"])
         for options in [("25%",), ("50%", "--expert-eviction", "frequency"), ("300KiB", "--expert-prefetch=false")]:
             with self.subTest(options=options):
-                part = json.loads(self.answer("-p", "Hello", "--json", "--expert-memory", *options).stdout)
+                part = json.loads(self.answer("-p", "Hello", "--json", "--memory-stats", "--expert-memory", *options).stdout)
                 self.assertEqual(part["text"], whole["text"])
                 store = part["memory_stats"]["expert_store"]
                 self.assertGreater(store["misses"], 0)

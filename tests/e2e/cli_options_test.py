@@ -70,7 +70,13 @@ class Options(CommandLine):
             (("-p", "x", "--config", "/dev/zero"), "/dev/zero"),
             (("-p", "x", "--date", "2024-02-30"), "2024-02-30"),
             (("-p", "x", "--raw", "--system", "y"), "--system"),
-            (("--json", "inspect"), "--json"),
+            (("--temperature", "0", "inspect"), "--temperature before inspect has no effect"),
+            (("bnech",), "'bnech' is not a command; the nearest is `bench`"),
+            (("serve",), "serve: "), (("-ngl", "99"), "-ngl: --device auto"),
+            (("--temperatur", "3"), "the nearest is --temperature"),
+            (("bench", "-n", "128"), "bench pp512 tg128"),
+            (("What is it?",), "a question is asked with --prompt TEXT"),
+            (("--use-mmap", "maybe"), "expected --use-mmap=BOOL"),
             (("tokenize", "--jsonl", "text"), "text"),
         ]:
             with self.subTest(arguments=arguments):
@@ -82,7 +88,7 @@ class Options(CommandLine):
             (("-p", "x", "--expert-prefetch=false"), "--expert-prefetch needs --expert-memory"),
             (("bench", "--expert-prefetch"), "--expert-prefetch needs --expert-memory: "),
             (("-p", "x", "--moe-window", "5"),
-             "--moe-window needs --json, --show-moe-metrics, --moe-report or --interactive"),
+             "--moe-window needs --show-moe-metrics, --moe-report or --interactive"),
             (("-p", "x", "--moe-window", "5", "--json=false"), "--moe-window needs"),
             (("-p", "x", "--moe-trace-logits"), "--moe-trace-logits needs --moe-trace"),
             (("-p", "x", "--benchmark-plot", "x.svg"), "--benchmark-plot needs --benchmark-moe"),
@@ -90,7 +96,8 @@ class Options(CommandLine):
             (("--benchmark-moe", "--speculate", "off"), "--speculate has no effect with --benchmark-moe"),
             (("--benchmark-moe", "-t", "x"), "--tokenizer-path has no effect with --benchmark-moe"),
             (("-p", "x", "--raw", "--show-reasoning"), "--show-reasoning has no effect with --raw"),
-            (("-p", "x", "--use-metal", "--device", "cpu"), "--use-metal and --device exclude each other"),
+            (("-p", "x", "--use-metal", "--device", "cpu"), "--device cpu contradicts --use-metal: "),
+            (("-p", "x", "--use-metal=false", "--device", "metal"), "--device metal contradicts --use-metal=false: "),
             (("moe", "simulate", "--trace", "t", "--layers", "3"), "--layers needs --synthetic"),
             (("moe", "simulate", "--trace", "t", "--tokens", "3"), "--tokens needs --synthetic"),
             (("moe", "simulate", "--trace", "t", "--experts=8"), "--experts needs --synthetic"),
@@ -115,7 +122,7 @@ class Options(CommandLine):
                     {"environment": {"OXIDIZED_CONFIG": str(config)}}]:
             result = run("-m", self.model, "--raw", "-p", "x", "--max-tokens", "1", **how)
             self.assertEqual(result.returncode, 0, result.stderr)
-            record = json.loads(run("-m", self.model, "--raw", "-p", "x " * 20, "--max-tokens", "1", "--json", **how).stdout)
+            record = json.loads(run("-m", self.model, "--raw", "-p", "x " * 20, "--max-tokens", "1", "--json", "--show-moe-metrics", **how).stdout)
             self.assertEqual(record["moe"]["window"]["tokens"], 7)
         # One option may be there what another one needs; a contradiction stays one.
         result = run("-m", self.model, "--raw", "-p", "x " * 20, "--max-tokens", "1", "--moe-window", "5",
@@ -264,6 +271,25 @@ class Options(CommandLine):
         self.assertEqual(logits(environment={"OXIDIZED_EXECUTOR": "reference"}), reference)
         for contradiction in [("--device", "reference", "--executor", "cpu"), ("--executor", "cpu", "--device", "cuda")]:
             self.refused(USAGE, "they say the same thing", "-m", self.model, "-p", "x", *contradiction)
+        # Who is nearer to the user decides: command line, config file, environment.
+        config = self.folder / "device.toml"
+        for before, environment, words in [
+            ("executor = reference", {}, ("--device", "cpu")), ("device = reference", {}, ("--executor", "cpu")),
+            ("", {"OXIDIZED_EXECUTOR": "reference"}, ("--device", "cpu")),
+            ("", {"OXIDIZED_DEVICE": "reference"}, ("--executor", "cpu")),
+            ("executor = cpu", {"OXIDIZED_DEVICE": "reference"}, ()),
+        ]:
+            config.write_text("[logits]\n" + before + "\n")
+            self.assertEqual(logits(*words, environment=environment | {"OXIDIZED_CONFIG": str(config)}),
+                             logits("--device", "cpu"), (before, environment, words))
+        for environment, words in [({"OXIDIZED_USE_METAL": "true"}, ("--device", "cpu")),
+                                   ({"OXIDIZED_DEVICE": "metal"}, ("--use-metal=false",)),
+                                   ({}, ("--use-metal=false", "--device", "reference"))]:
+            ran = run("-m", self.model, "-p", "x", "--raw", "--max-tokens", "1", *words, environment=environment)
+            self.assertEqual((ran.returncode, b"etal" in ran.stderr), (0, False), ran.stderr)
+        self.refused(USAGE, "OXIDIZED_DEVICE sets --device", "-m", self.model, "-p", "x",
+                     environment={"OXIDIZED_DEVICE": "reference", "OXIDIZED_EXECUTOR": "cpu"})
+        self.refused(UNSUPPORTED, "--device metal:1", "-m", self.model, "-p", "x", "--device", "metal:1")
         self.refused(USAGE, "cuda:x", "-m", self.model, "-p", "x", "--device", "cuda:x")
         self.refused(UNSUPPORTED, "--device cpu:1", "-m", self.model, "-p", "x", "--device", "cpu:1")
 
@@ -282,7 +308,8 @@ class Options(CommandLine):
             rows[device] = read_npy(out)[1]
         worst = max(abs(a - b) for a, b in zip(rows["reference"], rows["cpu"]))
         self.assertLess(worst, 1e-4 * (max(rows["reference"]) - min(rows["reference"])))
-        answer = ("-m", model, "-t", TOKENIZER, "--raw", "-p", "Hello there " * 20, "--max-tokens", "8", "--seed", "1", "--json")
+        answer = ("-m", model, "-t", TOKENIZER, "--raw", "-p", "Hello there " * 20, "--max-tokens", "8", "--seed", "1", "--json", "--show-moe-metrics",
+                  "--memory-stats")
         record = json.loads(run(*answer).stdout)
         self.assertEqual([len(layer["counts"]) for layer in record["moe"]["layers"]], [8, 8, 4, 4])
         self.assertEqual([pool["window"] for pool in record["memory_stats"]["kv"]], [0, 32, 64])
@@ -348,7 +375,7 @@ class Options(CommandLine):
         for text, says in [
             ("max-tokns = 2", "'max-tokns' is no option"),
             ("max-tokens : 2", "'max-tokens : 2' is no option"),
-            ("\x00\x01garbage", "garbage' is no option"),
+            ("\x02\x01garbage", "garbage' is no option"),
             ("config = x", "'config' has no place in a file of options"),
             ("stop =", "--stop: ''"),
             ("temperature = 1 2", "--temperature: '1 2' is no number"),
@@ -437,6 +464,23 @@ class Options(CommandLine):
 
     def long_options(self, *command):
         return set(re.findall(r"(?m)^ +(?:-\w,)?(--[\w-]+)", run(*command, "--help").stdout.decode()))
+
+    def test_words_of_other_programs(self):
+        plain = ("--temperature", "0", "--date", "2026-01-31", "--max-tokens")
+        expected = run("-m", self.model, "-p", "Hello there", *plain, "8").stdout
+        for words in [("run", self.model, "Hello", "there", *plain[:-1], "-n", "8"),
+                      ("-m", self.model, "-p", "Hello there", "--temp", "0", "--date", "2026-01-31", "--n-predict=8"),
+                      ("-m", self.model, "-p", "Hello there", *plain[:-1], "--max_tokens", "8", "--use-mmap", "false")]:
+            result = run(*words)
+            self.assertEqual((result.returncode, result.stdout), (0, expected), (words, result.stderr))
+        shown = run("inspect", self.model).stdout
+        for words in [("show", self.model), ("-m", self.model, "inspect"), ("inspect", "-m", self.model)]:
+            self.assertEqual(run(*words).stdout, shown, words)
+        self.assertEqual(run("help", "inspect").stdout, run("inspect", "--help").stdout)
+        self.assertEqual(run("version").stdout, run("--version").stdout)
+        chat = run("chat", self.model, "-n", "2", stdin="/help\n")
+        self.assertEqual(chat.returncode, 0)
+        self.assertIn(b"/reasoning", chat.stderr)
 
     def test_the_manual_page_has_every_option(self):
         page = run("man").stdout.decode()

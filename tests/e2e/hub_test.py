@@ -215,6 +215,43 @@ class HubTest(unittest.TestCase):
         third = self.run_program("inspect", "hf:us/demo")
         self.assertEqual(third.out, first.out, third.err)
 
+    # --- what was fetched ------------------------------------------------------------------------------------------
+
+    def test_list_and_rm(self):
+        self.assertIn("no model in", self.run_program("list").out)
+        self.refused(BAD_FILE, "us/demo is not in the cache", "rm", "us/demo")
+        self.hub.repos["us/demo"] = Repo(demo_files(), commit="d" * 40)
+        self.hub.repos["us/other"] = Repo(demo_files(), commit="e" * 40)
+        for name in ("us/demo", "us/other"):
+            self.assertEqual(self.run_program("pull", name).returncode, 0)
+        (self.snapshot(self.hub.repos["us/other"], "us/other") / "config.json").unlink()
+        table = self.run_program("list").out.splitlines()
+        self.assertEqual(table[0].split("  ")[0], "model, last used first")
+        forms = {line.split()[0]: line.rsplit("  ", 1)[1] for line in table[1:]}
+        self.assertEqual(forms, {"hf:us/demo": "Hugging Face safetensors, MXFP4 experts",
+                                 "hf:us/other": "not whole: pull goes on with it"})
+        listed = json.loads(self.run_program("list", "--json").out)
+        there = self.snapshot(self.hub.repos["us/demo"], "us/demo").iterdir()
+        size = sum(path.stat().st_size for path in there)
+        self.assertEqual({row["name"]: row["bytes"] for row in listed}["hf:us/demo"], size + 40)  # and the ref
+        # A name without hf: says where the model is.
+        self.refused(BAD_FILE, "did you mean hf:us/demo. it was fetched before", "inspect", "us/demo")
+        self.refused(USAGE, "deleted whole", "rm", "us/other", "us/demo@v1")
+        self.assertEqual(self.run_program("rm", "hf:us/demo", "us/other").returncode, 0)
+        self.assertEqual(list(self.cache.glob("models--*")), [])
+        self.assertIn("no model in", self.run_program("list").out)
+
+    def test_names_of_other_programs_are_told_theirs_here(self):
+        for name, says in [("gpt-oss:20b", r"hf:openai/gpt-oss-20b. `pull openai/gpt-oss-20b` fetches it \(13.8 GB\)"),
+                           ("gpt-oss-120b", r"hf:openai/gpt-oss-120b. .*\(65.3 GB\)"),
+                           ("openai/gpt-oss-20b", "hf:openai/gpt-oss-20b"),
+                           ("https://huggingface.co/openai/gpt-oss-20b", "hf:openai/gpt-oss-20b"),
+                           ("unsloth/gpt-oss-20b-GGUF:Q4_K_M", "pull unsloth/gpt-oss-20b-GGUF:Q4_K_M"),
+                           ("a/b/c", "a/b/c: no such file or folder: expected")]:
+            self.refused(BAD_FILE, says, "inspect", name)
+            self.refused(BAD_FILE, says, "run", name, "Hello")
+        self.assertEqual(self.hub.requests, [])
+
     # --- what is said when something is wrong ----------------------------------------------------------------------
 
     def test_refusals(self):

@@ -106,7 +106,7 @@ class Figures(Folder):
         """A changed routing rule may well talk on until it is cut."""
         env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_")}
         return subprocess.run(
-            PROGRAM + ["-p", "Name three colours of the rainbow.", "--seed", "5", "--max-tokens", "40", "--json",
+            PROGRAM + ["-p", "Name three colours of the rainbow.", "--seed", "5", "--max-tokens", "40", "--json", "--show-moe-metrics",
                        "--date", "2026-01-31", "--moe-trace", str(trace_file), "--moe-trace-logits", "--moe-window",
                        str(WINDOW), *options], capture_output=True, env=env, timeout=300)
 

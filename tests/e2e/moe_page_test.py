@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ class Page(unittest.TestCase):
         cls.file = cls.folder / "report.html"
         env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_")}
         result = subprocess.run(
-            PROGRAM + ["-p", "What is the capital of France?", "--seed", "3", "--json", "--moe-report", str(cls.file)],
+            PROGRAM + ["-p", "What is the capital of France?", "--seed", "3", "--json", "--show-moe-metrics", "--moe-report", str(cls.file)],
             capture_output=True, env=env, timeout=300)
         assert result.returncode == 0, result.stderr.decode()
         cls.moe = json.loads(result.stdout)["moe"]
@@ -84,6 +85,49 @@ class Page(unittest.TestCase):
                 self.assertRegex(tiles, rf"over the mean</span><small>[^/]*{phase} {mean:.2f}<")
             self.assertNotIn("NaN", dom.split("</main>")[0])
             self.assertNotIn("undefined", dom.split("</main>")[0])
+
+    def test_a_router_that_is_not_finite_leaves_all_figures_finite(self):
+        model, page = self.folder / "poisoned", self.folder / "poisoned.html"
+        shutil.copytree(pathlib.Path(__file__).parents[2] / "models" / "demo", model)
+        weights = model / "model.safetensors"
+        data = bytearray(weights.read_bytes())
+        (length,) = struct.unpack("<Q", data[:8])
+        begin, end = json.loads(data[8 : 8 + length])["model.layers.1.mlp.router.weight"]["data_offsets"]
+        data[8 + length + begin : 8 + length + end] = b"\xff\x7f" * ((end - begin) // 2)  # bf16 NaN
+        weights.write_bytes(data)
+        env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_")}
+        result = subprocess.run(PROGRAM + ["-m", str(model), "-p", "Hello", "--json", "--show-moe-metrics", "--moe-report", str(page)],
+                                capture_output=True, env=env, timeout=300)
+        self.assertEqual(result.returncode, 7, result.stderr)
+        self.assertNotRegex(result.stderr.decode(), r"(?i)\bnan\b|\binf\b")
+        self.assertRegex(result.stderr.decode(), r"ties: \d+ rows of router logits that are not finite")
+        script = page.read_text()
+        text = re.search(r'type="application/json">(.*?)</script>', script, re.S).group(1)
+        for layers in (json.loads(result.stdout)["moe"]["layers"], json.loads(text)["layers"]):
+            self.assertIn("router_entropy", layers[0])
+            self.assertNotIn("router_not_finite", layers[0])
+            for layer in layers[1:]:
+                self.assertEqual(layer["router_not_finite"], layer["tokens"])
+                self.assertNotIn("router_entropy", layer)
+            self.assertNotIn("null", json.dumps(layers))
+        if shutil.which("node") is None:
+            self.skipTest("no node")
+        # The page's own script on a document that is hardly one: that it comes to its end, and what it draws.
+        stub = """const places = {}, at = (id) => places[id] ??= {innerHTML: "", textContent: "", value: "1", style: {}, dataset: {},
+          children: [], clientWidth: 600};
+          globalThis.window = globalThis; globalThis.innerWidth = 1200; globalThis.addEventListener = () => {};
+          globalThis.document = {getElementById: at, documentElement: {dataset: {}}};
+          at("data").textContent = require("fs").readFileSync(0, "utf8");
+        """
+        drawn = """
+          console.log(JSON.stringify([document.documentElement.dataset.ready, Object.values(places).map((p) => p.innerHTML)]));"""
+        script = re.search(r"<script>(.*?)</script>", script, re.S).group(1)
+        (self.folder / "page.js").write_text(stub + script + drawn)
+        ran = subprocess.run(["node", self.folder / "page.js"], input=text.encode(), capture_output=True, timeout=120)
+        self.assertEqual(ran.returncode, 0, ran.stderr.decode())
+        ready, html = json.loads(ran.stdout)
+        self.assertEqual(ready, "1")
+        self.assertNotRegex(" ".join(html), "NaN|undefined|null|Infinity")
 
 
 if __name__ == "__main__":

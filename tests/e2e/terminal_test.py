@@ -326,6 +326,27 @@ class Chat(unittest.TestCase):
         terminal.wait("reasoning effort: low")
         self.assertEqual(self.saved(terminal)[0]["content"][0]["reasoning_effort"], "Low")
 
+    def test_tab_shows_what_begins_so(self):
+        terminal = self.start()
+        terminal.type("/s\t")
+        terminal.wait(r"^ +/system  /save  /save!  /stats\n> /s ?\Z")
+        terminal.type("ys\t\r")
+        terminal.wait("no instructions")
+
+    def test_words_of_other_programs_and_messages_that_begin_with_a_slash(self):
+        terminal = self.start(*self.ENDLESS[:2], "--max-tokens", "3")
+        terminal.type("/?\r")
+        terminal.wait("/exit, /bye")
+        terminal.type("/clear\r")
+        terminal.wait("a new conversation")
+        terminal.type("/sttas\r")
+        terminal.wait(r"/sttas is not a command: did you mean /stats\?; /help lists them")
+        terminal.type("//etc is a folder\r")
+        terminal.wait(r"\d+ tokens? ")
+        self.assertEqual([m["content"][0]["text"] for m in self.saved(terminal) if m["role"] == "user"], ["/etc is a folder"])
+        terminal.type("/bye\r")
+        self.assertEqual(terminal.leave(), 0)
+
     # --- answers ---------------------------------------------------------------------------------------------------
 
     ENDLESS = ("--temperature", "0", "--max-tokens", "100000")
@@ -505,7 +526,7 @@ class Chat(unittest.TestCase):
         self.ask(terminal, "hi")
         self.ask(terminal, "ho")
         for command, says in [("/moe", "all 2 answers"), ("/stats", "2 answers, 8 tokens written"), ("/memory", "difference"),
-                              ("/help", "/quit"), ("/nonsense", "/nonsense is no command"), ("/reasoning huge", "none of low")]:
+                              ("/help", "/quit"), ("/nonsense", "/nonsense is not a command"), ("/reasoning huge", "none of low")]:
             since = terminal.mark()
             terminal.type(command + "\r")
             terminal.wait(re.escape(says), since)

@@ -158,6 +158,7 @@ def ask(engine, folder, prompt):
         "--temperature",
         "0",
         "--json",
+        "--show-moe-metrics",
         "--threads",
         "1",
         "--max-tokens",

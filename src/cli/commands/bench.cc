@@ -57,12 +57,13 @@ std::vector<BenchTest> TestsOf(const BenchOptions& o) {
 BenchReport Measure(const BenchOptions& o) {
   const bool reference = o.runtime.choice.name == "reference";  // one thread, none of our kernels
   SideStream side(true);
-  const auto open = [&](int32_t threads, int32_t sequences) {
+  const auto open = [&](int32_t threads, int32_t sequences, int64_t kv_tokens) {
     RuntimeOptions options = o.runtime;
     options.text = TextParts::kNone;
     options.device.threads = threads;
     options.device.read_ahead = true;
     options.device.limits.max_sequences = sequences;
+    options.device.limits.kv_tokens = kv_tokens;
     side.Status("opening the model");
     options.device.progress = [&](PrepareStage stage, int64_t done, int64_t total) {
       side.Status(ProgressText(stage, options.device, done, total));

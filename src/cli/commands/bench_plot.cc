@@ -5,6 +5,7 @@
 #include "bench/plot.h"
 #include "cli/commands/output_file.h"
 #include "cli/options/command.h"
+#include "cli/terminal/input.h"
 #include "cli/terminal/terminal.h"
 
 namespace oxidized::cli {

@@ -65,7 +65,7 @@ Action AddBenchMoe(Command& command) {
   AddModelPath(command, o->runtime);
   AddExecutorOptions(command, o->runtime);
   command.DropRulesOf("--expert-eviction");  // one of the sections has a store of experts of its own
-  const auto finish_routing = AddRoutingOptions(command, o->routing, o->runtime.device.experts);
+  AddRoutingOptions(command, o->routing, o->runtime.device.experts);
   command.Add("--runs", Number(o->benchmark_runs, 1, 1000), "Runs of each section, after one to warm up [3]");
   command.Add("--plot", Output(o->benchmark_plot), "Write the figures as a picture (SVG)");
   command.Add("--seed", Seed(o->sampling.seed), "Of the random tokens [0]");
@@ -74,10 +74,7 @@ Action AddBenchMoe(Command& command) {
   command.AddFlag("--memory-stats", o->memory_stats, "Where the bytes are, at the end, on stderr");
   command.AddFlag("--json", o->json, "As one JSON record, each run included");
   command.AddFlag("-v,--verbose", o->verbose, "Each run of each layer");
-  return [o, finish_routing] {
-    finish_routing();
-    return RunBenchmarkMoe(*o, "bench moe");
-  };
+  return [o] { return RunBenchmarkMoe(*o, "bench moe"); };
 }
 
 }  // namespace oxidized::cli

@@ -1,11 +1,14 @@
 // One answer (--prompt): prompt -> engine -> text on stdout as it comes, then the exit code.
 #include <csignal>
 
+#include "base/log.h"
 #include "base/printable.h"
+#include "base/text_input.h"
 #include "cli/commands/benchmark_moe.h"
 #include "cli/commands/dry_run.h"
 #include "cli/commands/interactive.h"
 #include "cli/commands/terminal_model.h"
+#include "cli/terminal/input.h"
 
 namespace oxidized::cli {
 namespace {
@@ -33,9 +36,45 @@ int ExitCode(const GenerateOptions& o, const FinishedAnswer& answer, bool answer
   return static_cast<int>(ErrorKind::kCutBeforeAnswer);
 }
 
-int RunPrompt(const GenerateOptions& o) {
-  const std::string text = *o.prompt == "-" ? ReadInput("-") : *o.prompt;
+// What standard input adds to a prompt that is given in another way, or is without one.
+std::string Piped(bool beside_a_prompt) {
+  using std::chrono::seconds;
+  // Beside a prompt a silent pipe is most likely one that nobody means to write to.
+  const seconds patience(beside_a_prompt ? 1 : 10);
+  PipedInput piped = ReadPiped(patience);
+  const std::string silent = !piped.silent
+                                 ? ""
+                                 : fmt::format(
+                                       "; standard input is open, but nothing came from it for {} s "
+                                       "(`-f -` waits for it, `</dev/null` says that there is nothing)",
+                                       patience.count());
+  if (beside_a_prompt) {
+    if (piped.silent) Log(LogLevel::kWarning, "the prompt alone is answered{}", silent);
+  } else if (piped.text.empty()) {
+    Fail(ErrorKind::kUsage,
+         "nothing to do: give --prompt TEXT, a prompt on standard input, --interactive, or a command; --help "
+         "lists them{}",
+         silent);
+  }
+  return std::move(piped.text);
+}
+
+// --prompt, --prompt-file and standard input, in this order, with a blank line between.
+std::string PromptText(const GenerateOptions& o) {
+  std::string text;
+  const auto add = [&text](const std::string& part) {
+    text += (text.empty() || part.empty() ? "" : "\n\n") + part;
+  };
+  const bool prompt_is_input = o.prompt == "-", file_is_input = o.prompt_file == "-";
+  if (o.prompt && !prompt_is_input) add(DecodeText(*o.prompt, "--prompt"));
+  if (o.prompt_file && !file_is_input) add(ReadInput(*o.prompt_file));
+  add(prompt_is_input || file_is_input ? ReadInput("-") : Piped(o.prompt || o.prompt_file));
   if (text.empty()) Fail(ErrorKind::kUsage, "the prompt is empty");
+  return text;
+}
+
+int RunPrompt(const GenerateOptions& o) {
+  const std::string text = PromptText(o);
   TerminalModel model(o);
 
   AnswerRequest request;
@@ -49,7 +88,9 @@ int RunPrompt(const GenerateOptions& o) {
   const FinishedAnswer answer = model.Run(request);
   EndAnswer(answer, [&] {
     if (o.json) {
-      WriteAnswer(AnswerJson(answer, *model.moe_report(), model.runtime()) + "\n");
+      const auto moe = o.show_moe_metrics ? model.moe_report() : std::nullopt;
+      WriteAnswer(AnswerJson(answer, moe ? &*moe : nullptr, o.memory_stats ? &model.runtime() : nullptr) +
+                  "\n");
     } else if (!answer.text.empty() && answer.text.back() != '\n') {
       WriteAnswer("\n");
       model.side().AnswerWritten("\n");

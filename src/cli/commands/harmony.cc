@@ -1,6 +1,7 @@
 // `harmony render` and `harmony parse`: the chat format by itself, without a model.
 #include "base/error.h"
 #include "cli/options/command.h"
+#include "cli/terminal/input.h"
 #include "cli/terminal/terminal.h"
 #include "harmony/convert.h"
 

@@ -18,6 +18,8 @@
 #include "chat/chat_history.h"
 #include "cli/commands/output_file.h"
 #include "cli/commands/terminal_model.h"
+#include "cli/options/nearest.h"
+#include "cli/terminal/input.h"
 #include "cli/terminal/line_editor.h"
 #include "harmony/conversation_json.h"
 #include "report/memory_pools.h"
@@ -79,7 +81,7 @@ class ChatTerminal {
 
 const ChatTerminal::Command ChatTerminal::kCommands[] = {
     {"/help", "", "this list", &ChatTerminal::Help},
-    {"/reset", "", "begin a new conversation", &ChatTerminal::Reset},
+    {"/reset", "", "begin a new conversation (also /clear)", &ChatTerminal::Reset},
     {"/system", "[TEXT|-]", "show, set or (-) clear the instructions", &ChatTerminal::System},
     {"/reasoning", "[low|medium|high]", "show or set how much the model reasons", &ChatTerminal::Reasoning},
     {"/retry", "", "answer the last message again, differently", &ChatTerminal::Retry},
@@ -92,7 +94,12 @@ const ChatTerminal::Command ChatTerminal::kCommands[] = {
     {"/stats", "", "tokens and time of this chat", &ChatTerminal::Stats},
     {"/moe", "", "which experts were used: the last answer, the whole chat", &ChatTerminal::Moe},
     {"/memory", "", "where the memory is", &ChatTerminal::Memory},
-    {"/quit", "", "leave (also Ctrl-D)", &ChatTerminal::Quit},
+    {"/quit", "", "leave (also /exit, /bye, Ctrl-D)", &ChatTerminal::Quit},
+    // As other programs call them; the list has the names above.
+    {"/?", "", nullptr, &ChatTerminal::Help},
+    {"/clear", "", nullptr, &ChatTerminal::Reset},
+    {"/exit", "", nullptr, &ChatTerminal::Quit},
+    {"/bye", "", nullptr, &ChatTerminal::Quit},
 };
 
 bool OnTerminal() { return isatty(STDIN_FILENO) != 0 && AnswerIsOnTerminal(); }
@@ -145,7 +152,9 @@ int ChatTerminal::Run() {
     unedited_.reset();
     if (text.empty()) continue;
     try {
-      if (text.front() == '/' && text.find('\n') == std::string::npos) {
+      if (text.starts_with("//")) {
+        Say(line.text.substr(line.text.find('/') + 1));
+      } else if (text.front() == '/' && text.find('\n') == std::string::npos) {
         RunCommand(text);
       } else {
         Say(line.text);
@@ -182,12 +191,19 @@ void ChatTerminal::RunCommand(const std::string& line) {
       throw;
     }
   }
-  side_.Line(fmt::format("{} is no command; /help lists them", NeutralizeControls(name)));
+  std::vector<std::string> names;
+  for (const Command& command : kCommands) names.emplace_back(command.name);
+  const std::string nearest = Nearest(name, names);
+  side_.Line(fmt::format("{} is not a command{}; /help lists them, and // begins a message with a slash",
+                         NeutralizeControls(name), nearest.empty() ? "" : ": did you mean " + nearest + "?"));
 }
 
 void ChatTerminal::Help(const std::string&) {
-  for (const Command& command : kCommands)
+  for (const Command& command : kCommands) {
+    if (command.help == nullptr) continue;
     side_.Line(fmt::format("  {:<29}{}", fmt::format("{} {}", command.name, command.argument), command.help));
+  }
+  side_.Line("  //TEXT                       a message that begins with a slash");
   side_.Line(
       lines_->CanEdit()
           ? "Pasted lines stay together; Alt-Enter, or a backslash at the end of a line, begins a new one.\n"

@@ -9,6 +9,7 @@
 #include "cli/commands/npy_writer.h"
 #include "cli/options/command.h"
 #include "cli/options/token_ids.h"
+#include "cli/terminal/input.h"
 #include "cli/terminal/terminal.h"
 
 namespace oxidized::cli {

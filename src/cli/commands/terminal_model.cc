@@ -162,7 +162,7 @@ void TerminalModel::WatchRouting() {
   if (o.benchmark_moe) return;
   const ModelConfig& config = runtime_->checkpoint().config;
   const RoutingShape shape = ShapeOf(o.routing, config);
-  if (o.json || o.interactive || o.show_moe_metrics || !o.moe_report.empty())
+  if (o.interactive || o.show_moe_metrics || !o.moe_report.empty())
     routing_ = std::make_unique<RoutingCollector>(shape, o.moe_window);
   if (o.moe_trace.empty()) return;
   int64_t bytes = 0, experts = 0;

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cli/options/command.h"
 #include "cli/options/token_ids.h"
+#include "cli/terminal/input.h"
 #include "cli/terminal/terminal.h"
 #include "tokenizer/utf8_stream.h"
 

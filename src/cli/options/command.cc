@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "checkpoint/locate.h"
+#include "cli/options/device_wish.h"
 #include "cli/terminal/download_report.h"
 #include "parallel/cpu_topology.h"
 
@@ -29,6 +30,11 @@ Value Text(std::optional<std::string>& value, std::string type) {
   return {std::move(type), [&value](const std::string& text) { value = text; }};
 }
 Value File(std::string& value) {
+  Value file = Text(value, "FILE");
+  file.input = true;
+  return file;
+}
+Value File(std::optional<std::string>& value) {
   Value file = Text(value, "FILE");
   file.input = true;
   return file;
@@ -111,12 +117,9 @@ Command::Option& Command::Option::Required() {
 
 Command::Option Command::Add(const std::string& names, Value value, const std::string& help) {
   const std::string name = names.substr(names.find(',') + 1);
-  Given given;
-  given.set_ = std::make_shared<bool>(false);
   CLI::Option* option = app_.add_option_function<std::vector<std::string>>(
       names,
-      [name, set = value.set, many = value.many, is_set = given.set_](const std::vector<std::string>& texts) {
-        *is_set = true;
+      [name, set = value.set, many = value.many](const std::vector<std::string>& texts) {
         // One of them would be passed over in silence.
         if (!many && texts.size() > 1)
           throw CLI::ValidationError(name, fmt::format("given {} times, and takes one value", texts.size()));
@@ -132,15 +135,21 @@ Command::Option Command::Add(const std::string& names, Value value, const std::s
   option->type_name(value.type);
   if (value.output) outputs_.emplace_back(option, *value.output);
   if (value.input) inputs_.push_back(option);
+  return Added(option);
+}
+
+Command::Option Command::Added(CLI::Option* option) {
   if (!group_.empty()) option->group(group_);
+  Given given;
+  given.source_ = std::make_shared<Source>(Source::kNobody);
+  given_.emplace_back(option, given);
   return Option(option, std::move(given));
 }
 
 Command::Option Command::AddPositional(const std::string& name, Value value, const std::string& help) {
-  Given given = Add(name, value, help).given();
-  CLI::Option* option = app_.get_option(name);
-  if (value.many) option->allow_extra_args(true)->expected(1, std::numeric_limits<int>::max());
-  return Option(option, std::move(given));
+  Option added = Add(name, value, help);
+  if (value.many) added.option_->allow_extra_args(true)->expected(1, std::numeric_limits<int>::max());
+  return Option(added.option_, added.given_);
 }
 
 Command::Option Command::AddFlag(const std::string& names, bool& value, const std::string& help,
@@ -166,11 +175,7 @@ Command::Option Command::AddFlag(const std::string& names, const Value& word, co
   CLI::Option* option = app_.add_flag(names, help);
   if (!word.type.empty()) option->type_name(word.type);
   // Of a flag it is the check that sees each word; CLI11 puts the option's name before what it says.
-  Given given;
-  given.set_ = std::make_shared<bool>(false);
-  option->check([set = word.set, is_set = given.set_,
-                 before = std::optional<std::string>()](const std::string& text) mutable {
-    *is_set = true;
+  option->check([set = word.set, before = std::optional<std::string>()](const std::string& text) mutable {
     if (before && *before != text) return fmt::format("given as '{}' and as '{}'", *before, text);
     before = text;
     try {
@@ -180,8 +185,15 @@ Command::Option Command::AddFlag(const std::string& names, const Value& word, co
     }
     return std::string();
   });
-  if (!group_.empty()) option->group(group_);
-  return Option(option, std::move(given));
+  return Added(option);
+}
+
+void Command::NoteSources(const std::function<Source(const CLI::Option&)>& source_of) const {
+  for (const auto& [option, given] : given_) *given.source_ = source_of(*option);
+}
+
+void Command::Settle() const {
+  for (const auto& settle : after_) settle();
 }
 
 void Command::AddRules(std::vector<OptionRule> rules) {
@@ -229,40 +241,6 @@ const std::map<std::string, ActivationType> kActivations = {{"auto", ActivationT
 
 }  // namespace
 
-Value DeviceWish::Device() {
-  return {DeviceWords(), [this](const std::string& text) {
-            const auto choice = ParseDeviceChoice(text);
-            if (!choice) NoneOf(text, DeviceWords() + ", or one of several as in cuda:1");
-            device_ = *choice;
-            Resolve("--device", text);
-          }};
-}
-
-Value DeviceWish::Executor() {
-  constexpr const char* kWords = "auto|cpu|reference";
-  return {kWords, [this](const std::string& text) {
-            if (text != "auto" && text != "cpu" && text != "reference") NoneOf(text, kWords);
-            executor_ = *ParseDeviceChoice(text);
-            Resolve("--executor", text);
-          }};
-}
-
-void DeviceWish::Default(const char* device) {
-  if (choice_.automatic()) choice_ = *ParseDeviceChoice(device);
-}
-
-void DeviceWish::Resolve(const char* option, const std::string& text) {
-  choice_ = executor_.automatic() ? device_ : executor_;
-  // The reference executor computes on the CPU, so that both may be said.
-  const bool agree = executor_.automatic() || device_.automatic() || device_ == executor_ ||
-                     (device_.name == "cpu" && executor_.name == "reference");
-  if (agree) return;
-  const bool by_device = std::string_view(option) == "--device";
-  throw BadValue{fmt::format("'{}' contradicts {} {}: they say the same thing", text,
-                             by_device ? "--executor" : "--device",
-                             by_device ? executor_.name : device_.name)};
-}
-
 void AddModelPath(Command& command, RuntimeOptions& o) {
   o.download = ReportDownloads();
   command.Add(
@@ -291,14 +269,7 @@ void AddTokenizerOptions(Command& command, RuntimeOptions& o) {
 std::shared_ptr<DeviceWish> AddExecutorOptions(Command& command, RuntimeOptions& runtime,
                                                std::optional<Value> threads) {
   DeviceOptions& o = runtime.device;
-  const auto wish = std::make_shared<DeviceWish>(runtime.choice);
-  Value device = wish->Device();
-  device.set = [wish, set = device.set](const std::string& text) { set(text); };  // it lives as long as this
-  command.Add(
-      "--device", std::move(device),
-      "What computes: a row of `devices`, one of several as in cuda:1; reference is the scalar, exact, "
-      "slow specification. auto: a GPU if there is one and the model fits, else the CPU");
-  command.Add("--executor", wish->Executor(), "The same as --device, as earlier versions called it");
+  const auto wish = DeviceWish::Add(command, runtime.choice);
   command.Add(
       "--precision", Choice(o.precision, kPrecisions),
       "Type of the KV cache and of the inputs of dot products; accumulation stays f32. auto: the best "

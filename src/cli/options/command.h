@@ -44,6 +44,7 @@ Value Text(std::string& value, std::string type = "TEXT");
 Value Text(std::optional<std::string>& value, std::string type = "TEXT");
 Value Path(std::filesystem::path& value, std::string type = "PATH");
 Value File(std::string& value);  // to read; may be "-"
+Value File(std::optional<std::string>& value);
 Value Output(std::filesystem::path& value, OutputKind kind = OutputKind::kReplaced);
 Value Words(std::vector<std::string>& values, std::string type);
 Value Seed(uint64_t& value);  // any 64-bit number
@@ -60,15 +61,18 @@ Value Choice(T& value, const std::map<std::string, T>& choices);
 
 class Command {
  public:
-  // Whether the command line, the environment or a config file set an option: known once all are parsed, and
-  // for as long as somebody wants to know (the parser is gone when a command runs).
+  // Who set an option; a later one goes before an earlier one.
+  enum class Source : uint8_t { kNobody, kEnvironment, kConfigFile, kCommandLine };
+  // Whether and by whom an option was set: known once all is parsed, and for as long as somebody wants to
+  // know (the parser is gone when a command runs).
   class Given {
    public:
-    explicit operator bool() const { return set_ != nullptr && *set_; }
+    Source source() const { return source_ == nullptr ? Source::kNobody : *source_; }
+    explicit operator bool() const { return source() != Source::kNobody; }
 
    private:
     friend class Command;
-    std::shared_ptr<bool> set_;
+    std::shared_ptr<Source> source_;
   };
   // What was added, while options are being added. Not to be kept: it is a part of the parser.
   class Option {
@@ -103,6 +107,12 @@ class Command {
   void AddRules(std::vector<OptionRule> rules);
   // Of options in common, for a command that has a use of its own for this one.
   void DropRulesOf(const std::string& option);
+  // Settles what follows from several options: called once all is parsed, in this order, before the rules are
+  // checked. May throw Error(kUsage).
+  void AfterParsing(std::function<void()> settle) { after_.push_back(std::move(settle)); }
+  // Of the parser: fills in each Given, then calls what AfterParsing was handed.
+  void NoteSources(const std::function<Source(const CLI::Option&)>& source_of) const;
+  void Settle() const;
 
   const CLI::App& app() const { return app_; }
   const std::vector<OptionRule>& rules() const { return rules_; }
@@ -113,9 +123,12 @@ class Command {
 
  private:
   Option AddFlag(const std::string& names, const Value& word, const std::string& help);
+  Option Added(CLI::Option* option);
 
   CLI::App& app_;
   std::string group_;
+  std::vector<std::pair<const CLI::Option*, Given>> given_;
+  std::vector<std::function<void()>> after_;
   std::vector<OptionRule> rules_;
   std::vector<std::pair<const CLI::Option*, OutputKind>> outputs_;
   std::vector<const CLI::Option*> inputs_;
@@ -125,31 +138,15 @@ class Command {
 void AddModelPath(Command& command, RuntimeOptions& options);
 void AddModelOptions(Command& command, RuntimeOptions& options);      // the same and a tokenizer
 void AddTokenizerOptions(Command& command, RuntimeOptions& options);  // of a command that runs no model
-// Which device, by --device and by its alias --executor. Several ways of saying it that differ are refused.
-class DeviceWish {
- public:
-  explicit DeviceWish(DeviceChoice& choice) : choice_(choice) {}
-  Value Device();    // cpu, cuda:1, ...
-  Value Executor();  // auto, reference, cpu: the same
-  // As --device says it, where nothing else does.
-  void Default(const char* device);
-
- private:
-  void Resolve(const char* option, const std::string& text);  // throws BadValue
-  DeviceChoice& choice_;
-  DeviceChoice device_, executor_;
-};
-
 // `threads`: what --threads sets instead, for a command that takes several counts. The wish is for options of
-// one command that say the same in another way.
+// one command that say the device in another way (device_wish.h).
+class DeviceWish;
 std::shared_ptr<DeviceWish> AddExecutorOptions(Command& command, RuntimeOptions& options,
                                                std::optional<Value> threads = {});
 void AddExpertMemoryOptions(Command& command, ExpertMemoryOptions& options);
 void AddSpeculationOptions(Command& command, SpeculationOptions& options);
-// The result is to be called once the command line is read: it settles what follows from several of them,
-// with a warning about what is ignored. Both must live until then.
-std::function<void()> AddRoutingOptions(Command& command, RoutingPolicy& routing,
-                                        ExpertMemoryOptions& experts);
+// What is ignored gets a warning. Both must live until the command line is parsed.
+void AddRoutingOptions(Command& command, RoutingPolicy& routing, ExpertMemoryOptions& experts);
 
 // The commands: each adds its options and returns its action.
 Action AddGenerate(Command& command);  // the program itself, without a command
@@ -162,6 +159,8 @@ Action AddSynth(Command& command);
 Action AddConvert(Command& command);
 Action AddVerify(Command& command);
 Action AddPull(Command& command);
+Action AddList(Command& command);
+Action AddRemove(Command& command);
 Action AddMoeSimulate(Command& command);
 Action AddBench(Command& command);
 Action AddBenchMoe(Command& command);

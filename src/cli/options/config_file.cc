@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/text_input.h"
 
 namespace oxidized::cli {
 namespace {
@@ -20,15 +21,13 @@ constexpr const char* kSectionEnds = "--";
 
 // Far beyond any list of options. The bound is for /dev/zero.
 constexpr size_t kMaxBytes = 1 << 20;
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 std::string ReadAll(std::istream& input, const std::string& path) {
   std::string text(kMaxBytes + 1, '\0');
   input.read(text.data(), std::ssize(text));
   text.resize(static_cast<size_t>(input.gcount()));
   if (text.size() > kMaxBytes) Fail(ErrorKind::kUsage, "{}: too large for a file of options", path);
-  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
-  return text;
+  return DecodeText(text, path);
 }
 
 struct Line {

@@ -3,10 +3,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <numeric>
 #include <string_view>
 
 #include "base/printable.h"
+#include "cli/options/nearest.h"
 
 namespace oxidized::cli {
 namespace {
@@ -28,23 +28,6 @@ constexpr EnvironmentVariable kVariables[] = {
     {"OXIDIZED_ARM_ROOT", nullptr},
 };
 
-// Letters to insert, drop or replace (Levenshtein), two that changed places counting as one.
-size_t Distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> before, above(b.size() + 1), row(b.size() + 1);
-  std::iota(above.begin(), above.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        row[j] = std::min(row[j], before[j - 2] + 1);
-    }
-    before = above;
-    above = row;
-  }
-  return above.back();
-}
-
 }  // namespace
 
 std::span<const EnvironmentVariable> OtherVariables() { return kVariables; }
@@ -60,7 +43,7 @@ std::vector<std::string> UnknownVariables(const char* const* environment,
     std::string_view nearest;
     size_t least = std::string_view::npos;
     const auto compare = [&](std::string_view candidate, bool offer) {
-      const size_t distance = Distance(name, candidate);
+      const size_t distance = EditDistance(name, candidate);
       known = known || distance == 0;
       if (!offer || distance >= least) return;
       least = distance;

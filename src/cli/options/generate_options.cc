@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/options/command.h"
+#include "cli/options/device_wish.h"
 #include "cli/options/options.h"
 
 namespace oxidized::cli {
@@ -65,19 +66,19 @@ Value StopText(std::vector<std::string>& stop) {
 }
 
 struct GenerateFlags {
-  bool enable_moe = true, use_metal = true, no_color = false, version = false;
-  std::shared_ptr<DeviceWish> device;
-  Command::Given use_metal_given, seed_given;
-  std::function<void()> finish_routing;
+  bool enable_moe = true, no_color = false, version = false;
+  Command::Given seed_given;
 };
 
 std::vector<OptionRule> Rules(const GenerateOptions& o) {
   using Kind = OptionRule::Kind;
   return {
-      {{"--interactive"}, Kind::kContradicts, {"--prompt", "--json"}},
+      {{"--interactive"}, Kind::kContradicts, {"--prompt", "--prompt-file", "--json"}},
       {{"--interactive"}, Kind::kContradicts, {"--raw"}, "a chat needs the chat format"},
-      {{"--benchmark-moe"}, Kind::kContradicts, {"--prompt", "--interactive"}, "it runs its own prompts"},
-      {{"--use-metal"}, Kind::kContradicts, {"--device"}, "they say the same thing"},
+      {{"--benchmark-moe"},
+       Kind::kContradicts,
+       {"--prompt", "--prompt-file", "--interactive"},
+       "it runs its own prompts"},
       {{"--system", "--developer", "--model-identity", "--reasoning-effort", "--show-reasoning",
         "--max-reasoning-tokens", "--date"},
        Kind::kUselessWith,
@@ -115,18 +116,20 @@ std::vector<OptionRule> Rules(const GenerateOptions& o) {
        [&o] { return o.sampling.temperature == 0.0; }},
       {{"--benchmark-runs", "--benchmark-plot"}, Kind::kNeeds, {"--benchmark-moe"}},
       {{"--moe-trace-logits"}, Kind::kNeeds, {"--moe-trace"}},
-      {{"--moe-window"}, Kind::kNeeds, {"--json", "--show-moe-metrics", "--moe-report", "--interactive"}},
+      {{"--moe-window"}, Kind::kNeeds, {"--show-moe-metrics", "--moe-report", "--interactive"}},
   };
 }
 
 void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   AddModelOptions(c, o.runtime);
-  flags.device = AddExecutorOptions(c, o.runtime);
+  const auto device = AddExecutorOptions(c, o.runtime);
   o.runtime.speculation = SpeculationOptions::Auto();
 
   c.Group("Generation");
   c.Add("-p,--prompt", Text(o.prompt),
-        "Answer this and exit; - reads standard input. The answer alone goes to stdout");
+        "Answer this and exit; - reads standard input, a pipe is read after it. The answer alone goes to "
+        "stdout");
+  c.Add("-f,--prompt-file", File(o.prompt_file), "Answer the text of this file, after that of --prompt");
   c.AddFlag("-i,--interactive", o.interactive, "Chat in the terminal");
   c.Add("--max-tokens", Number(o.max_tokens, 0, 1 << 30), "New tokens at most, reasoning included [512]");
   c.Add("--temperature", Number(o.sampling.temperature, 0, 100, "T"),
@@ -159,8 +162,9 @@ void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Group("Experts");
   c.AddFlag("--enable-moe", flags.enable_moe, "On by itself: every gpt-oss model is a mixture of experts",
             "BOOL");
-  flags.finish_routing = AddRoutingOptions(c, o.routing, o.runtime.device.experts);
-  c.AddFlag("--show-moe-metrics", o.show_moe_metrics, "Table of routing metrics at the end, on stderr");
+  AddRoutingOptions(c, o.routing, o.runtime.device.experts);
+  c.AddFlag("--show-moe-metrics", o.show_moe_metrics,
+            "Table of routing metrics at the end, on stderr; with --json also in the record");
   c.Add("--moe-report", Output(o.moe_report), "Write what routing did as one page of HTML");
   c.Add("--moe-trace", Output(o.moe_trace, OutputKind::kWritten),
         "Write each token's experts, weights and margin, layer by layer (docs/moe.md has the format)");
@@ -174,32 +178,20 @@ void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Add("--benchmark-plot", Output(o.benchmark_plot), "Write the benchmark's figures as a picture (SVG)");
 
   c.Group("Machine");
-  flags.use_metal_given =
-      c.AddFlag("--use-metal", flags.use_metal,
-                "Use a GPU if this build and machine have one; =false: --device cpu", "BOOL")
-          .given();
-  c.AddFlag("--memory-stats", o.memory_stats, "Where the bytes are, at the end, on stderr");
+  device->AddUseMetal(c);
+  c.AddFlag("--memory-stats", o.memory_stats,
+            "Where the bytes are, at the end, on stderr; with --json also in the record");
   c.AddFlag(
       "--dry-run", o.dry_run,
       "Say what would fit and how fast it could be, from headers and measured speeds; load nothing. Exit "
       "code 4: it does not fit");
 
   c.Group("Output");
-  c.AddFlag("--json", o.json, "One JSON record of the answer, its timings, routing and memory on stdout");
+  c.AddFlag("--json", o.json, "One JSON record of the answer and its timings on stdout");
   c.AddFlag("-v,--verbose", o.verbose, "More about what happens; with --version: CPU and libraries");
   c.AddFlag("--no-color", flags.no_color, "No colours (also: NO_COLOR)");
   c.AddFlag("--version", flags.version, "Print the version");
   c.AddRules(Rules(o));
-}
-
-// --use-metal: a GPU where there is one; =false: --device cpu.
-void UseMetal(const GenerateFlags& flags) {
-  if (!flags.use_metal) return flags.device->Default("cpu");
-  if (DeviceNamed("metal").available().instances.empty()) {
-    Log(LogLevel::kWarning, "--use-metal: this build has no GPU support, the CPU is used instead");
-    return flags.device->Default("cpu");
-  }
-  flags.device->Default("metal");
 }
 
 // Checks that need several options at once, and what follows from them.
@@ -208,7 +200,6 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags) {
     Fail(ErrorKind::kUsage,
          "--enable-moe=false: gpt-oss is a mixture-of-experts model and cannot run without its experts");
   }
-  if (flags.use_metal_given) UseMetal(flags);
   if (!flags.seed_given) {
     std::random_device device;
     o.sampling.seed = (uint64_t{device()} << 32 | device()) >> 11;  // exact as a JSON number
@@ -216,11 +207,6 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags) {
   const char* no_color = std::getenv("NO_COLOR");  // no-color.org: any value but an empty one
   o.color = !flags.no_color && (no_color == nullptr || *no_color == '\0');
   if (o.benchmark_moe) o.runtime.speculation = {};  // it measures single rows
-  if (!o.prompt && !o.interactive && !o.benchmark_moe && !o.dry_run) {
-    Fail(ErrorKind::kUsage,
-         "nothing to do: give --prompt TEXT, --interactive, or a command; --help lists them");
-  }
-  flags.finish_routing();
   o.runtime.device.read_ahead = true;
   o.runtime.text = o.benchmark_moe ? TextParts::kNone : o.raw ? TextParts::kTokens : TextParts::kChat;
 }

@@ -51,7 +51,7 @@ std::string Behind(const OptionRule& rule) { return rule.because.empty() ? "" : 
 
 }  // namespace
 
-bool Written(const CLI::App& app, const std::string& name, std::span<const char* const> words) {
+bool Written(const CLI::App& app, const std::string& name, std::span<const std::string> words) {
   if (!Given(app, name)) return false;
   const CLI::Option& option = *Find(app, name);
   if (option.get_lnames().empty()) return true;  // no name to set it by elsewhere
@@ -65,7 +65,7 @@ bool Written(const CLI::App& app, const std::string& name, std::span<const char*
   });
 }
 
-void CheckRules(const CLI::App& app, std::span<const OptionRule> rules, std::span<const char* const> words) {
+void CheckRules(const CLI::App& app, std::span<const OptionRule> rules, std::span<const std::string> words) {
   for (const OptionRule& rule : rules) {
     if (rule.when && !rule.when()) continue;
     const auto other = std::find_if(rule.others.begin(), rule.others.end(),

@@ -25,11 +25,11 @@ struct OptionRule {
 };
 
 // Whether a command line sets the option of this name, as against the environment or a config file.
-bool Written(const CLI::App& app, const std::string& name, std::span<const char* const> words);
+bool Written(const CLI::App& app, const std::string& name, std::span<const std::string> words);
 
 // Throws Error(kUsage) for the first rule that is broken. What the environment or a config file sets is a
 // default for whatever can use it: only a contradiction is refused there, and one option may well be there
 // what another one needs. `words`: the command line's.
-void CheckRules(const CLI::App& app, std::span<const OptionRule> rules, std::span<const char* const> words);
+void CheckRules(const CLI::App& app, std::span<const OptionRule> rules, std::span<const std::string> words);
 
 }  // namespace oxidized::cli

@@ -7,13 +7,21 @@
 
 namespace oxidized::cli {
 
+Command::Source SourceOf(const CLI::App& command, const CLI::Option& option, const ConfigFile& config,
+                         std::span<const std::string> words) {
+  if (option.count() == 0) return Command::Source::kNobody;
+  if (Written(command, option.get_name(), words)) return Command::Source::kCommandLine;
+  return config.PlaceOf(option.get_name()).empty() ? Command::Source::kEnvironment
+                                                   : Command::Source::kConfigFile;
+}
+
 OptionSources::OptionSources(const CLI::App& command, const ConfigFile& config,
-                             std::span<const char* const> words) {
+                             std::span<const std::string> words) {
   for (const CLI::Option* option : command.get_options()) {
     const std::string name = option->get_name();
-    if (option->count() == 0 || Written(command, name, words)) continue;
-    std::string place = config.PlaceOf(name);
-    sources_.push_back({name, place.empty() ? option->get_envname() : std::move(place)});
+    const Command::Source source = SourceOf(command, *option, config, words);
+    if (source == Command::Source::kConfigFile) sources_.push_back({name, config.PlaceOf(name)});
+    if (source == Command::Source::kEnvironment) sources_.push_back({name, option->get_envname()});
   }
 }
 

@@ -7,19 +7,20 @@
 #include <vector>
 
 #include "base/error.h"
-
-namespace CLI {
-class App;
-}
+#include "cli/options/command.h"
 
 namespace oxidized::cli {
 
 class ConfigFile;
 
+// Who set an option of a parsed command; `words`: the command line's.
+Command::Source SourceOf(const CLI::App& command, const CLI::Option& option, const ConfigFile& config,
+                         std::span<const std::string> words);
+
 class OptionSources {
  public:
   // Of a parsed command; `words`: the command line's.
-  OptionSources(const CLI::App& command, const ConfigFile& config, std::span<const char* const> words);
+  OptionSources(const CLI::App& command, const ConfigFile& config, std::span<const std::string> words);
 
   // Calls `work`; an Error that names such options leaves with their sources at the end of its line.
   template <typename Work>

@@ -21,7 +21,8 @@ enum class ReasoningView : uint8_t { kHidden, kDim, kPlain };
 struct GenerateOptions {
   RuntimeOptions runtime;
   bool interactive = false;
-  std::optional<std::string> prompt;  // "-": standard input
+  std::optional<std::string> prompt;       // "-": standard input
+  std::optional<std::string> prompt_file;  // the same
   int64_t max_tokens = 512;
   SamplingParams sampling{.temperature = 0.7, .top_p = 0.9};
   std::vector<std::string> stop;

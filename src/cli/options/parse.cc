@@ -15,6 +15,7 @@
 #include "cli/options/environment.h"
 #include "cli/options/option_sources.h"
 #include "cli/options/parse_table.h"
+#include "cli/options/spellings.h"
 #include "cli/terminal/terminal.h"
 
 extern char** environ;  // POSIX has no header for it
@@ -34,6 +35,8 @@ constexpr CommandRow kCommands[] = {
     {"logits", "Raw logits of a token sequence as float32 .npy [T, V]", AddLogits},
     {"perplexity", "Perplexity of a text under the model", AddPerplexity},
     {"pull", "Fetch a model of the Hugging Face Hub into its cache", AddPull},
+    {"list", "Models that were fetched: size, last use, form", AddList},
+    {"rm", "Delete fetched models", AddRemove},
     {"synth", "Write a checkpoint of random weights", AddSynth},
     {"convert", "Rewrite a checkpoint in another format", AddConvert},
     {"verify", "Check every value of a checkpoint, and its files' SHA-256", AddVerify},
@@ -92,7 +95,7 @@ void AddConfigFile(CLI::App& app) {
 }
 
 // The same of a command of commands: `bench --runs 5 moe`, `bench pp512 moe`.
-void RefuseWhatBelongsAbove(const CLI::App& command, std::span<const char* const> words) {
+void RefuseWhatBelongsAbove(const CLI::App& command, std::span<const std::string> words) {
   for (const CLI::App* below : command.get_subcommands()) {
     for (const CLI::Option* option : command.get_options()) {
       const std::string name = option->get_name();
@@ -105,16 +108,24 @@ void RefuseWhatBelongsAbove(const CLI::App& command, std::span<const char* const
 }
 
 // Options written before a command belong to answering; the command would not see them.
-void RefuseOptionsBeforeCommand(const CLI::App& app, int argc, const char* const* argv) {
+void RefuseOptionsBeforeCommand(const CLI::App& app, std::span<const std::string> words) {
   const auto parsed = app.get_subcommands();
   if (parsed.empty()) return;
-  RefuseWhatBelongsAbove(*parsed[0], std::span(argv, static_cast<size_t>(argc)));
-  for (int i = 1; i < argc && argv[i] != parsed[0]->get_name(); ++i) {
-    if (argv[i][0] == '-') {
-      Fail(ErrorKind::kUsage, "{} before {} has no effect: options of a command come after it", argv[i],
-           parsed[0]->get_name());
-    }
+  RefuseWhatBelongsAbove(*parsed[0], words);
+  if (const std::string& first = words.front(); first != parsed[0]->get_name()) {
+    Fail(ErrorKind::kUsage, "{} before {} has no effect: options of a command come after it", first,
+         parsed[0]->get_name());
   }
+}
+
+// The command that was parsed: "", "harmony render".
+std::string ParsedCommand(const CLI::App& app) {
+  std::string name;
+  for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
+    at = at->get_subcommands().front();
+    name += (name.empty() ? "" : " ") + at->get_name();
+  }
+  return name;
 }
 
 // CLI11 writes "--name BOOL" for what is only understood as --name=false.
@@ -156,22 +167,23 @@ std::string VariableOf(const CLI::App& app, const std::string& complaint, Writte
 }
 
 // False: help was asked for and printed.
-bool Parse(CLI::App& app, const ConfigFile& config, int argc, const char* const* argv) {
+bool Parse(CLI::App& app, const ConfigFile& config, const std::vector<std::string>& words) {
   try {
-    app.parse(argc, argv);
-    RefuseOptionsBeforeCommand(app, argc, argv);
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+    RefuseOptionsBeforeCommand(app, words);
     return true;
   } catch (const CLI::CallForHelp&) {
     WriteAnswer(app.help());
     return false;
+  } catch (const CLI::ExtrasError&) {
+    Fail(ErrorKind::kUsage, "{}",
+         WhatIsMeant(app.remaining(true).front(), ParsedCommand(app), MakeOptionTable(app), words));
   } catch (const CLI::FileError& error) {
     Fail(ErrorKind::kBadFile, "{}", error.what());
   } catch (const CLI::ParseError& error) {
     std::string message = error.what();
     std::replace(message.begin(), message.end(), '\n', ' ');
-    const auto written = [&](const std::string& option) {
-      return Written(app, option, std::span(argv, static_cast<size_t>(argc)));
-    };
+    const auto written = [&](const std::string& option) { return Written(app, option, words); };
     std::string place = config.PlaceOf(message, written);
     if (place.empty()) place = VariableOf(app, message, written);
     Fail(ErrorKind::kUsage, "{}{}{} (--help lists the options)", place, place.empty() ? "" : ": ", message);
@@ -232,12 +244,20 @@ std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
       .AddPositional("shell", Choice(shell, {{"bash", "bash"}, {"fish", "fish"}, {"zsh", "zsh"}}),
                      "bash, zsh or fish")
       .Required();
+  // Short for options: in our words before this is asked to parse them (spellings.h).
+  app.add_subcommand("chat", "chat [MODEL]: --interactive");
+  app.add_subcommand("run", "run MODEL [PROMPT]: --prompt, or --interactive without one");
+  app.add_subcommand("show", "The same as inspect");
+  app.add_subcommand("help", "help [COMMAND]: --help");
+  app.add_subcommand("version", "--version");
   CLI::App* man = app.add_subcommand("man", "The manual page: try `oxidized_gpt_oss man | man -l -`");
   std::vector<std::string> variables;
   NameEnvironment(app, variables);
   for (const std::string& line : UnknownVariables(environ, variables)) Log(LogLevel::kWarning, "{}", line);
 
-  if (!Parse(app, *config, argc, argv)) return std::nullopt;
+  const std::vector<std::string> words =
+      InOurWords(std::vector<std::string>(argv + std::min(argc, 1), argv + argc), MakeOptionTable(app));
+  if (!Parse(app, *config, words)) return std::nullopt;
   if (completion->parsed()) return Print(Completion(MakeOptionTable(app), shell));
   if (man->parsed()) return Print(ManPage(MakeOptionTable(app)));
   commands.push_back({std::move(program), generate});
@@ -245,9 +265,11 @@ std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
     if (!command.app().parsed() ||
         (command.app().get_parent() != nullptr && !command.app().get_subcommands().empty()))
       continue;
-    const std::span words(argv, static_cast<size_t>(argc));
     const OptionSources sources(command.app(), *config, words);
+    command.NoteSources(
+        [&](const CLI::Option& option) { return SourceOf(command.app(), option, *config, words); });
     sources.Told([&] {
+      command.Settle();
       CheckRules(command.app(), command.rules(), words);
       CheckFiles(command, app);
     });

@@ -14,7 +14,7 @@ std::map<std::string, const RoutingStrategy*> Strategies() {
 
 }  // namespace
 
-std::function<void()> AddRoutingOptions(Command& c, RoutingPolicy& routing, ExpertMemoryOptions& experts) {
+void AddRoutingOptions(Command& c, RoutingPolicy& routing, ExpertMemoryOptions& experts) {
   c.Add("--num-experts", Number(routing.num_experts, 1, 1 << 20),
         "Only the first N experts may be chosen: an ablation");
   const Command::Given given = c.Add("--experts-per-token", Number(routing.experts_per_token, 1, 256, "K"),
@@ -26,7 +26,7 @@ std::function<void()> AddRoutingOptions(Command& c, RoutingPolicy& routing, Expe
       "--expert-capacity-factor", Number(routing.capacity_factor, 1e-9, 1e9, "F"),
       "Limit of tokens an expert takes in one step, as a multiple of an even load [switch: 1.0, topk: none]; "
       "results then depend on --chunk-tokens");
-  return [&routing, &experts, given] {
+  c.AfterParsing([&routing, &experts, given] {
     const RoutingStrategy& strategy = *routing.strategy;
     const int32_t k = strategy.ExpertsPerToken(routing.experts_per_token);
     if (given && k != routing.experts_per_token) {
@@ -40,7 +40,7 @@ std::function<void()> AddRoutingOptions(Command& c, RoutingPolicy& routing, Expe
           strategy.name());
       routing.capacity_factor.reset();
     }
-  };
+  });
 }
 
 }  // namespace oxidized::cli

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/interrupt.h"
+#include "cli/terminal/input.h"
 #include "cli/terminal/terminal.h"
 #include "tokenizer/utf8_stream.h"
 
@@ -297,8 +298,10 @@ class EditedLines final : public LineSource {
     if (typed.empty() || typed.front() != '/')
       return el_winsertstr(editor, L"\t") == 0 ? CC_REFRESH : CC_ERROR;
     std::optional<std::string> common;
+    std::string choices;
     for (const std::string& command : Of(editor).options_.commands) {
       if (!command.starts_with(typed)) continue;
+      choices += "  " + command;
       if (!common) {
         common = command + " ";
       } else {
@@ -307,7 +310,13 @@ class EditedLines final : public LineSource {
         common->resize(same);
       }
     }
-    if (!common || common->size() <= typed.size()) return CC_REFRESH_BEEP;
+    if (!common) return CC_REFRESH_BEEP;
+    if (common->size() <= typed.size()) {  // several begin so
+      FILE* out = nullptr;
+      if (el_wget(editor, EL_GETFP, 1, &out) != 0) return CC_REFRESH_BEEP;
+      fmt::print(out, "\n{}\n", choices);
+      return CC_REDISPLAY;
+    }
     return el_winsertstr(editor, ToWide(common->substr(typed.size())).c_str()) == 0 ? CC_REFRESH : CC_ERROR;
   }
 

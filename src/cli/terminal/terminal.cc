@@ -13,11 +13,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
-#include <utility>
 
 #include "base/error.h"
 #include "base/interrupt.h"
-#include "base/mapped_file.h"
 
 namespace oxidized::cli {
 namespace {
@@ -33,9 +31,6 @@ void OnSignal(int number) {
   if (pending_signal != 0 && !may_repeat) _exit(128 + number);
   if (pending_signal != SIGTERM && pending_signal != SIGHUP) pending_signal = number;
 }
-
-// Far beyond any prompt: a context of 131,072 tokens is below 17 MiB of text. The bound is for /dev/zero.
-constexpr size_t kMaxInputBytes = size_t{256} << 20;
 
 termios loud_input;  // the mode to go back to while a QuietInput lives
 
@@ -178,55 +173,6 @@ QuietInput::QuietInput(bool terminal, bool raw) {
 
 QuietInput::~QuietInput() {
   if (changed_) tcsetattr(STDIN_FILENO, TCSANOW, &loud_input);
-}
-
-std::string ReadInput(const std::string& path) {
-  if (path != "-") {
-    MappedFile file = MappedFile::Open(path);
-    file.Own({{0, std::ssize(file.bytes())}});
-    return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
-  }
-  std::string text;
-  char buffer[1 << 16];
-  while (true) {
-    ThrowIfInterrupted();
-    const ssize_t got = ::read(STDIN_FILENO, buffer, sizeof buffer);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) Fail(ErrorKind::kBadFile, "standard input: {}", std::strerror(errno));
-    if (got == 0) return text;
-    text.append(buffer, static_cast<size_t>(got));
-    if (text.size() > kMaxInputBytes) {
-      Fail(ErrorKind::kBadFile, "standard input: more than {} MiB", kMaxInputBytes >> 20);
-    }
-  }
-}
-
-bool ReadLine(std::string& line) {
-  static std::string buffer;
-  size_t searched = 0;
-  while (true) {
-    if (const size_t end = buffer.find('\n', searched); end != std::string::npos) {
-      line.assign(buffer, 0, end);
-      buffer.erase(0, end + 1);
-      return true;
-    }
-    searched = buffer.size();
-    if (buffer.size() > kMaxInputBytes) {
-      Fail(ErrorKind::kBadFile, "standard input: a line of more than {} MiB", kMaxInputBytes >> 20);
-    }
-    ThrowIfInterrupted();
-    char block[1 << 16];
-    const ssize_t got = ::read(STDIN_FILENO, block, sizeof block);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) Fail(ErrorKind::kBadFile, "standard input: {}", std::strerror(errno));
-    if (got > 0) {
-      buffer.append(block, static_cast<size_t>(got));
-      continue;
-    }
-    if (buffer.empty()) return false;
-    line = std::exchange(buffer, {});
-    return true;
-  }
 }
 
 }  // namespace oxidized::cli

@@ -73,10 +73,4 @@ class QuietInput {
   bool changed_ = false;
 };
 
-// The whole of a file, or of standard input for "-". Throws Error(kBadFile), Interrupted.
-std::string ReadInput(const std::string& path);
-// The next line of standard input, without its end; false: there is none. Throws Error(kBadFile),
-// Interrupted.
-bool ReadLine(std::string& line);
-
 }  // namespace oxidized::cli

@@ -96,9 +96,9 @@ void CheckInfo(Context& context) {
             return;
           for (size_t g = 0; g < layout.groups.size(); ++g) {
             const int32_t window = layout.groups[g].window;
-            const int64_t least =
-                window == 0 ? BlocksFor(limits.max_context)
-                            : limits.max_sequences * (BlocksFor(window + limits.max_step_tokens) + 1);
+            const int64_t least = window == 0 ? BlocksFor(limits.max_context)
+                                              : limits.max_sequences * (BlocksFor(window - 1) + 2) +
+                                                    BlocksFor(limits.max_step_tokens);
             findings.Expect(info.kv_windows[g] == window, "group {} has the window {}, expected {}", g,
                             info.kv_windows[g], window);
             findings.Expect(info.kv_blocks[g] >= least, "group {} has {} blocks, needs {}", g,

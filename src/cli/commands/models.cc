@@ -1,0 +1,101 @@
+// `list` and `rm`: the models that `pull` and hf: fetched.
+#include <fmt/chrono.h>
+
+#include <algorithm>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "checkpoint/checkpoint.h"
+#include "cli/options/command.h"
+#include "cli/terminal/terminal.h"
+#include "hub/inventory.h"
+
+namespace oxidized::cli {
+namespace {
+
+std::string Gigabytes(int64_t bytes) { return fmt::format("{:.2f} GB", static_cast<double>(bytes) / 1e9); }
+
+std::string FormOf(const hub::CachedModel& model) {
+  if (model.path.empty()) return "not whole: pull goes on with it";
+  try {
+    return OpenCheckpoint(model.path, {.metadata_only = true}).format;
+  } catch (const Error&) {
+    return "does not open: inspect says why";
+  }
+}
+
+std::string NameOf(const hub::CachedModel& model) {
+  const std::string& revision = model.spec.revision;
+  return "hf:" + model.spec.id + (revision == "main" ? "" : "@" + revision);
+}
+
+std::string When(int64_t seconds) {
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm local = {};
+  localtime_r(&time, &local);
+  return fmt::format("{:%Y-%m-%d %H:%M}", local);
+}
+
+int List(bool json) {
+  const hub::Settings settings = hub::SettingsFromEnvironment();
+  const std::vector<hub::CachedModel> models = hub::ListCache(settings);
+  if (json) {
+    nlohmann::ordered_json all = nlohmann::ordered_json::array();
+    for (const hub::CachedModel& model : models)
+      all.push_back({{"name", NameOf(model)},
+                     {"bytes", model.bytes},
+                     {"form", FormOf(model)},
+                     {"last_used", model.last_used},
+                     {"path", model.path.string()}});
+    WriteAnswer(all.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+    return 0;
+  }
+  if (models.empty()) {
+    WriteAnswer(fmt::format("no model in {}; `pull openai/gpt-oss-20b` fetches one\n",
+                            EscapeUnprintable(settings.cache_dir.string())));
+    return 0;
+  }
+  size_t width = 0;
+  for (const hub::CachedModel& model : models) width = std::max(width, NameOf(model).size());
+  std::string table = fmt::format("{:<{}}  {:>10}  {:<16}  form\n", "model, last used first",
+                                  std::max<size_t>(width, 22), "size", "last used");
+  for (const hub::CachedModel& model : models) {
+    table += fmt::format("{:<{}}  {:>10}  {:<16}  {}\n", NameOf(model), std::max<size_t>(width, 22),
+                         Gigabytes(model.bytes), When(model.last_used), FormOf(model));
+  }
+  WriteAnswer(table);
+  return 0;
+}
+
+int Remove(const std::vector<std::string>& names) {
+  std::vector<std::string> ids;  // all are looked at before the first is deleted
+  for (const std::string& name : names) {
+    const hub::RepoSpec spec = hub::ParseRepoSpec(name);
+    if (spec.revision != "main" || !spec.quant.empty())
+      Fail(ErrorKind::kUsage, "{}: a model is deleted whole: rm {}", EscapeUnprintable(name), spec.id);
+    ids.push_back(spec.id);
+  }
+  const hub::Settings settings = hub::SettingsFromEnvironment();
+  for (const std::string& id : ids)
+    WriteAnswer(fmt::format("deleted {}: {}\n", id, Gigabytes(hub::RemoveFromCache(id, settings))));
+  return 0;
+}
+
+}  // namespace
+
+Action AddList(Command& command) {
+  const auto json = std::make_shared<bool>(false);
+  command.AddFlag("--json", *json, "As JSON");
+  return [json] { return List(*json); };
+}
+
+Action AddRemove(Command& command) {
+  const auto names = std::make_shared<std::vector<std::string>>();
+  command.AddPositional("model", Words(*names, "MODEL"), "org/name, as `list` shows it; several may be given")
+      .Required();
+  return [names] { return Remove(*names); };
+}
+
+}  // namespace oxidized::cli
