@@ -44,7 +44,7 @@ std::string AnswerJson(const FinishedAnswer& answer, const MoeReport& moe, const
   }
   json["memory"] = std::move(memory);
   json["memory_stats"] = MemoryStatsJson(runtime);
-  return json.dump();
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 std::string StageTable(const char* title, const StageTotals& totals) {

@@ -156,7 +156,7 @@ int ChatTerminal::Run() {
       throw;
     } catch (const Error& error) {
       if (!terminal_ && error.kind() == ErrorKind::kRequestFailed) throw;
-      side_.Line(NeutralizeControls(error.what()));
+      side_.Line(EscapeUnprintable(error.what()));
     } catch (const Interrupted&) {  // while a file was read
     }
     if (PendingSignal() != 0) {
@@ -176,7 +176,7 @@ void ChatTerminal::RunCommand(const std::string& line) {
     const std::string argument = Trim(std::string_view(line).substr(name.size()));
     if (*command.argument == '\0' && !argument.empty())
       return side_.Line(
-          fmt::format("{} takes nothing behind it, not '{}'", name, NeutralizeControls(argument)));
+          fmt::format("{} takes nothing behind it, not '{}'", name, EscapeUnprintable(argument)));
     const ChatHistory before = history_;
     try {
       return (this->*command.run)(argument);
@@ -185,7 +185,7 @@ void ChatTerminal::RunCommand(const std::string& line) {
       throw;
     }
   }
-  side_.Line(fmt::format("{} is no command; /help lists them", NeutralizeControls(name)));
+  side_.Line(fmt::format("{} is no command; /help lists them", EscapeUnprintable(name)));
 }
 
 void ChatTerminal::Help(const std::string&) {
@@ -219,7 +219,7 @@ void ChatTerminal::Reasoning(const std::string& effort) {
   if (!effort.empty()) {
     const auto parsed = ParseReasoningEffort(effort);
     if (!parsed) {
-      side_.Line(fmt::format("'{}' is none of low, medium, high", NeutralizeControls(effort)));
+      side_.Line(fmt::format("'{}' is none of low, medium, high", EscapeUnprintable(effort)));
       return;
     }
     history_.SetReasoningEffort(*parsed);
@@ -263,7 +263,7 @@ void ChatTerminal::SaveTo(const std::string& path, bool over) {
               WriteConversationJson(history_.conversation(), 2) + "\n");
   saved_.insert(whole);
   side_.Remark(fmt::format("saved {} to {}", Counted(std::ssize(history_.conversation().messages), "message"),
-                           NeutralizeControls(path)));
+                           EscapeUnprintable(path)));
 }
 
 void ChatTerminal::Load(const std::string& path) {
