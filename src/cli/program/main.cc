@@ -1,6 +1,7 @@
 // Entry point: one command, one exit code (docs/errors.md), one line for whatever goes wrong.
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <new>
 
 #include "base/error.h"
@@ -34,6 +35,9 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     Log(LogLevel::kError, "out of memory");
     return static_cast<int>(ErrorKind::kNoMemory);
+  } catch (const std::filesystem::filesystem_error& error) {
+    Log(LogLevel::kError, "{}: {}", error.path1().string(), error.code().message());
+    return static_cast<int>(ErrorKind::kBadFile);
   } catch (const std::exception& error) {
     Log(LogLevel::kError, "internal error: {}", error.what());
     return static_cast<int>(ErrorKind::kInternal);
