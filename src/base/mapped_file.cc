@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/file_advice.h"
 #include "base/interrupt.h"
+#include "base/printable.h"
 
 namespace oxidized {
 namespace {
@@ -67,7 +68,7 @@ void Remember(const std::byte* data, size_t size, const std::filesystem::path& p
   for (KnownMapping& row : known_mappings) {
     if (row.begin.load() != nullptr) continue;
     row.size = size;
-    const std::string text = path.string();
+    const std::string text = Shown(path);
     row.path[text.copy(row.path, sizeof(row.path) - 1)] = '\0';
     row.begin.store(data);
     return;

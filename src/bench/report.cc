@@ -125,11 +125,12 @@ std::string Held(const BenchReport::Weights& w) {
 std::string Heading(const BenchReport& report) {
   std::string text;
   if (report.weights) {
-    text += fmt::format("{}, executor {}, precision {}", report.model, report.executor, report.precision);
+    text += fmt::format("{}, executor {}, precision {}", EscapeUnprintable(report.model), report.executor,
+                        report.precision);
     if (!report.activations.empty()) text += fmt::format(", activations {}", report.activations);
     text += "; " + Held(*report.weights) + "\n";
   } else if (!report.model.empty()) {
-    text += fmt::format("the shapes of {}\n", report.model);
+    text += fmt::format("the shapes of {}\n", EscapeUnprintable(report.model));
   }
   for (const BenchReport::Team& team : report.teams) {
     const Ceilings& c = team.ceilings;
@@ -268,7 +269,7 @@ std::string Json(const BenchReport& report, bool stages) {
     }
     json["figures"].push_back(std::move(figure));
   }
-  return json.dump() + "\n";
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/printable.h"
+
 namespace oxidized {
 namespace {
 
@@ -14,7 +16,7 @@ constexpr double kLeft = 76, kRight = 190, kTop = 40, kBottom = 48;  // margins 
 
 std::string Escape(const std::string& text) {
   std::string escaped;
-  for (const char c : text) {
+  for (const char c : EscapeUnprintable(text)) {  // XML has no control characters
     switch (c) {
       case '&':
         escaped += "&amp;";

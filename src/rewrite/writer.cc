@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/file_advice.h"
+#include "base/file_status.h"
 #include "base/interrupt.h"
 #include "base/output_file.h"
 #include "base/process.h"
@@ -92,7 +93,8 @@ void RequireName(const fs::path& out, bool single_file) {
   if (out.filename() == "." || out.filename() == "..")
     Fail(ErrorKind::kBadFile, "{}: no name that can be given to a new checkpoint; name a folder to make",
          out.string());
-  if (!single_file && fs::is_symlink(fs::symlink_status(out))) {
+  std::error_code none;
+  if (!single_file && fs::is_symlink(out, none)) {
     Fail(ErrorKind::kBadFile,
          "{}: is a symbolic link; nothing is overwritten, name the folder it should lead to", out.string());
   }
@@ -102,8 +104,9 @@ void RequireName(const fs::path& out, bool single_file) {
 
 void RequireFree(const fs::path& out, bool single_file) {
   RequireName(out, single_file);
-  const bool free = single_file ? !fs::exists(fs::symlink_status(out))
-                                : !fs::exists(out) || (fs::is_directory(out) && fs::is_empty(out));
+  std::error_code none;
+  const bool free = single_file ? !IsThere(out) && !fs::is_symlink(out, none)
+                                : !IsThere(out) || (IsFolder(out) && EntriesOf(out).empty());
   if (!free) {
     Fail(ErrorKind::kBadFile, "{}: exists{}; nothing is overwritten", out.string(),
          single_file ? "" : " and is no empty folder");
@@ -358,7 +361,7 @@ int64_t WriteFiles(const WritePlan& plan) {
   try {
     return Write(plan);
   } catch (const fs::filesystem_error& error) {
-    Fail(ErrorKind::kBadFile, "{}: {}", error.path1().string(), error.code().message());
+    Fail(ErrorKind::kBadFile, "{}: {}", error.path1().string(), WriteErrorText(error.code().value()));
   }
 }
 

@@ -41,7 +41,6 @@ class Output(CommandLine):
             "trace": (*answer, "--moe-trace", target),
             "logits": ("logits", "-m", self.model, "--tokens", self.tokens, "--out", target),
             "simulated trace": ("moe", "simulate", "--synthetic", "uniform", "--tokens", 500, "--layers", 2, "--save-trace", target),
-            "picture": ("bench", "moe", "-m", self.model, "--runs", 1, "--plot", target),
         }
 
     def left(self):

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/output_file.h"
+#include "base/printable.h"
 #include "bench/plot.h"
 #include "cli/options/command.h"
 #include "cli/terminal/input.h"
@@ -38,7 +39,7 @@ int RunPlot(const PlotOptions& o) {
   for (const BenchPicture& picture : pictures) {
     const std::filesystem::path file = o.folder / (picture.name + ".svg");
     WriteOutput({file, {.sign = kPictureSign, .replace = o.force}}, picture.svg);
-    WriteAnswer(file.string() + "\n");
+    WriteAnswer(Shown(file) + "\n");
   }
   return 0;
 }

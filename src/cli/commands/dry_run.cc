@@ -66,7 +66,7 @@ std::string Where(const RuntimePlan& r, int64_t bytes, int64_t own) {
 std::string Text(const RuntimePlan& r) {
   const PlanInput& in = r.device.input;
   const MemoryPlan& plan = r.device.memory;
-  std::string text = fmt::format("{} ({})\n", r.model, r.format);
+  std::string text = fmt::format("{} ({})\n", EscapeUnprintable(r.model), r.format);
   const auto line = [&text](const std::string& what, int64_t bytes, const std::string& remark) {
     text += fmt::format("  {:<24}{:>12}  {}\n", what, Size(bytes), remark);
   };
@@ -147,7 +147,7 @@ std::string Json(const RuntimePlan& r) {
                    {"tokens_per_s", plan.tokens_per_s},
                    {"assumption", kAssumption}};
   json["advice"] = Advice(r);
-  return json.dump() + "\n";
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace

@@ -164,7 +164,7 @@ int ChatTerminal::Run() {
       throw;
     } catch (const Error& error) {
       if (!terminal_ && error.kind() == ErrorKind::kRequestFailed) throw;
-      side_.Line(NeutralizeControls(error.what()));
+      side_.Line(EscapeUnprintable(error.what()));
     } catch (const Interrupted&) {  // while a file was read
     }
     if (PendingSignal() != 0) {
@@ -184,7 +184,7 @@ void ChatTerminal::RunCommand(const std::string& line) {
     const std::string argument = Trim(std::string_view(line).substr(name.size()));
     if (*command.argument == '\0' && !argument.empty())
       return side_.Line(
-          fmt::format("{} takes nothing behind it, not '{}'", name, NeutralizeControls(argument)));
+          fmt::format("{} takes nothing behind it, not '{}'", name, EscapeUnprintable(argument)));
     const ChatHistory before = history_;
     try {
       return (this->*command.run)(argument);
@@ -197,7 +197,7 @@ void ChatTerminal::RunCommand(const std::string& line) {
   for (const Command& command : kCommands) names.emplace_back(command.name);
   const std::string nearest = Nearest(name, names);
   side_.Line(fmt::format("{} is not a command{}; /help lists them, and // begins a message with a slash",
-                         NeutralizeControls(name), nearest.empty() ? "" : ": did you mean " + nearest + "?"));
+                         EscapeUnprintable(name), nearest.empty() ? "" : ": did you mean " + nearest + "?"));
 }
 
 void ChatTerminal::Help(const std::string&) {
@@ -234,7 +234,7 @@ void ChatTerminal::Reasoning(const std::string& effort) {
   if (!effort.empty()) {
     const auto parsed = ParseReasoningEffort(effort);
     if (!parsed) {
-      side_.Line(fmt::format("'{}' is none of low, medium, high", NeutralizeControls(effort)));
+      side_.Line(fmt::format("'{}' is none of low, medium, high", EscapeUnprintable(effort)));
       return;
     }
     history_.SetReasoningEffort(*parsed);
@@ -278,7 +278,7 @@ void ChatTerminal::SaveTo(const std::string& path, bool over) {
               WriteConversationJson(history_.conversation(), 2) + "\n");
   saved_.insert(whole);
   side_.Remark(fmt::format("saved {} to {}", Counted(std::ssize(history_.conversation().messages), "message"),
-                           NeutralizeControls(path)));
+                           EscapeUnprintable(path)));
 }
 
 void ChatTerminal::Load(const std::string& path) {

@@ -59,7 +59,7 @@ std::string ProgressText(PrepareStage stage, const DeviceOptions& options, int64
     case PrepareStage::kReading:
       return gigabytes("reading the model");
     case PrepareStage::kComparing:
-      return fmt::format("comparing the model with {}: {} %", options.packed_weights.string(),
+      return fmt::format("comparing the model with {}: {} %", Shown(options.packed_weights),
                          100 * done / total);
     case PrepareStage::kArranging:
       return fmt::format("rearranging the weights: {} %", 100 * done / total);
@@ -78,7 +78,7 @@ TerminalModel::TerminalModel(const GenerateOptions& options) : options_(options)
   runtime_ = Runtime::Load(runtime);
   side_.Status("");
   if (options.runtime.model_path.empty() || options.verbose) {
-    side_.Line(fmt::format("model: {} ({}), executor: {}", runtime_->checkpoint().path.string(),
+    side_.Line(fmt::format("model: {} ({}), executor: {}", Shown(runtime_->checkpoint().path),
                            runtime_->checkpoint().format, runtime_->executor().Info().device));
   }
   for (const PreparedWeights& weights : runtime_->device().report().prepared) {

@@ -110,7 +110,8 @@ void SideStream::Remark(std::string_view text) { Put(text, true); }
 
 void SideStream::Put(std::string_view text, bool dim) {
   EndLine();
-  const std::string shown = terminal_ ? WrapColumns(text, Columns()) : std::string(text);
+  const std::string safe = NeutralizeControls(text);
+  const std::string shown = terminal_ ? WrapColumns(safe, Columns()) : safe;
   std::fprintf(stderr, dim && color_ ? "\033[2m%s\033[0m\n" : "%s\n", shown.c_str());
 }
 
