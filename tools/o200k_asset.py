@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Makes assets/o200k_base.tokens.zst, the vocabulary built into the program, from tiktoken's rank file.
+"""Makes assets/o200k_base.tokens.zst, the vocabulary built into the program, from tiktoken's rank file; and the rank file from it.
 
     tools/o200k_asset.py O200K_BASE_TIKTOKEN [OUT]
+    tools/o200k_asset.py --unpack O200K_BASE_TIKTOKEN     writes the rank file, as tiktoken and openai-harmony want it
 
 Form, before compression by the `zstd` command (Debian package zstd): one byte of length for each token in the order of
 ids, then the bytes of all tokens in the same order. A rank file says nothing more: rank = line number = id.
@@ -15,6 +16,7 @@ import sys
 
 RANK_FILE_SHA256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
 TOKENS = 199_998
+ASSET = pathlib.Path(__file__).resolve().parents[1] / "assets/o200k_base.tokens.zst"
 
 
 def pack(rank_file: bytes) -> bytes:
@@ -29,15 +31,31 @@ def pack(rank_file: bytes) -> bytes:
     return bytes(len(token) for token in tokens) + b"".join(tokens)
 
 
+def unpack(packed: bytes) -> bytes:
+    lines, at = [], TOKENS
+    for rank, length in enumerate(packed[:TOKENS]):
+        lines.append(b"%s %d\n" % (base64.b64encode(packed[at : at + length]), rank))
+        at += length
+    return b"".join(lines)
+
+
+def checked(rank_file: bytes, name: str) -> bytes:
+    sha256 = hashlib.sha256(rank_file).hexdigest()
+    if sha256 != RANK_FILE_SHA256:
+        raise ValueError(f"{name}: sha256 {sha256}, expected {RANK_FILE_SHA256}")
+    return rank_file
+
+
 def main() -> int:
+    if len(sys.argv) == 3 and sys.argv[1] == "--unpack":
+        packed = subprocess.run(["zstd", "-dc", ASSET], stdout=subprocess.PIPE, check=True).stdout
+        pathlib.Path(sys.argv[2]).write_bytes(checked(unpack(packed), str(ASSET)))
+        return 0
     if len(sys.argv) not in (2, 3):
         print(__doc__, file=sys.stderr)
         return 2
-    rank_file = pathlib.Path(sys.argv[1]).read_bytes()
-    sha256 = hashlib.sha256(rank_file).hexdigest()
-    if sha256 != RANK_FILE_SHA256:
-        raise ValueError(f"{sys.argv[1]}: sha256 {sha256}, expected {RANK_FILE_SHA256}")
-    out = pathlib.Path(sys.argv[2] if len(sys.argv) == 3 else "assets/o200k_base.tokens.zst")
+    rank_file = checked(pathlib.Path(sys.argv[1]).read_bytes(), sys.argv[1])
+    out = pathlib.Path(sys.argv[2]) if len(sys.argv) == 3 else ASSET
     packed = pack(rank_file)
     # No checksum and no name in the frame: the same bytes from the same version of zstd.
     command = ["zstd", "-19", "--no-check", f"--stream-size={len(packed)}", "--quiet", "--stdout"]

@@ -5,6 +5,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "base/file_status.h"
 #include "base/sha256.h"
 #include "checkpoint/json_file.h"
 
@@ -16,7 +17,7 @@ namespace fs = std::filesystem;
 // Of lines "hash  name" or "hash *name"; others are passed over.
 std::string SumOf(const fs::path& file) {
   const fs::path sums = file.parent_path() / "SHA256SUMS";
-  if (!fs::is_regular_file(sums)) return "";
+  if (!IsFile(sums)) return "";
   std::istringstream lines(ReadSmallFile(sums));
   for (std::string line; std::getline(lines, line);) {
     if (line.ends_with('\r')) line.pop_back();

@@ -12,6 +12,7 @@
 #include "audit/expected_digest.h"
 #include "audit/value_scan.h"
 #include "base/error.h"
+#include "base/file_status.h"
 #include "base/interrupt.h"
 #include "base/printable.h"
 #include "base/process.h"
@@ -34,11 +35,11 @@ std::vector<fs::path> FilesOf(const fs::path& path, const std::optional<Checkpoi
   if (checkpoint) {
     for (const MappedFile& file : checkpoint->files) files.insert(file.path());
   }
-  if (fs::is_directory(path)) {
-    for (const auto& entry : fs::directory_iterator(path)) {
+  if (IsFolder(path)) {
+    for (const fs::path& entry : EntriesOf(path)) {
       const bool known = std::any_of(std::begin(kModelExtensions), std::end(kModelExtensions),
-                                     [&](const char* ending) { return entry.path().extension() == ending; });
-      if (known && entry.is_regular_file()) files.insert(entry.path());
+                                     [&](const char* ending) { return entry.extension() == ending; });
+      if (known && IsFile(entry)) files.insert(entry);
     }
   } else if (files.empty()) {
     files.insert(path);
@@ -314,53 +315,54 @@ VerifyReport VerifyPackedFile(const VerifyOptions& options) {
 }  // namespace
 
 VerifyReport VerifyCheckpoint(const VerifyOptions& options) {
-  try {
-    if (!fs::exists(options.path))
-      Fail(ErrorKind::kBadFile, "{}: no such file or folder", options.path.string());
-    if (IsPackedFile(options.path)) return VerifyPackedFile(options);
-    VerifyReport report;
-    report.path = options.path.string();
-    Problems problems(report, options.most_problems);
-    const std::optional<Checkpoint> checkpoint = Open(options.path, problems);
-    std::vector<FileWork> files = PlanFiles(options.path, checkpoint);
-    std::vector<ScanTask> tasks;
-    std::vector<const ScanTask*> loose;
-    if (checkpoint) {
-      report.format = checkpoint->format;
-      report.tensors = static_cast<int64_t>(checkpoint->tensors.size());
-      CheckTokenizer(*checkpoint, problems, report);
-      tasks = ScanTasks(checkpoint->config, checkpoint->weights);
-      for (const ScanTask& task : tasks) report.values += task.values();
-      loose = AssignTasks(*checkpoint, tasks, files);
-    }
-    ScanFindings findings;
-    Reader(options, files, std::move(loose), findings).Run();
-    for (std::string& line : findings.Lines()) problems.Add(std::move(line));
-    CompareDigests(files, problems, report);
-    return report;
-  } catch (const fs::filesystem_error& error) {
-    Fail(ErrorKind::kBadFile, "{}: {}", error.path1().string(), error.code().message());
+  if (!IsFolder(options.path) && !IsFile(options.path))
+    Fail(ErrorKind::kBadFile, "{}: no such file or folder", options.path.string());
+  if (IsPackedFile(options.path)) return VerifyPackedFile(options);
+  VerifyReport report;
+  report.path = options.path.string();
+  Problems problems(report, options.most_problems);
+  const std::optional<Checkpoint> checkpoint = Open(options.path, problems);
+  std::vector<FileWork> files = PlanFiles(options.path, checkpoint);
+  std::vector<ScanTask> tasks;
+  std::vector<const ScanTask*> loose;
+  if (checkpoint) {
+    report.format = checkpoint->format;
+    report.tensors = static_cast<int64_t>(checkpoint->tensors.size());
+    CheckTokenizer(*checkpoint, problems, report);
+    tasks = ScanTasks(checkpoint->config, checkpoint->weights);
+    for (const ScanTask& task : tasks) report.values += task.values();
+    loose = AssignTasks(*checkpoint, tasks, files);
   }
+  ScanFindings findings;
+  Reader(options, files, std::move(loose), findings).Run();
+  for (std::string& line : findings.Lines()) problems.Add(std::move(line));
+  CompareDigests(files, problems, report);
+  return report;
 }
 
 std::string VerifyText(const VerifyReport& report) {
+<<<<<<< HEAD
   std::string text = fmt::format("{}\n{}\n\nFiles, as they are read: SHA-256, size, name\n", report.path,
+=======
+  std::string text = fmt::format("{}\n{}\n\nFiles\n", EscapeUnprintable(report.path),
+>>>>>>> main
                                  report.format.empty() ? "cannot be opened as a model" : report.format);
   for (const VerifiedFile& file : report.files) {
-    text += fmt::format("  {}  {:>14} bytes  {}{}\n",
-                        file.sha256.empty() ? std::string(64, '-') : file.sha256, file.bytes, file.name,
-                        !file.matches           ? "  WRONG"
-                        : file.expected.empty() ? ""
-                                                : fmt::format("  as {} says", file.expected_by));
+    text +=
+        fmt::format("  {}  {:>14} bytes  {}{}\n", file.sha256.empty() ? std::string(64, '-') : file.sha256,
+                    file.bytes, EscapeUnprintable(file.name),
+                    !file.matches           ? "  WRONG"
+                    : file.expected.empty() ? ""
+                                            : fmt::format("  as {} says", file.expected_by));
   }
-  for (const std::string& note : report.notes) text += fmt::format("\n{}", note);
+  for (const std::string& note : report.notes) text += fmt::format("\n{}", EscapeUnprintable(note));
   if (!report.notes.empty()) text += "\n";
   if (report.sound()) {
     return text + fmt::format("\nSound: {}, {}\n", Counted(report.tensors, "tensor"),
                               Counted(report.values, "value"));
   }
   text += "\nProblems\n";
-  for (const std::string& problem : report.problems) text += "  " + problem + "\n";
+  for (const std::string& problem : report.problems) text += "  " + EscapeUnprintable(problem) + "\n";
   const auto listed = static_cast<int64_t>(report.problems.size());
   if (report.problem_count > listed) text += fmt::format("  and {} more\n", report.problem_count - listed);
   return text;

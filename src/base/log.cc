@@ -36,7 +36,7 @@ spdlog::level::level_enum Level(LogLevel level) {
 void SetLogLevel(LogLevel lowest) { Logger().set_level(Level(lowest)); }
 
 void LogMessage(LogLevel level, std::string_view message) {
-  Logger().log(Level(level), NeutralizeControls(message));
+  Logger().log(Level(level), EscapeUnprintable(message));  // one line
 }
 
 }  // namespace oxidized

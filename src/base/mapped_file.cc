@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/file_advice.h"
 #include "base/interrupt.h"
+#include "base/printable.h"
 
 namespace oxidized {
 namespace {
@@ -67,7 +68,7 @@ void Remember(const std::byte* data, size_t size, const std::filesystem::path& p
   for (KnownMapping& row : known_mappings) {
     if (row.begin.load() != nullptr) continue;
     row.size = size;
-    const std::string text = path.string();
+    const std::string text = Shown(path);
     row.path[text.copy(row.path, sizeof(row.path) - 1)] = '\0';
     row.begin.store(data);
     return;
@@ -127,6 +128,8 @@ MappedFile MappedFile::MapAgain() const {
 }
 
 void MappedFile::Map() {
+  struct stat status{};
+  if (::fstat(fd_, &status) == 0) in_use_ = FileInUse({status.st_dev, status.st_ino});
   if (size_ == 0) return;
   void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd_, 0);
   if (data == MAP_FAILED && errno == ENOMEM)
@@ -145,6 +148,7 @@ MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); 
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
+  std::swap(in_use_, other.in_use_);
   std::swap(fd_, other.fd_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "base/file_in_use.h"
 #include "base/memory_registry.h"
 
 namespace oxidized {
@@ -70,6 +71,7 @@ class MappedFile {
   void Register();
 
   std::filesystem::path path_;
+  FileInUse in_use_;
   int fd_ = -1;  // what was mapped, whatever has the name now
   std::byte* data_ = nullptr;
   size_t size_ = 0;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/utf8.h"
+
 namespace oxidized {
 namespace {
 
@@ -18,7 +20,9 @@ Unprintable At(std::string_view text, size_t i) {
   };
   const unsigned first = byte(i), second = byte(i + 1), third = byte(i + 2);
   if (first < 0x20 || first == 0x7F) return {first, 1};
+  if (first < 0x80) return {0, 0};
   if (first == 0xC2 && second >= 0x80 && second < 0xA0) return {second, 2};
+  if (NextUtf8(text.substr(i)).kind != Utf8Unit::Kind::kValid) return {first, 1};
   if (first != 0xE2) return {0, 0};
   const bool override = second == 0x80 && third >= 0xAA && third <= 0xAE;
   const bool isolate = second == 0x81 && third >= 0xA6 && third <= 0xA9;
@@ -32,7 +36,13 @@ std::string NeutralizeControls(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size();) {
     const auto [code, bytes] = At(text, i);
-    if (bytes == 0 || code == '\n' || code == '\t') {
+    if (bytes == 0) {
+      const size_t length = NextUtf8(text.substr(i)).length;
+      out += text.substr(i, length);
+      i += length;
+      continue;
+    }
+    if (code == '\n' || code == '\t') {
       out += text[i++];
       continue;
     }
@@ -53,7 +63,9 @@ std::string EscapeUnprintable(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const auto [code, bytes] = At(text, i);
     if (bytes == 0) {
-      out += text[i++];
+      const size_t length = NextUtf8(text.substr(i)).length;
+      out += text.substr(i, length);
+      i += length;
       continue;
     }
     out += code < 0x100 ? fmt::format("\\x{:02x}", code) : fmt::format("\\u{:04x}", code);

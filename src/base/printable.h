@@ -4,18 +4,23 @@
 
 #include <concepts>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
 namespace oxidized {
 
-// Control characters (but newline and tab) as visible symbols, so that text cannot send escape sequences.
-// Overrides and isolates of writing direction, which show text in another order than it has, become U+FFFD.
+// Control characters (but newline and tab) as visible symbols, so that text cannot send escape sequences;
+// bytes that are no UTF-8 as U+FFFD. Overrides and isolates of writing direction, which show text in another
+// order than it has, become U+FFFD.
 std::string NeutralizeControls(std::string_view text);
 
-// For a name on one line: control characters, newline and tab among them, as \xNN, directional controls as
-// \uNNNN.
+// For a name on one line: control characters, newline and tab among them, and bytes that are no UTF-8 as
+// \xNN, directional controls as \uNNNN.
 std::string EscapeUnprintable(std::string_view text);
+
+// The one form in which names of files and folders are shown.
+inline std::string Shown(const std::filesystem::path& path) { return EscapeUnprintable(path.native()); }
 
 // The text, cut with an ellipsis where it might take more than `columns` cells of a terminal: no character is
 // taken for narrower than it is.

@@ -20,7 +20,7 @@ TEST(Printable, NothingChangesTheOrderOfText) {
 
 TEST(Printable, NamesStayOnOneLine) {
   EXPECT_EQ(EscapeUnprintable("a\0\n\t\x7f\u0085\u202Eb"sv), "a\\x00\\x0a\\x09\\x7f\\x85\\u202eb");
-  EXPECT_EQ(EscapeUnprintable("\xE2\x80"), "\xE2\x80");  // cut short: as it is
+  EXPECT_EQ(EscapeUnprintable("\xE2\x80"), "\\xe2\\x80");  // cut short
 }
 
 TEST(Printable, LinesFitTheirColumns) {
@@ -63,6 +63,14 @@ TEST(Printable, OneIsNoPlural) {
   EXPECT_EQ(Counted(size_t{1}, "matrix"), "1 matrix");
   EXPECT_EQ(Counted(0, "matrix"), "0 matrices");
   EXPECT_EQ(Counted(-4, "prefetch"), "-4 prefetches");
+}
+
+TEST(Printable, NamesHaveOneFormWhateverTheirBytes) {
+  const std::string name = "a\x1b]0;b\x07\n\t\xff\xc3\u202e\u00e9\xe2\x82\u0085z";
+  EXPECT_EQ(EscapeUnprintable(name), "a\\x1b]0;b\\x07\\x0a\\x09\\xff\\xc3\\u202e\u00e9\\xe2\\x82\\x85z");
+  EXPECT_EQ(Shown(name), EscapeUnprintable(name));
+  EXPECT_EQ(EscapeUnprintable(EscapeUnprintable(name)), EscapeUnprintable(name));
+  EXPECT_EQ(NeutralizeControls("a\xff\xc3(\u00e9"), "a\uFFFD\uFFFD(\u00e9");
 }
 
 }  // namespace

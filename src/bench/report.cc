@@ -140,11 +140,18 @@ std::string Held(const BenchReport::Weights& w) {
 std::string Heading(const BenchReport& report) {
   std::string text;
   if (report.weights) {
+<<<<<<< HEAD
     std::string how = fmt::format("executor {}, precision {}", report.executor, report.precision);
     if (!report.activations.empty()) how += fmt::format(", activations {}", report.activations);
     text += report.model + "\n" + WrapColumns(how + "; " + Held(*report.weights), kTableColumns) + "\n";
+=======
+    text += fmt::format("{}, executor {}, precision {}", EscapeUnprintable(report.model), report.executor,
+                        report.precision);
+    if (!report.activations.empty()) text += fmt::format(", activations {}", report.activations);
+    text += "; " + Held(*report.weights) + "\n";
+>>>>>>> main
   } else if (!report.model.empty()) {
-    text += fmt::format("the shapes of {}\n", report.model);
+    text += fmt::format("the shapes of {}\n", EscapeUnprintable(report.model));
   }
   for (const BenchReport::Team& team : report.teams) {
     const Ceilings& c = team.ceilings;
@@ -286,7 +293,7 @@ std::string Json(const BenchReport& report, bool stages) {
     }
     json["figures"].push_back(std::move(figure));
   }
-  return json.dump() + "\n";
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/file_status.h"
 #include "checkpoint/gguf/gguf_checkpoint.h"
 #include "checkpoint/hf/hf_config.h"
 #include "checkpoint/hf/hf_weights.h"
@@ -20,7 +21,7 @@ namespace fs = std::filesystem;
 std::vector<fs::path> TokenizerFiles(const std::vector<fs::path>& folders) {
   std::vector<fs::path> found;
   for (const fs::path& folder : folders) {
-    if (fs::is_regular_file(folder / "tokenizer.json")) found.push_back(folder / "tokenizer.json");
+    if (IsFile(folder / "tokenizer.json")) found.push_back(folder / "tokenizer.json");
     std::vector<fs::path> ranks;
     std::error_code ignored;
     for (const auto& entry : fs::directory_iterator(folder, ignored)) {
@@ -52,7 +53,7 @@ Checkpoint OpenHf(const Location& location, const fs::path& path) {
   const fs::path config_path = location.folder / "config.json";
   HfConfig config = ParseHfConfig(ReadSmallFile(config_path), config_path.string());
   const fs::path generation_path = location.folder / "generation_config.json";
-  if (fs::exists(generation_path)) {
+  if (IsThere(generation_path)) {
     AddGenerationConfig(ReadSmallFile(generation_path), generation_path.string(), config.model);
   }
   ModelFiles files = OpenModelFiles(location.folder, location.only);
@@ -71,7 +72,7 @@ Checkpoint OpenOriginal(const Location& location, const fs::path& path) {
   Checkpoint checkpoint;
   checkpoint.config = ParseOriginalConfig(ReadSmallFile(config_path), config_path.string());
   OriginalDtypes dtypes;
-  if (fs::exists(dtypes_path)) dtypes = ParseOriginalDtypes(ReadSmallFile(dtypes_path), dtypes_path.string());
+  if (IsThere(dtypes_path)) dtypes = ParseOriginalDtypes(ReadSmallFile(dtypes_path), dtypes_path.string());
   ModelFiles files = OpenAllModelFiles(location.folder);
   checkpoint.weights = BindOriginalWeights(checkpoint.config, files, dtypes, path.string());
   const bool mxfp4 = checkpoint.weights.layers[0].gate_up[0].layout == ExpertLayout::kMxfp4;

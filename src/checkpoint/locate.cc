@@ -1,8 +1,10 @@
 #include "checkpoint/locate.h"
 
+#include <algorithm>
 #include <set>
 
 #include "base/error.h"
+#include "base/file_status.h"
 #include "base/lfs_pointer.h"
 #include "base/mapped_file.h"
 #include "checkpoint/gguf/gguf_files.h"
@@ -32,16 +34,16 @@ Location OfGguf(const fs::path& file) {
 
 // The snapshot of a model's entry in the Hugging Face cache: what refs/main names, or the only one.
 std::optional<fs::path> CacheSnapshot(const fs::path& folder) {
-  if (!fs::is_directory(folder / "snapshots")) return std::nullopt;
+  if (!IsFolder(folder / "snapshots")) return std::nullopt;
   std::set<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder / "snapshots")) {
-    if (entry.is_directory()) names.insert(entry.path().filename().string());
+  for (const fs::path& entry : EntriesOf(folder / "snapshots")) {
+    if (IsFolder(entry)) names.insert(entry.filename().string());
   }
   if (names.empty()) {
     Fail(ErrorKind::kBadFile, "{}: no model below snapshots/: the download is not complete", folder.string());
   }
   if (names.size() == 1) return folder / "snapshots" / *names.begin();
-  if (fs::is_regular_file(folder / "refs/main")) {
+  if (IsFile(folder / "refs/main")) {
     constexpr size_t kMostRefBytes = 256;
     const std::string main = ReadSmallFile(folder / "refs/main", kMostRefBytes);
     const std::string name = main.substr(0, main.find_first_of(" \t\r\n"));
@@ -52,21 +54,20 @@ std::optional<fs::path> CacheSnapshot(const fs::path& folder) {
 }
 
 bool HasSafetensors(const fs::path& folder) {
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == ".safetensors") return true;
-  }
-  return false;
+  const std::vector<fs::path> entries = EntriesOf(folder);
+  return std::any_of(entries.begin(), entries.end(),
+                     [](const fs::path& entry) { return entry.extension() == ".safetensors"; });
 }
 
 Location LocateFolder(const fs::path& folder, bool cache_entry) {
   // Publishers of GGUF files leave the config.json beside them that they converted from.
-  const bool config = fs::exists(folder / "config.json");
+  const bool config = IsThere(folder / "config.json");
   if (config && (HasSafetensors(folder) || !FindGguf(folder))) return WithConfig(folder);
   if (cache_entry) {
     if (const auto snapshot = CacheSnapshot(folder)) return LocateFolder(*snapshot, /*cache_entry=*/false);
   }
   if (const auto gguf = FindGguf(folder)) return OfGguf(*gguf);
-  if (fs::exists(folder / "original/config.json")) {
+  if (IsThere(folder / "original/config.json")) {
     Location location = WithConfig(folder / "original");
     location.tokenizer_folders.push_back(folder);
     return location;
@@ -89,13 +90,13 @@ Location LocateFile(const fs::path& path) {
   const std::string name = path.filename().string();
   if (name == "config.json") return WithConfig(folder);
   if (IsCompanion(path)) {
-    const bool model = fs::exists(folder / "config.json") || fs::exists(folder / "original/config.json");
+    const bool model = IsThere(folder / "config.json") || IsThere(folder / "original/config.json");
     if (model) return LocateFolder(folder, /*cache_entry=*/false);
     if (name == kIndexFileName || name == "dtypes.json") RefuseFolder(folder);
   }
   if (path.extension() == ".gguf" || IsGguf(path)) return OfGguf(path);
   if (path.extension() != ".safetensors") RefuseFile(path);
-  if (!fs::exists(folder / "config.json")) {
+  if (!IsThere(folder / "config.json")) {
     // A file that is itself damaged is to blame before what is missing beside it.
     const MappedFile file = MappedFile::Open(path);
     RefuseLfsPointer(file.bytes(), path);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/file_status.h"
 #include "base/lfs_pointer.h"
 #include "base/log.h"
 #include "base/printable.h"
@@ -135,8 +136,8 @@ SafetensorsIndex ParseSafetensorsIndex(std::string_view json, const std::string&
 ModelFiles OpenModelFiles(const fs::path& folder, const std::optional<std::string>& only) {
   std::optional<SafetensorsIndex> index;
   const fs::path index_path = folder / kIndexFileName;
-  const bool whole = !only && fs::is_regular_file(folder / kSingleFileName);
-  if (fs::exists(index_path)) index = IndexBeside(index_path, whole);
+  const bool whole = !only && IsFile(folder / kSingleFileName);
+  if (IsThere(index_path)) index = IndexBeside(index_path, whole);
 
   std::set<std::string> names;
   if (index) {
@@ -152,7 +153,7 @@ ModelFiles OpenModelFiles(const fs::path& folder, const std::optional<std::strin
 
   ModelFiles model;
   for (const std::string& name : names) {
-    if (index && !fs::exists(folder / name)) {
+    if (index && !IsThere(folder / name)) {
       Fail(ErrorKind::kBadFile,
            "{}: missing, but {} names it: the download is not complete: download it again",
            (folder / name).string(), kIndexFileName);

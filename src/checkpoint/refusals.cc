@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/file_status.h"
 #include "base/lfs_pointer.h"
 #include "checkpoint/json_file.h"
 #include "checkpoint/message_text.h"
@@ -204,10 +205,9 @@ void RefuseFolder(const fs::path& folder) {
   RefuseByFiles(folder, [](const FileMark& mark) {
     return mark.remedy != kMergeAdapter && mark.what != kTokenizerAlone;
   });
-  if (fs::is_directory(folder / "metal"))
-    Refuse(folder, "a Metal model of openai/gpt-oss (metal/)", kUseOriginal);
+  if (IsFolder(folder / "metal")) Refuse(folder, "a Metal model of openai/gpt-oss (metal/)", kUseOriginal);
   for (const char* below : {"original", "snapshots"}) {
-    if (!fs::is_directory(folder / below)) continue;
+    if (!IsFolder(folder / below)) continue;
     Fail(ErrorKind::kBadFile, "{}: {}/ holds no config.json: the download is not complete: download it again",
          folder.string(), below);
   }
@@ -227,7 +227,7 @@ void RefuseWithoutWeights(const fs::path& folder) {
       Refuse(folder, fmt::format("{} ({})", mark.what, entry.path().filename().string()), mark.remedy);
     }
   }
-  if (fs::is_directory(folder / "onnx")) Refuse(folder, "an ONNX export (onnx/)", kUseOriginal);
+  if (IsFolder(folder / "onnx")) Refuse(folder, "an ONNX export (onnx/)", kUseOriginal);
   Fail(ErrorKind::kBadFile, "{}: no weights: expected {} or a .safetensors file beside config.json",
        folder.string(), kIndexFileName);
 }

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/file_status.h"
 #include "base/sha256.h"
 #include "hub/text.h"
 
@@ -57,10 +58,10 @@ void RepoCache::Create() const {
 
 std::optional<std::string> RepoCache::CommitOf(const std::string& revision) const {
   if (IsSha1Hex(revision)) return revision;
-  std::ifstream file(root_ / "refs" / revision);
-  std::string commit(64, '\0');
-  file.read(commit.data(), static_cast<std::streamsize>(commit.size()));
-  commit.resize(static_cast<size_t>(file.gcount()));
+  constexpr size_t kMostRefBytes = 256;
+  const fs::path ref = root_ / "refs" / revision;
+  if (!IsFile(ref)) return std::nullopt;
+  std::string commit = ReadWholeFile(ref, kMostRefBytes);
   while (!commit.empty() && (commit.back() == '\n' || commit.back() == ' ')) commit.pop_back();
   return IsSha1Hex(commit) ? std::optional(commit) : std::nullopt;
 }

@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "base/error.h"
+#include "base/file_status.h"
 #include "hub/text.h"
 
 namespace oxidized::hub {
@@ -30,9 +31,8 @@ RangeSet ReadRanges(const fs::path& data, const fs::path& ranges, int64_t size_b
   constexpr size_t kMost = 1 << 20;
   std::error_code error;
   if (static_cast<int64_t>(fs::file_size(data, error)) != size_bytes || error) return {};
-  std::ifstream file(ranges, std::ios::binary);
-  std::string text;
-  for (char c; text.size() < kMost && file.get(c);) text += c;
+  if (fs::file_size(ranges, error) > kMost || error || !fs::is_regular_file(ranges, error)) return {};
+  const std::string text = ReadWholeFile(ranges, kMost);
   return RangeSet::Parse(text, size_bytes).value_or(RangeSet());
 }
 

@@ -1,9 +1,9 @@
 #include "hub/pull.h"
 
-#include <fstream>
 #include <iterator>
 
 #include "base/error.h"
+#include "base/file_status.h"
 #include "base/printable.h"
 #include "hub/cache.h"
 #include "hub/download.h"
@@ -64,10 +64,8 @@ void RefuseIncomplete(const RepoSpec& spec, const RepoListing& listing, const st
 }
 
 std::vector<std::string> IndexFiles(const RepoCache& cache, const std::string& commit) {
-  std::ifstream file(cache.SnapshotPath(commit) / kIndexFile, std::ios::binary);
-  std::string text;
-  for (char c; text.size() < kMaxListingBytes && file.get(c);) text += c;
-  return FilesOfIndex(text);
+  const std::filesystem::path index = cache.SnapshotPath(commit) / kIndexFile;
+  return FilesOfIndex(IsFile(index) ? ReadWholeFile(index, kMaxListingBytes) : std::string());
 }
 
 }  // namespace

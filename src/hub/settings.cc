@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <fstream>
 #include <initializer_list>
 
 #include "base/error.h"
+#include "base/file_status.h"
 #include "hub/text.h"
 
 namespace oxidized::hub {
@@ -80,9 +80,10 @@ std::string FindToken(const std::filesystem::path& home) {
   std::string token = Trimmed(FirstOf({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}));
   if (token.empty()) {
     const std::string named = Variable("HF_TOKEN_PATH");
-    std::ifstream file(named.empty() ? home / "token" : Expanded(named));
-    std::getline(file, token);
-    token = Trimmed(token);
+    const std::filesystem::path file = named.empty() ? home / "token" : Expanded(named);
+    constexpr size_t kMostTokenBytes = 1 << 16;
+    if (IsFile(file)) token = ReadWholeFile(file, kMostTokenBytes);
+    token = Trimmed(token.substr(0, token.find('\n')));
   }
   // It becomes part of a header.
   if (token.size() > 4096 ||

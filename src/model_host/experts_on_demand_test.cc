@@ -164,8 +164,9 @@ TEST(ExpertMemory, ARunAndTheReplayOfItsTraceCountTheSame) {
     SCOPED_TRACE(rule.name);
     ExpertMemory memory({ParseExpertBudget("25%"), rule.rule, /*prefetch=*/false}, Tiny());
     const ModelConfig& config = Tiny().config;
-    TraceWriter writer(path, {ShapeOf({}, config.num_layers, config.most_experts(), config.experts_per_token),
-                              false, memory.store()->slot_bytes()});
+    TraceWriter writer({path, {.sign = kTraceSign}},
+                       {ShapeOf({}, config.num_layers, config.most_experts(), config.experts_per_token),
+                        false, memory.store()->slot_bytes()});
     const auto executor = ExecutorOn(&memory.source(), Precision::kBf16);
     Engine engine(*executor, {.chunk_tokens = 16});
     Ask(engine, &writer);

@@ -1,7 +1,6 @@
 #include "moe/trace.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -13,7 +12,6 @@
 namespace oxidized {
 namespace {
 
-constexpr char kMagic[8] = {'O', 'X', 'M', 'O', 'E', 'T', 'R', 'C'};
 constexpr uint32_t kVersion = 1;
 constexpr size_t kHeaderBytes = 64;
 constexpr size_t kTokenBytes = 20;
@@ -64,12 +62,9 @@ void TraceRecord::Resize(const TraceHeader& header) {
   logits.resize(header.logits ? layers * static_cast<size_t>(header.shape.num_experts) : 0);
 }
 
-TraceWriter::TraceWriter(const std::filesystem::path& path, const TraceHeader& header)
-    : path_(path), header_(header), file_(std::fopen(path.c_str(), "wbe")) {
-  if (file_ == nullptr) Fail(ErrorKind::kBadFile, "{}: {}", path.string(), std::strerror(errno));
-  std::setvbuf(file_, nullptr, _IONBF, 0);
+TraceWriter::TraceWriter(const OutputName& name, const TraceHeader& header) : header_(header), file_(name) {
   record_.Resize(header);
-  buffer_.append(kMagic, sizeof(kMagic));
+  buffer_.append(kTraceSign);
   Put(buffer_, kVersion);
   Put(buffer_, static_cast<uint32_t>(kHeaderBytes));
   Put(buffer_, static_cast<uint32_t>(RecordBytes(header)));
@@ -83,12 +78,18 @@ TraceWriter::TraceWriter(const std::filesystem::path& path, const TraceHeader& h
 }
 
 TraceWriter::~TraceWriter() {
-  if (file_ != nullptr) std::fclose(file_);
+  try {
+    Close();
+  } catch (const Error&) {
+  }
 }
 
 void TraceWriter::Flush() {
-  if (error_ == 0 && std::fwrite(buffer_.data(), 1, buffer_.size(), file_) != buffer_.size())
-    error_ = errno != 0 ? errno : EIO;
+  try {
+    if (!error_) file_->Write(buffer_);
+  } catch (const Error& error) {
+    error_ = error;
+  }
   buffer_.clear();
 }
 
@@ -118,7 +119,7 @@ void TraceWriter::Write(const TraceRecord& record) {
 }
 
 void TraceWriter::OnRows(const ObservedRows& rows) {
-  if (error_ != 0) return;
+  if (error_) return;
   const auto k = static_cast<size_t>(header_.shape.experts_per_token);
   const auto e = static_cast<size_t>(header_.shape.num_experts);
   OX_CHECK(rows.logits.size() == rows.layers.size());
@@ -147,13 +148,18 @@ void TraceWriter::OnRows(const ObservedRows& rows) {
 }
 
 void TraceWriter::Close() {
-  if (file_ == nullptr) return;
-  if (std::fclose(std::exchange(file_, nullptr)) != 0 && error_ == 0) error_ = errno;
+  if (!file_) return;
+  try {
+    if (!error_) file_->Publish();
+  } catch (const Error& error) {
+    error_ = error;
+  }
+  file_.reset();  // what is not published goes
   Check();
 }
 
 void TraceWriter::Check() const {
-  if (error_ != 0) Fail(ErrorKind::kBadFile, "{}: {}", path_.string(), std::strerror(error_));
+  if (error_) throw Error(*error_);
 }
 
 TraceReader TraceReader::Open(const std::filesystem::path& path) {
@@ -165,9 +171,9 @@ TraceReader TraceReader::Open(const std::filesystem::path& path) {
 
 TraceReader::TraceReader(std::span<const std::byte> bytes, std::string name)
     : bytes_(bytes), name_(std::move(name)) {
-  if (bytes.size() < kHeaderBytes || std::memcmp(bytes.data(), kMagic, sizeof(kMagic)) != 0)
+  if (bytes.size() < kHeaderBytes || std::memcmp(bytes.data(), kTraceSign.data(), kTraceSign.size()) != 0)
     Fail(ErrorKind::kBadFile, "{}: no routing trace (expected a file of --moe-trace)", name_);
-  Cursor cursor(bytes.data() + sizeof(kMagic));
+  Cursor cursor(bytes.data() + kTraceSign.size());
   const auto version = cursor.Take<uint32_t>();
   if (version != kVersion)
     Fail(ErrorKind::kBadFile, "{}: trace version {}, this program reads {}", name_, version, kVersion);

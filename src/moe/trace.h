@@ -1,16 +1,19 @@
 // The routing trace: every computed token, layer by layer, as fixed-length binary records (docs/moe.md has
-// the format; tools/moe_trace.py reads it with NumPy). Written record by record as the engine goes, so that
-// what was written before a crash is a whole trace; a torn last record is ignored by readers.
+// the format; tools/moe_trace.py reads it with NumPy). Written record by record as the engine goes, under a
+// partial name (base/output_file.h) until it is closed: what a crash leaves there is a whole trace of what
+// was computed; a torn last record is ignored by readers.
 #pragma once
 
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/output_file.h"
 #include "moe/routing_observer.h"
 
 namespace oxidized {
@@ -37,26 +40,30 @@ struct TraceRecord {
   void Resize(const TraceHeader& header);
 };
 
+// What tells a trace (base/output_file.h).
+inline constexpr std::string_view kTraceSign = "OXMOETRC";
+
 class TraceWriter final : public RoutingObserver {
  public:
-  // Creates or empties the file. Throws Error(kBadFile).
-  TraceWriter(const std::filesystem::path& path, const TraceHeader& header);
+  // Throws like OutputFile.
+  TraceWriter(const OutputName& name, const TraceHeader& header);
+  // Closes; what cannot be written is passed over then.
   ~TraceWriter() override;
 
   void OnRows(const ObservedRows& rows) override;
   void Write(const TraceRecord& record);
   // Throws Error(kBadFile) if anything could not be written so far: a full disk must not end a request.
   void Check() const;
-  void Close();  // and Check
+  // Puts the trace under its name, unless Check throws. Once; nothing is written after it.
+  void Close();
 
  private:
   void Append(const TraceRecord& record);
   void Flush();
 
-  std::filesystem::path path_;
   TraceHeader header_;
-  std::FILE* file_;
-  int error_ = 0;  // errno of the first failure
+  std::optional<OutputFile> file_;  // nullopt: closed
+  std::optional<Error> error_;      // the first failure
   TraceRecord record_;
   std::string buffer_;
 };

@@ -1,9 +1,11 @@
 #include "moe/trace.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmath>
+#include <csignal>
 #include <fstream>
 
 #include "base/error.h"
@@ -34,7 +36,7 @@ class TraceTest : public ::testing::Test {
   }
   // Two tokens of one layer, three experts, two a token; what a step of a wider policy looks like.
   void WriteTwo(bool logits) {
-    TraceWriter writer(path_, {{1, 3, 2, 3}, logits, 1000});
+    TraceWriter writer({path_, {.sign = kTraceSign}}, {{1, 3, 2, 3}, logits, 1000});
     std::vector<int32_t> experts = {2, 0, -1, 1, -1, -1};
     std::vector<float> weights = {0.75f, 0.25f, 0, 1, 0, 0};
     std::vector<uint8_t> dropped = {0, 1}, rerouted = {1, 0};
@@ -109,17 +111,28 @@ TEST_F(TraceTest, DamageIsNamed) {
   ExpectRefused(damaged(64 + 20, 3), "record 0, layer 0: expert 3, the model has 3");
 }
 
-TEST_F(TraceTest, AFullDiskIsReportedAtTheEnd) {
-  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
-  TraceWriter writer("/dev/full", {{1, 3, 2, 3}, false, 0});
-  TraceRecord record;
-  record.Resize({{1, 3, 2, 3}, false, 0});
-  writer.Write(record);
-  EXPECT_THROW(writer.Close(), Error);
+TEST_F(TraceTest, WhatCannotBeWrittenIsReportedAtTheEndAndLeavesNothing) {
+  std::signal(SIGXFSZ, SIG_IGN);  // as the program does
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit header_alone{64, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &header_alone), 0);
+  {
+    TraceWriter writer({path_, {.sign = kTraceSign}}, {{1, 3, 2, 3}, false, 0});
+    TraceRecord record;
+    record.Resize({{1, 3, 2, 3}, false, 0});
+    EXPECT_NO_THROW(writer.Check());
+    writer.Write(record);
+    EXPECT_THROW(writer.Check(), Error);
+    EXPECT_THROW(writer.Close(), Error);
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  EXPECT_FALSE(std::filesystem::exists(PartialName(path_)));
 }
 
 TEST(Trace, AFileThatCannotBeMadeIsNamed) {
-  EXPECT_THROW(TraceWriter("/nowhere/trace", {{1, 1, 1, 1}, false, 0}), Error);
+  EXPECT_THROW(TraceWriter({"/nowhere/trace"}, {{1, 1, 1, 1}, false, 0}), Error);
 }
 
 }  // namespace

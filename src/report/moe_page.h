@@ -3,10 +3,14 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "report/moe_report.h"
 
 namespace oxidized {
+
+// What tells such a page (base/output_file.h).
+inline constexpr std::string_view kMoePageSign = "<meta name=\"generator\" content=\"oxidized_gpt_oss\">";
 
 std::string MoePage(const MoeReport& report);
 

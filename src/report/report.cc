@@ -46,7 +46,7 @@ std::string AnswerJson(const FinishedAnswer& answer, const MoeReport* moe, const
     json["memory"] = std::move(entries);
     json["memory_stats"] = MemoryStatsJson(*memory);
   }
-  return json.dump();
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 std::string StageTable(const char* title, const StageTotals& totals) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/printable.h"
+
 namespace oxidized {
 namespace {
 
@@ -14,7 +16,7 @@ constexpr double kLeft = 76, kRight = 190, kTop = 40, kBottom = 48;  // margins 
 
 std::string Escape(const std::string& text) {
   std::string escaped;
-  for (const char c : text) {
+  for (const char c : EscapeUnprintable(text)) {  // XML has no control characters
     switch (c) {
       case '&':
         escaped += "&amp;";
@@ -214,6 +216,7 @@ std::string SvgPicture::Finish(const std::string& title) const {
   return fmt::format(
              R"svg(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img">
 <title>{2}</title>
+{3}
 <style>
 svg {{ --bg: #fff; --fg: #1f2328; --dim: #59636e; --grid: #d8dee4; --c0: #0969da; --c1: #bc4c00; --c2: #1a7f37; --c3: #8250df; --c4: #bf3989; --c5: #9a6700; }}
 @media (prefers-color-scheme: dark) {{
@@ -229,7 +232,7 @@ polyline {{ fill: none; stroke-width: 2; }} .d {{ stroke-dasharray: 5 4; }}
 </style>
 <rect width="100%" height="100%" style="fill: var(--bg)"/>
 )svg",
-             width_, height_, Escape(title)) +
+             width_, height_, Escape(title), kPictureSign) +
          Text(kLeft, 26, "h", title) + body_ + "</svg>\n";
 }
 

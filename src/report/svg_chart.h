@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace oxidized {
@@ -29,6 +30,9 @@ struct BarChart {
   std::vector<std::string> bars;            // labels; an empty one is not written
   std::vector<std::vector<double>> values;  // [bars][parts]
 };
+
+// What tells a picture of this program (base/output_file.h).
+inline constexpr std::string_view kPictureSign = "<metadata>oxidized_gpt_oss</metadata>";
 
 // One picture, charts below each other. Text is escaped.
 class SvgPicture {

@@ -6,6 +6,7 @@
 
 #include "audit/value_scan.h"
 #include "base/error.h"
+#include "base/file_status.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_tokenizer.h"
 #include "checkpoint/json_file.h"
@@ -53,10 +54,10 @@ std::set<DType> DequantisedTypes(const Checkpoint& checkpoint, LayoutTypes types
 }
 
 std::string ChatTemplate(const fs::path& folder) {
-  if (fs::is_regular_file(folder / "chat_template.jinja"))
+  if (IsFile(folder / "chat_template.jinja"))
     return ReadSmallFile(folder / "chat_template.jinja", kMaxTemplateBytes);
   const fs::path path = folder / "tokenizer_config.json";
-  if (!fs::is_regular_file(path)) return "";
+  if (!IsFile(path)) return "";
   const nlohmann::json config = ParseSmallJson(ReadSmallFile(path), path.string());
   const auto found = config.find("chat_template");
   return found != config.end() && found->is_string() ? found->get<std::string>() : "";
@@ -75,7 +76,7 @@ bool IsO200k(const Vocabulary& vocabulary) {
 std::string PlanTokenizer(const Tokenizer* tokenizer, const Checkpoint& checkpoint, ModelOutput& output) {
   const fs::path file =
       checkpoint.tokenizer_candidates.empty() ? fs::path() : checkpoint.tokenizer_candidates.front();
-  const fs::path folder = fs::is_directory(checkpoint.path) ? checkpoint.path : checkpoint.path.parent_path();
+  const fs::path folder = IsFolder(checkpoint.path) ? checkpoint.path : checkpoint.path.parent_path();
   output.tokenizer = tokenizer;
   if (tokenizer == nullptr) return "there is no tokenizer: none is written";
   const bool o200k = checkpoint.config.vocab_size == kHarmonyIds && IsO200k(tokenizer->vocabulary());
@@ -89,7 +90,7 @@ std::string PlanTokenizer(const Tokenizer* tokenizer, const Checkpoint& checkpoi
   if (!file.empty()) {
     output.copied_files.emplace(file.filename().string(), file);
     for (const char* name : kCompanions) {
-      if (fs::is_regular_file(folder / name)) output.copied_files.emplace(name, folder / name);
+      if (IsFile(folder / name)) output.copied_files.emplace(name, folder / name);
     }
     return fmt::format("tokenizer: {}, copied", file.filename().string());
   }

@@ -15,7 +15,9 @@
 
 #include "base/error.h"
 #include "base/file_advice.h"
+#include "base/file_status.h"
 #include "base/interrupt.h"
+#include "base/output_file.h"
 #include "base/process.h"
 
 namespace oxidized {
@@ -26,7 +28,7 @@ namespace fs = std::filesystem;
 constexpr int64_t kChunkBytes = 4 << 20;
 
 [[noreturn]] void Failed(const fs::path& path, const char* what) {
-  Fail(ErrorKind::kBadFile, "{}: {}: {}", path.string(), what, std::strerror(errno));
+  Fail(ErrorKind::kBadFile, "{}: {}: {}", path.string(), what, WriteErrorText(errno));
 }
 
 class OpenFile {
@@ -91,7 +93,8 @@ void RequireName(const fs::path& out, bool single_file) {
   if (out.filename() == "." || out.filename() == "..")
     Fail(ErrorKind::kBadFile, "{}: no name that can be given to a new checkpoint; name a folder to make",
          out.string());
-  if (!single_file && fs::is_symlink(fs::symlink_status(out))) {
+  std::error_code none;
+  if (!single_file && fs::is_symlink(out, none)) {
     Fail(ErrorKind::kBadFile,
          "{}: is a symbolic link; nothing is overwritten, name the folder it should lead to", out.string());
   }
@@ -101,8 +104,9 @@ void RequireName(const fs::path& out, bool single_file) {
 
 void RequireFree(const fs::path& out, bool single_file) {
   RequireName(out, single_file);
-  const bool free = single_file ? !fs::exists(fs::symlink_status(out))
-                                : !fs::exists(out) || (fs::is_directory(out) && fs::is_empty(out));
+  std::error_code none;
+  const bool free = single_file ? !IsThere(out) && !fs::is_symlink(out, none)
+                                : !IsThere(out) || (IsFolder(out) && EntriesOf(out).empty());
   if (!free) {
     Fail(ErrorKind::kBadFile, "{}: exists{}; nothing is overwritten", out.string(),
          single_file ? "" : " and is no empty folder");
@@ -115,18 +119,19 @@ namespace {
 class Partial {
  public:
   Partial(fs::path out, bool single_file)
-      : out_(std::move(out)),
-        path_(out_.string() + ".partial-" + std::to_string(::getpid())),
-        single_file_(single_file) {
+      : out_(std::move(out)), path_(PartialName(out_)), single_file_(single_file) {
     RequireFree(out_, single_file_);
-    fs::remove_all(path_);
-    if (single_file_) {
-      if (out_.has_parent_path()) fs::create_directories(out_.parent_path());
-    } else {
-      fs::create_directories(path_);
-    }
+    RemoveLeftPartials(out_);
+    fs::remove_all(path_);  // of a process that had our number
+    if (out_.has_parent_path()) fs::create_directories(out_.parent_path());
+    if (!single_file_) fs::create_directory(path_);
+    lock_ = ::open(path_.c_str(),
+                   (single_file_ ? O_WRONLY | O_CREAT | O_EXCL : O_RDONLY | O_DIRECTORY) | O_CLOEXEC, 0644);
+    if (lock_ < 0) Failed(path_, "cannot be made");
+    LockPartial(lock_);
   }
   ~Partial() {
+    ::close(lock_);
     std::error_code ignored;
     fs::remove_all(path_, ignored);
   }
@@ -141,20 +146,29 @@ class Partial {
     if (single_file_) {
       // A name that somebody else took meanwhile stays: link refuses to replace it.
       if (::link(path_.c_str(), out_.c_str()) != 0) {
-        if (errno == EEXIST || fs::exists(out_)) Failed(out_, "cannot be put in place");
+        if (errno == EEXIST || fs::exists(out_)) Lost();
         fs::rename(path_, out_);  // a file system without links
       }
     } else {
       FlushFolder(path_);
-      fs::rename(path_, out_);  // replaces an empty folder
+      if (::rename(path_.c_str(), out_.c_str()) != 0) {  // replaces an empty folder
+        if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR) Lost();
+        Failed(out_, "cannot be put in place");
+      }
     }
     FlushFolder(fs::absolute(out_).parent_path());
   }
 
  private:
+  [[noreturn]] void Lost() const {
+    Fail(ErrorKind::kBadFile, "{}: something else was written there meanwhile; nothing is overwritten",
+         out_.string());
+  }
+
   const fs::path out_;
   const fs::path path_;
   const bool single_file_;
+  int lock_ = -1;
 };
 
 std::span<const std::byte> AsBytes(const std::string& text) { return std::as_bytes(std::span(text)); }
@@ -234,7 +248,7 @@ class Writer {
   Writer(const WritePlan& plan, int64_t total_bytes) : plan_(plan), total_bytes_(total_bytes) {}
 
   std::vector<Chunk> Write(const PlannedFile& planned, const fs::path& path) {
-    OpenFile file(path, O_WRONLY | O_CREAT | O_EXCL);
+    OpenFile file(path, O_WRONLY | O_CREAT);
     file.WriteAt(0, AsBytes(planned.header));
     file.SetSize(planned.bytes);
     std::vector<Chunk> chunks = ChunksOf(planned);
@@ -347,7 +361,7 @@ int64_t WriteFiles(const WritePlan& plan) {
   try {
     return Write(plan);
   } catch (const fs::filesystem_error& error) {
-    Fail(ErrorKind::kBadFile, "{}: {}", error.path1().string(), error.code().message());
+    Fail(ErrorKind::kBadFile, "{}: {}", error.path1().string(), WriteErrorText(error.code().value()));
   }
 }
 

@@ -2,9 +2,9 @@
 // never holding a whole tensor. What a file looks like (header, order, alignment) is the business of
 // safetensors_writer and gguf_writer; what the bytes are, of synth and convert.
 //
-// All or nothing: everything is written under a temporary name beside the target, flushed to the disk, read
-// back if asked, and renamed at the end. A run that fails, is interrupted or is killed leaves nothing under
-// the final name (a killed one leaves NAME.partial-<process id>).
+// All or nothing, as for every output (base/output_file.h): everything is written under a partial name beside
+// the target, flushed to the disk, read back if asked, and renamed at the end. A run that fails, is
+// interrupted or is killed leaves nothing under the final name. Nothing is ever replaced.
 #pragma once
 
 #include <cstddef>

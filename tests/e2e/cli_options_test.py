@@ -216,7 +216,7 @@ class Options(CommandLine):
 
         beside = gguf.with_name("trace")  # another's file beside a GGUF file is not the model's
         beside.write_text("old")
-        self.refused(BAD_FILE, "m.gguf", "-m", gguf, "-p", "x", "--moe-trace", beside)
+        self.refused(BAD_FILE, "m.gguf", "-m", gguf, "-p", "x", "--moe-trace", beside, "--force")
         link, missing = self.folder / "link", self.folder / "missing"
         link.symlink_to(missing)
         for pair in ((link, missing), (missing, link)):
@@ -380,8 +380,8 @@ class Options(CommandLine):
             ("stop =", "--stop: ''"),
             ("temperature = 1 2", "--temperature: '1 2' is not a number"),
             ("top-k = 6", "'top-k' is set in line 3 already"),
-            ("temperature", "'temperature' has no value: write `temperature = N`"),
-            ("threads # = 2", "'threads' has no value: write `threads = N`"),
+            ("temperature", "'temperature' has no value: write `temperature = T`"),
+            ("threads # 2", "'threads' has no value: write `threads = N`"),
             ("temperature = hot", "--temperature: 'hot' is not a number"),
             ('"temperature" = 1000', "--temperature: '1000'"),
             ("use-mmap = perhaps", "perhaps"),
@@ -414,7 +414,7 @@ class Options(CommandLine):
         target, link = self.folder / "target.npy", self.folder / "link.npy"
         target.write_text("old")
         link.symlink_to(target)
-        self.assertEqual(run("logits", "-m", self.model, "--tokens", tokens, "--out", link).returncode, 0)
+        self.assertEqual(run("logits", "-m", self.model, "--tokens", tokens, "--out", link, "--force").returncode, 0)
         self.assertTrue(link.is_symlink())
         self.assertEqual(read_npy(target)[0][0], 3)
 
@@ -431,7 +431,7 @@ class Options(CommandLine):
                 ids.write_text(text)
                 self.refused(USAGE if text == "5000000" else BAD_FILE, says, "logits", "-m", self.model, "--tokens", ids, "--out", out)
                 self.assertFalse(out.exists())
-        self.assertEqual([p.name for p in self.folder.glob("*.partial")], [])
+        self.assertEqual([p.name for p in self.folder.glob("*.partial*")], [])
 
     def test_a_misspelt_variable_is_named(self):
         result = run("--version", environment={"OXIDIZED_CPU_TEIR": "avx2", "OXIDIZED_PROGRAM": "x", "OXIDIZED_MAX_TOKENS": "5"})

@@ -9,6 +9,7 @@ import collections
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -110,6 +111,17 @@ class DemoModel(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr.decode())
         answers = [line for line in result.stdout.decode().splitlines() if line]
         self.assertEqual(answers, ["Nice to meet you, Nora.", "7 + 8 = 15.", "Your name is Nora."])
+
+    def test_the_conversation_in_the_readme_is_what_is_printed(self):
+        """But for the lines of speed, which only a terminal shows."""
+        block = re.search(r"\$ build/oxidized_gpt_oss (--model-path models/demo --interactive .*)\nType.*\n((?:.+\n)+)\n",
+                          (ROOT / "README.md").read_text())  # fmt: skip
+        lines = [line for line in block[2].splitlines() if not re.match(r"\d+ tokens, ", line)]
+        typed = [line.removeprefix("> ") for line in lines if line.startswith("> ")]
+        self.assertEqual(len([line for line in typed if not line.startswith("/")]), 3)
+        result = run(*block[1].split(), stdin="\n".join(typed) + "\n")
+        printed = (result.stdout + result.stderr).decode().splitlines()
+        self.assertEqual(sorted(filter(None, printed)), sorted(line for line in lines if not line.startswith("> ")))
 
     def test_the_prompts_are_longer_than_the_window(self):
         window = json.loads((DEMO / "config.json").read_text())["sliding_window"]

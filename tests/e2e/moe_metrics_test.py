@@ -152,15 +152,19 @@ class Trace(Folder):
         file = self.folder / "t"
         env = {k: v for k, v in os.environ.items() if not k.startswith("OXIDIZED_")}
         child = subprocess.Popen(
-            PROGRAM + ["--raw", "-p", "The", "--max-tokens", "100000", "--moe-trace", str(file)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
-        self.addCleanup(child.wait)
+            PROGRAM + ["--interactive", "--max-tokens", "1000", "--moe-trace", str(file)],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+        child.stdin.write(b"Hello\n")
+        child.stdin.flush()
+        self.addCleanup(child.communicate)
         self.addCleanup(child.kill)
+        target, file = file, self.folder / f"t.partial-{child.pid}"
         end = time.monotonic() + 120
         while time.monotonic() < end and (not file.exists() or file.stat().st_size < 4000) and child.poll() is None:
             time.sleep(0.01)
         child.send_signal(signal.SIGKILL)
-        child.wait()
+        child.communicate()
+        self.assertFalse(target.exists())
         trace = moe_trace.Trace(file)
         self.assertGreater(len(trace.records), 2)
         np.testing.assert_array_equal(trace.records["position"], np.arange(len(trace.records)))
@@ -178,7 +182,7 @@ class Trace(Folder):
                           ("moe", "simulate", "--synthetic", "uniform", "--save-trace", self.folder)):
             self.assertIn(str(self.folder), run(*arguments, code=3).stderr.decode())
         # What is looked at is left as it was, and nothing is left behind.
-        run("-m", "/no/model", "-p", "Hi", "--moe-trace", a_file, "--moe-report", self.folder / "new", code=3)
+        run("-m", "/no/model", "-p", "Hi", "--moe-trace", a_file, "--moe-report", self.folder / "new", "--force", code=3)
         self.assertEqual(a_file.read_text(), "x")
         self.assertEqual(list(self.folder.iterdir()), [a_file])
 

@@ -477,8 +477,10 @@ class Chat(unittest.TestCase):
 
         link = self.folder / "link"
         link.symlink_to(others)
-        for path in (others, link, self.folder):
-            says(f"/save {path}", r"there already[\s\S]*/save!\s")
+        says(f"/save {others}", r"there already[\s\S]*/save!\s")
+        says(f"/save {link}", r"symbolic link to[\s\S]*/save!\s")
+        for save in ("/save", "/save!"):
+            says(f"{save} {self.folder}", r"not a regular file")
         self.assertEqual(others.read_text(), "precious")
         says("/save!", "needs the name of a file")
         says(f"/save {own}", "saved 3 messages")

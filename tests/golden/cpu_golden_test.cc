@@ -246,7 +246,7 @@ TEST(Int8Golden, DistanceToF32OnTheGoldenModels) {
   }
 }
 
-// A trained model, over the replies of its 42 golden conversations.
+// A trained model, over the replies of its golden conversations.
 TEST(Int8Golden, DistanceToF32OnTheDemosReplies) {
 #ifdef OXIDIZED_EMULATED
   GTEST_SKIP() << "measures a distance over thousands of tokens, by code that the other tests run, too";

@@ -10,9 +10,12 @@ import re
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from plot_bench import STYLE  # noqa: E402
-
+STYLE = """<style>
+svg { --bg: #fff; --fg: #1f2328; --dim: #59636e; --grid: #d8dee4; --c0: #0969da; --c1: #bc4c00; }
+@media (prefers-color-scheme: dark) { svg { --bg: #0d1117; --fg: #f0f6fc; --dim: #9198a1; --grid: #30363d; --c0: #4493f8; --c1: #f0883e; } }
+text { font: 12px system-ui, sans-serif; fill: var(--dim); } .t { font-size: 14px; font-weight: 600; fill: var(--fg); }
+.m { text-anchor: middle; } .e { text-anchor: end; } .g { stroke: var(--grid); } polyline { fill: none; stroke-width: 2; }
+</style>"""
 LEFT, TOP, CELL_WIDTH, CELL_HEIGHT = 64, 60, 56, 28
 
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/file_status.h"
 #include "base/lfs_pointer.h"
 #include "checkpoint/message_text.h"
 
@@ -109,7 +110,8 @@ std::optional<fs::path> FindGguf(const fs::path& folder) {
     for (const auto& entry : fs::directory_iterator(place, ignored)) {
       const std::string name = entry.path().filename().string();
       const bool blob = name.starts_with("sha256-");
-      if ((!blob && entry.path().extension() != ".gguf") || !entry.is_regular_file(ignored)) continue;
+      if ((!blob && entry.path().extension() != ".gguf") || IsFolder(entry.path()) || !IsFile(entry.path()))
+        continue;
       if (blob && !IsGguf(entry.path())) continue;
       const std::optional<ShardName> shard = ParseShardName(name);
       found.insert(shard ? ShardPath(place, *shard, 1) : entry.path());

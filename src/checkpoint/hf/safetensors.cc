@@ -199,8 +199,9 @@ std::vector<SafetensorsEntry> ParseSafetensors(std::span<const std::byte> file, 
     return HeaderParser(name, static_cast<int64_t>(data_begin),
                         static_cast<int64_t>(file.size() - data_begin))
         .Parse(text);
-  } catch (const simdjson::simdjson_error&) {
-    Fail(ErrorKind::kBadFile, "{}: the header is not valid JSON of the expected form", name);
+  } catch (const simdjson::simdjson_error& error) {
+    Fail(ErrorKind::kBadFile, "{}: the header is not valid JSON of the expected form{}", name,
+         error.error() == simdjson::UTF8_ERROR ? ": it is not UTF-8" : "");
   }
 }
 

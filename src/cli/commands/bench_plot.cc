@@ -2,11 +2,13 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/output_file.h"
+#include "base/printable.h"
 #include "bench/plot.h"
-#include "cli/commands/output_file.h"
 #include "cli/options/command.h"
 #include "cli/terminal/input.h"
 #include "cli/terminal/terminal.h"
+#include "report/svg_chart.h"
 
 namespace oxidized::cli {
 namespace {
@@ -14,6 +16,7 @@ namespace {
 struct PlotOptions {
   std::filesystem::path folder;
   std::vector<std::string> files;
+  bool force = false;
 };
 
 // "NAME=FILE"; without a name, the file's.
@@ -35,8 +38,8 @@ int RunPlot(const PlotOptions& o) {
   if (error) Fail(ErrorKind::kBadFile, "--out: {}: {}", o.folder.string(), error.message());
   for (const BenchPicture& picture : pictures) {
     const std::filesystem::path file = o.folder / (picture.name + ".svg");
-    ReplaceFile(file, picture.svg);
-    WriteAnswer(file.string() + "\n");
+    WriteOutput({file, {.sign = kPictureSign, .replace = o.force}}, picture.svg);
+    WriteAnswer(Shown(file) + "\n");
   }
   return 0;
 }
@@ -48,6 +51,8 @@ Action AddBenchPlot(Command& command) {
   Value folder = Path(o->folder, "DIR");
   folder.input = false;
   command.Add("--out", folder, "Folder of the pictures; one that is there is replaced").Required();
+  command.AddFlag("--force", o->force,
+                  "Let a picture replace any file that is there, and go where a link leads");
   command
       .AddPositional("file", Words(o->files, "NAME=FILE"),
                      "What `bench --json` wrote: a series of this name in each picture")

@@ -1,14 +1,15 @@
 #include "cli/commands/benchmark_moe.h"
 
 #include "base/error.h"
+#include "base/output_file.h"
 #include "bench/moe_report.h"
 #include "cli/commands/bench_watch.h"
-#include "cli/commands/output_file.h"
 #include "cli/commands/terminal_model.h"
 #include "cli/options/command.h"
 #include "parallel/cpu_topology.h"
 #include "report/memory_report.h"
 #include "report/moe_report.h"
+#include "report/svg_chart.h"
 
 namespace oxidized::cli {
 namespace {
@@ -50,7 +51,7 @@ int RunBenchmarkMoe(const GenerateOptions& options, const char* name) {
                                              .runs = options.benchmark_runs,
                                              .seed = options.sampling.seed},
                                             StatusOn(side));
-  if (!options.benchmark_plot.empty()) ReplaceFile(options.benchmark_plot, MoeBenchPicture(result));
+  if (!options.benchmark_plot.path.empty()) WriteOutput(options.benchmark_plot, MoeBenchPicture(result));
   WriteAnswer(options.json ? MoeBenchJson(result) : MoeBenchTable(result, options.verbose));
   if (options.memory_stats) side.Line(MemoryTable());
   if (options.show_moe_metrics) side.Line(RoutingTable(result.routing));
@@ -67,13 +68,14 @@ Action AddBenchMoe(Command& command) {
   command.DropRulesOf("--expert-eviction");  // one of the sections has a store of experts of its own
   AddRoutingOptions(command, o->routing, o->runtime.device.experts);
   command.Add("--runs", Number(o->benchmark_runs, 1, 1000), "Runs of each section, after one to warm up [3]");
-  command.Add("--plot", Output(o->benchmark_plot), "Write the figures as a picture (SVG)");
+  command.Add("--plot", Output(o->benchmark_plot, kPictureSign), "Write the figures as a picture (SVG)");
   command.Add("--seed", Seed(o->sampling.seed), "Of the random tokens [0]");
   command.AddFlag("--show-moe-metrics", o->show_moe_metrics,
                   "Table of routing metrics at the end, on stderr");
   command.AddFlag("--memory-stats", o->memory_stats, "Where the bytes are, at the end, on stderr");
   command.AddFlag("--json", o->json, "As one JSON record, each run included");
   command.AddFlag("-v,--verbose", o->verbose, "Each run of each layer");
+  command.AddRules({{{"--force"}, OptionRule::Kind::kNeeds, {"--plot"}}});
   return [o] { return RunBenchmarkMoe(*o, "bench moe"); };
 }
 

@@ -47,7 +47,7 @@ class PhaseLine {
 };
 
 int ConvertPacked(const ConvertOptions& options) {
-  const std::string out = options.out.string();
+  const std::string out = Shown(options.out);
   for (const char* taken : {".gguf", ".safetensors"}) {
     if (options.out.extension() == taken)
       Fail(ErrorKind::kUsage, "{}: named as a file of a model, and --format {} writes none", out,
@@ -65,11 +65,11 @@ int ConvertPacked(const ConvertOptions& options) {
       WritePackedFile({.in = options.in,
                        .out = options.out,
                        .threads = options.threads,
-                       .packing_progress = show("packing dense weights of " + options.in.string()),
-                       .digest_progress = show("looking at values of " + options.in.string()),
+                       .packing_progress = show("packing dense weights of " + Shown(options.in)),
+                       .digest_progress = show("looking at values of " + Shown(options.in)),
                        .progress = line.Writing(out)});
   side.Status("");
-  side.Line(fmt::format("{}: {}, read", options.in.string(), written.source_format));
+  side.Line(fmt::format("{}: {}, read", Shown(options.in), written.source_format));
   if (written.left > 0)
     side.Line(fmt::format("{} that would not shrink by a tenth: left out, and read from the model",
                           Counted(written.left, "matrix")));
@@ -86,16 +86,16 @@ int Convert(ConvertCommandOptions o) {
   options.format = FormatOf(o.format, options.out);
   options.quantize_experts = o.quantize == DType::kGgmlMxfp4;
   SideStream side(true);
-  const std::string out = options.out.string();
+  const std::string out = Shown(options.out);
   PhaseLine line(side);
   options.scan_progress = [&](int64_t done, int64_t total) {
-    line.Show("looking at values of " + options.in.string(), done, total);
+    line.Show("looking at values of " + Shown(options.in), done, total);
   };
   options.progress = line.Writing(out);
   const ConvertReport report = ConvertCheckpoint(options);
   side.Status("");
   for (const std::string& warning : report.warnings) Log(LogLevel::kWarning, "{}", warning);
-  side.Line(fmt::format("{}: {}, read", options.in.string(), report.source_format));
+  side.Line(fmt::format("{}: {}, read", Shown(options.in), report.source_format));
   for (const std::string& note : report.notes) side.Line(note);
   side.Line(fmt::format("{}: {} bytes of tensors, written and read back", out, report.written.tensor_bytes));
   return 0;

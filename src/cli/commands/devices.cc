@@ -59,7 +59,7 @@ std::string DevicesJson() {
                     {"why_not", available ? Json() : Json(found.why_not)},
                     {"what_to_do", available ? Json() : Json(found.what_to_do)}});
   }
-  return rows.dump() + "\n";
+  return rows.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace

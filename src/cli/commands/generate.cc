@@ -96,6 +96,7 @@ int RunPrompt(const GenerateOptions& o) {
       model.side().AnswerWritten("\n");
     }
     ReportAnswer(o, answer, model, model.side().terminal() && AnswerIsOnTerminal() && !o.json);
+    model.CloseTrace();
   });
   return ExitCode(o, answer, request.parser->answer_began(), model.side());
 }

@@ -14,9 +14,9 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/output_file.h"
 #include "base/printable.h"
 #include "chat/chat_history.h"
-#include "cli/commands/output_file.h"
 #include "cli/commands/terminal_model.h"
 #include "cli/options/nearest.h"
 #include "cli/terminal/input.h"
@@ -50,8 +50,9 @@ class ChatTerminal {
   void Moe(const std::string&);
   void Stats(const std::string&);
   void Memory(const std::string&);
-  void Save(const std::string& path);
-  void SaveOver(const std::string& path);
+  void Save(const std::string& path) { SaveTo(path, /*over=*/false); }
+  void SaveOver(const std::string& path) { SaveTo(path, /*over=*/true); }
+  void SaveTo(const std::string& path, bool over);
   void Load(const std::string& path);
   void Retry(const std::string&);
   void Edit(const std::string& text);
@@ -163,7 +164,7 @@ int ChatTerminal::Run() {
       throw;
     } catch (const Error& error) {
       if (!terminal_ && error.kind() == ErrorKind::kRequestFailed) throw;
-      side_.Line(NeutralizeControls(error.what()));
+      side_.Line(EscapeUnprintable(error.what()));
     } catch (const Interrupted&) {  // while a file was read
     }
     if (PendingSignal() != 0) {
@@ -171,6 +172,7 @@ int ChatTerminal::Run() {
       ClearInterrupt();
     }
   }
+  model_.CloseTrace();
   if (PendingSignal() != 0) return 128 + PendingSignal();
   return context_full_ && !terminal_ ? static_cast<int>(ErrorKind::kContextFull) : 0;
 }
@@ -182,7 +184,7 @@ void ChatTerminal::RunCommand(const std::string& line) {
     const std::string argument = Trim(std::string_view(line).substr(name.size()));
     if (*command.argument == '\0' && !argument.empty())
       return side_.Line(
-          fmt::format("{} takes nothing behind it, not '{}'", name, NeutralizeControls(argument)));
+          fmt::format("{} takes nothing behind it, not '{}'", name, EscapeUnprintable(argument)));
     const ChatHistory before = history_;
     try {
       return (this->*command.run)(argument);
@@ -195,7 +197,7 @@ void ChatTerminal::RunCommand(const std::string& line) {
   for (const Command& command : kCommands) names.emplace_back(command.name);
   const std::string nearest = Nearest(name, names);
   side_.Line(fmt::format("{} is not a command{}; /help lists them, and // begins a message with a slash",
-                         NeutralizeControls(name), nearest.empty() ? "" : ": did you mean " + nearest + "?"));
+                         EscapeUnprintable(name), nearest.empty() ? "" : ": did you mean " + nearest + "?"));
 }
 
 void ChatTerminal::Help(const std::string&) {
@@ -232,7 +234,7 @@ void ChatTerminal::Reasoning(const std::string& effort) {
   if (!effort.empty()) {
     const auto parsed = ParseReasoningEffort(effort);
     if (!parsed) {
-      side_.Line(fmt::format("'{}' is none of low, medium, high", NeutralizeControls(effort)));
+      side_.Line(fmt::format("'{}' is none of low, medium, high", EscapeUnprintable(effort)));
       return;
     }
     history_.SetReasoningEffort(*parsed);
@@ -266,25 +268,17 @@ void ChatTerminal::Memory(const std::string&) {
   side_.Line(MemoryTable() + "\n" + PoolTable(model_.runtime()));
 }
 
-void ChatTerminal::Save(const std::string& path) {
-  if (path.empty()) return side_.Line("/save needs the name of a file");
+void ChatTerminal::SaveTo(const std::string& path, bool over) {
+  if (path.empty()) return side_.Line(fmt::format("/save{} needs the name of a file", over ? "!" : ""));
+  const std::filesystem::path file = ExpandHome(path);
   std::error_code none;
-  const std::filesystem::path file = std::filesystem::weakly_canonical(ExpandHome(path), none);
-  if (std::filesystem::exists(file, none) && !saved_.contains(file)) {
-    return side_.Line(fmt::format("{} is there already and was not saved by this chat: /save! {} replaces it",
-                                  NeutralizeControls(path), NeutralizeControls(path)));
-  }
-  SaveOver(path);
-}
-
-void ChatTerminal::SaveOver(const std::string& path) {
-  if (path.empty()) return side_.Line("/save! needs the name of a file");
-  const std::string file = ExpandHome(path);
-  ReplaceFile(file, WriteConversationJson(history_.conversation(), 2) + "\n");
-  std::error_code none;
-  saved_.insert(std::filesystem::weakly_canonical(file, none));
+  const std::filesystem::path whole = std::filesystem::weakly_canonical(file, none);
+  const bool own = saved_.contains(whole);
+  WriteOutput({file, {.sign = {}, .replace = over || own, .told = "/save! FILE"}},
+              WriteConversationJson(history_.conversation(), 2) + "\n");
+  saved_.insert(whole);
   side_.Remark(fmt::format("saved {} to {}", Counted(std::ssize(history_.conversation().messages), "message"),
-                           NeutralizeControls(path)));
+                           EscapeUnprintable(path)));
 }
 
 void ChatTerminal::Load(const std::string& path) {

@@ -17,7 +17,8 @@ using Json = nlohmann::ordered_json;
 enum class Phases : uint8_t { kAll, kPrefill, kDecode };
 
 struct SimulateOptions {
-  std::filesystem::path trace, save;
+  std::filesystem::path trace;
+  OutputName save;
   std::string synthetic;
   std::vector<std::string> budgets;
   std::string policy;  // empty: all
@@ -93,10 +94,10 @@ AccessStream FromSynthetic(const SimulateOptions& o) {
   if (shape.experts_per_token > shape.num_experts)
     Fail(ErrorKind::kUsage, "--experts-per-token {}: more than {}", shape.experts_per_token,
          Counted(shape.num_experts, "expert"));
-  const TraceHeader header{shape, !o.save.empty(), o.expert_bytes};
+  const TraceHeader header{shape, !o.save.path.empty(), o.expert_bytes};
   SyntheticTokens source(*routing, header, o.seed);
   std::optional<TraceWriter> writer;
-  if (!o.save.empty()) writer.emplace(o.save, header);
+  if (!o.save.path.empty()) writer.emplace(o.save, header);
   AccessStream stream(header);
   TraceRecord record;
   for (int64_t t = 0; t < o.tokens; ++t) {
@@ -240,8 +241,7 @@ Action AddMoeSimulate(Command& command) {
   command.Add("--expert-bytes", Number(o->expert_bytes, 0, int64_t{1} << 40),
               "Synthetic: bytes of an expert [13236480, gpt-oss]");
   command.Add("--seed", Seed(o->seed), "Of synthetic routing and of wrong guesses [0]");
-  command.Add("--save-trace", Output(o->save, OutputKind::kWritten),
-              "Synthetic: write it as a trace, logits included");
+  command.Add("--save-trace", Output(o->save, kTraceSign), "Synthetic: write it as a trace, logits included");
   command.AddFlag("--json", o->json, "One JSON record on stdout");
   using Kind = OptionRule::Kind;
   command.AddRules(
@@ -249,7 +249,8 @@ Action AddMoeSimulate(Command& command) {
        {{"--tokens", "--layers", "--experts", "--experts-per-token", "--expert-bytes", "--save-trace"},
         Kind::kNeeds,
         {"--synthetic"}},
-       {{"--phase"}, Kind::kNeeds, {"--trace"}}});
+       {{"--phase"}, Kind::kNeeds, {"--trace"}},
+       {{"--force"}, Kind::kNeeds, {"--save-trace"}}});
   return [o] { return RunSimulate(*o); };
 }
 

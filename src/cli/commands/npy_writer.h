@@ -3,26 +3,27 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
-#include <filesystem>
 #include <span>
+#include <string_view>
+
+#include "base/output_file.h"
 
 namespace oxidized::cli {
 
+// What tells such a file (base/output_file.h). The format leaves the order of its keys open, and NumPy writes
+// another.
+inline constexpr std::string_view kNpySign = "'fortran_order': False, 'descr': '<f4'";
+
 class NpyWriter {
  public:
-  // Throws Error(kBadFile).
-  NpyWriter(const std::filesystem::path& path, int64_t rows, int64_t cols);
-  ~NpyWriter();  // an unfinished file is removed
-  NpyWriter(const NpyWriter&) = delete;
-  NpyWriter& operator=(const NpyWriter&) = delete;
+  // Throws like OutputFile, as all do.
+  NpyWriter(const OutputName& name, int64_t rows, int64_t cols);
 
   void Row(std::span<const float> values);
   void Finish();  // after the last row
 
  private:
-  std::filesystem::path path_, partial_;
-  std::FILE* file_ = nullptr;
+  OutputFile file_;
   int64_t rows_left_, cols_;
 };
 

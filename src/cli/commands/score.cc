@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/printable.h"
 #include "cli/commands/npy_writer.h"
@@ -18,7 +19,7 @@ namespace {
 struct LogitsOptions {
   RuntimeOptions runtime;
   std::string tokens_file;
-  std::filesystem::path out;
+  OutputName out;
 };
 
 struct PerplexityOptions {
@@ -56,10 +57,22 @@ void RunPromptOnly(EngineLoop& loop, Request request, SideStream& side, OnEvent 
 class FileSink final : public LogitsSink {
  public:
   explicit FileSink(NpyWriter& writer) : writer_(writer) {}
-  void Row(int64_t, std::span<const float> logits) override { writer_.Row(logits); }
+  void Row(int64_t, std::span<const float> logits) override {
+    try {
+      writer_.Row(logits);
+    } catch (const Error& error) {
+      error_ = error;
+      throw;
+    }
+  }
+  // Throws what ended the request if that was the file. To be called once it has ended.
+  void Check() const {
+    if (error_) throw Error(*error_);
+  }
 
  private:
   NpyWriter& writer_;
+  std::optional<Error> error_;
 };
 
 int Logits(const LogitsOptions& o) {
@@ -72,7 +85,12 @@ int Logits(const LogitsOptions& o) {
   request.prompt = ids;
   request.logits = &sink;
   SideStream side(true);
-  RunPromptOnly(runtime->loop(), std::move(request), side, [](const Event&) {});
+  try {
+    RunPromptOnly(runtime->loop(), std::move(request), side, [](const Event&) {});
+  } catch (const Error&) {
+    sink.Check();
+    throw;
+  }
   if (PendingSignal() != 0) return 128 + PendingSignal();
   writer.Finish();
   return 0;
@@ -134,7 +152,7 @@ Action AddLogits(Command& command) {
   AddModelOptions(command, o->runtime);
   AddExecutorOptions(command, o->runtime);
   command.Add("--tokens", File(o->tokens_file), "File of ids separated by white space").Required();
-  command.Add("--out", Output(o->out), "File to write").Required();
+  command.Add("--out", Output(o->out, kNpySign), "File to write").Required();
   return [o] { return Logits(*o); };
 }
 

@@ -2,6 +2,8 @@
 #include "rewrite/synth.h"
 
 #include "base/error.h"
+#include "base/file_status.h"
+#include "base/printable.h"
 #include "cli/options/command.h"
 #include "cli/options/format_options.h"
 #include "cli/terminal/progress_line.h"
@@ -24,13 +26,13 @@ std::map<std::string, std::string> Presets() {
 
 int Synth(SynthCommandOptions o) {
   SynthOptions& options = o.synth;
-  if (!options.tokenizer_source.empty() && !std::filesystem::is_regular_file(options.tokenizer_source)) {
+  if (!options.tokenizer_source.empty() && !IsFile(options.tokenizer_source)) {
     Fail(ErrorKind::kBadFile, "{}: no such file", options.tokenizer_source.string());
   }
   options.format = FormatOf(o.format, options.out);
   if (o.layers > 0) options.num_layers = o.layers;
   SideStream side(true);
-  const std::string out = options.out.string();
+  const std::string out = Shown(options.out);
   const ProgressLine line(out);
   options.progress = [&](int64_t done, int64_t total) { side.Status(line.At(done, total)); };
   const int64_t bytes = Synthesize(options);

@@ -4,11 +4,13 @@
 #include <ctime>
 #include <utility>
 
+#include "base/file_in_use.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/output_file.h"
 #include "base/printable.h"
 #include "chat/routing_fit.h"
-#include "cli/commands/output_file.h"
+#include "checkpoint/locate.h"
 #include "cli/terminal/progress_line.h"
 #include "cli/terminal/terminal.h"
 #include "report/memory_pools.h"
@@ -57,7 +59,7 @@ std::string ProgressText(PrepareStage stage, const DeviceOptions& options, int64
     case PrepareStage::kReading:
       return gigabytes("reading the model");
     case PrepareStage::kComparing:
-      return fmt::format("comparing the model with {}: {} %", options.packed_weights.string(),
+      return fmt::format("comparing the model with {}: {} %", Shown(options.packed_weights),
                          100 * done / total);
     case PrepareStage::kArranging:
       return fmt::format("rearranging the weights: {} %", 100 * done / total);
@@ -76,13 +78,15 @@ TerminalModel::TerminalModel(const GenerateOptions& options) : options_(options)
   runtime_ = Runtime::Load(runtime);
   side_.Status("");
   if (options.runtime.model_path.empty() || options.verbose) {
-    side_.Line(fmt::format("model: {} ({}), executor: {}", runtime_->checkpoint().path.string(),
+    side_.Line(fmt::format("model: {} ({}), executor: {}", Shown(runtime_->checkpoint().path),
                            runtime_->checkpoint().format, runtime_->executor().Info().device));
   }
   for (const PreparedWeights& weights : runtime_->device().report().prepared) {
     if (options.verbose) side_.Line(PreparedText(weights));
   }
   WarnOfRouting(options.routing, runtime_->checkpoint().config);
+  for (const std::filesystem::path& file : FilesOfModel(runtime_->checkpoint().path)) KeepInUse(file);
+  KeepInUse(options.runtime.tokenizer_path);
   WatchRouting();
 }
 
@@ -164,9 +168,9 @@ void TerminalModel::WatchRouting() {
   if (o.benchmark_moe) return;
   const ModelConfig& config = runtime_->checkpoint().config;
   const RoutingShape shape = ShapeOf(o.routing, config);
-  if (o.interactive || o.show_moe_metrics || !o.moe_report.empty())
+  if (o.interactive || o.show_moe_metrics || !o.moe_report.path.empty())
     routing_ = std::make_unique<RoutingCollector>(shape, o.moe_window);
-  if (o.moe_trace.empty()) return;
+  if (o.moe_trace.path.empty()) return;
   int64_t bytes = 0, experts = 0;
   for (const LayerWeights& layer : runtime_->checkpoint().weights.layers) {
     for (size_t e = 0; e < layer.gate_up.size(); ++e, ++experts)
@@ -209,8 +213,12 @@ std::optional<MoeReport> TerminalModel::moe_report() {
 }
 
 void TerminalModel::WriteMoeFiles() {
-  if (!options_.moe_report.empty()) ReplaceFile(options_.moe_report, MoePage(*moe_report()));
+  if (!options_.moe_report.path.empty()) WriteOutput(options_.moe_report, MoePage(*moe_report()));
   if (trace_) trace_->Check();
+}
+
+void TerminalModel::CloseTrace() {
+  if (trace_) trace_->Close();
 }
 
 void TerminalModel::Show(AnswerParser& parser) {

@@ -38,6 +38,8 @@ class TerminalModel {
   std::optional<MoeReport> moe_report();
   // Writes --moe-report, and says if --moe-trace could not be written. Throws Error(kBadFile).
   void WriteMoeFiles();
+  // Puts --moe-trace under its name: after the last answer. Throws Error(kBadFile).
+  void CloseTrace();
   // How the engine spent its time so far.
   struct EngineTotals {
     StageTotals prefill, decode;

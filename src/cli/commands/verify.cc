@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/options/command.h"
 #include "cli/terminal/download_report.h"
 #include "cli/terminal/progress_line.h"
@@ -25,7 +26,7 @@ int Verify(VerifyCommandOptions o) {
   VerifyReport report;
   {
     SideStream side(true);
-    const ProgressLine line(options.path.string());
+    const ProgressLine line(Shown(options.path));
     options.progress = [&](int64_t done, int64_t total) { side.Status(line.At(done, total)); };
     report = VerifyCheckpoint(options);
     side.Status("");

@@ -48,10 +48,11 @@ Value Path(std::filesystem::path& value, std::string type) {
   path.input = true;
   return path;
 }
-Value Output(std::filesystem::path& value, OutputKind kind) {
-  Value path = Path(value, "FILE");
+Value Output(OutputName& value, std::string_view sign) {
+  value.rule.sign = sign;
+  Value path = Path(value.path, "FILE");
   path.input = false;
-  path.output = kind;
+  path.output = &value;
   return path;
 }
 Value Words(std::vector<std::string>& values, std::string type) {
@@ -133,7 +134,13 @@ Command::Option Command::Add(const std::string& names, Value value, const std::s
   option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
   if (!value.many) option->expected(1);
   option->type_name(value.type);
-  if (value.output) outputs_.emplace_back(option, *value.output);
+  if (value.output != nullptr) {
+    outputs_.emplace_back(option, value.output);
+    if (force_ == nullptr) {
+      force_ = std::make_shared<bool>(false);
+      AddFlag("--force", *force_, "Let a result replace any file that is there, and go where a link leads");
+    }
+  }
   if (value.input) inputs_.push_back(option);
   return Added(option);
 }
@@ -206,8 +213,8 @@ void Command::DropRulesOf(const std::string& option) {
   });
 }
 
-std::vector<InputFile> Command::Inputs() const {
-  std::vector<InputFile> files;
+std::vector<InputOption> Command::Inputs() const {
+  std::vector<InputOption> files;
   for (const CLI::Option* option : inputs_) {
     const std::vector<std::string>& paths = option->results();
     if (option->get_name() != "--model-path") {
@@ -221,10 +228,11 @@ std::vector<InputFile> Command::Inputs() const {
   return files;
 }
 
-std::vector<OutputFile> Command::Outputs() const {
-  std::vector<OutputFile> files;
-  for (const auto& [option, kind] : outputs_) {
-    if (option->count() > 0) files.push_back({option->get_name(), option->results().back(), kind});
+std::vector<OutputOption> Command::Outputs() const {
+  std::vector<OutputOption> files;
+  for (const auto& [option, name] : outputs_) {
+    name->rule.replace = *force_;
+    if (option->count() > 0) files.push_back({option->get_name(), *name});
   }
   return files;
 }

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/commands/output_file.h"
+#include "cli/options/check_outputs.h"
 #include "cli/options/option_rules.h"
 #include "model_host/runtime.h"
 #include "moe/routing_policy.h"
@@ -32,9 +32,9 @@ using Action = std::function<int()>;
 struct Value {
   std::string type;  // in help: "N", "FILE", "low|medium|high" (which the shells complete)
   std::function<void(const std::string& text)> set;
-  bool many = false;                      // may be given again (set is called for each)
-  std::optional<OutputKind> output = {};  // names a file to write: looked at before the work begins
-  bool input = false;                     // names what is read: no output may overwrite it
+  bool many = false;             // may be given again (set is called for each)
+  OutputName* output = nullptr;  // names a file to write: looked at before the work begins
+  bool input = false;            // names what is read: no output may overwrite it
 };
 struct BadValue {
   std::string message;  // "'x' is not a number from 1 to 5"
@@ -45,7 +45,8 @@ Value Text(std::optional<std::string>& value, std::string type = "TEXT");
 Value Path(std::filesystem::path& value, std::string type = "PATH");
 Value File(std::string& value);  // to read; may be "-"
 Value File(std::optional<std::string>& value);
-Value Output(std::filesystem::path& value, OutputKind kind = OutputKind::kReplaced);
+// A file to write; `sign` tells one of this program (base/output_file.h). The command has a --force then.
+Value Output(OutputName& value, std::string_view sign);
 Value Words(std::vector<std::string>& values, std::string type);
 Value Seed(uint64_t& value);  // any 64-bit number
 Value Number(double& value, double low, double high, std::string type = "N");
@@ -118,8 +119,8 @@ class Command {
   const std::vector<OptionRule>& rules() const { return rules_; }
   // The files to write that this command line names; what it reads: what it names, standard input, and every
   // file of the model if that is here.
-  std::vector<OutputFile> Outputs() const;
-  std::vector<InputFile> Inputs() const;
+  std::vector<OutputOption> Outputs() const;
+  std::vector<InputOption> Inputs() const;
 
  private:
   Option AddFlag(const std::string& names, const Value& word, const std::string& help);
@@ -130,7 +131,8 @@ class Command {
   std::vector<std::pair<const CLI::Option*, Given>> given_;
   std::vector<std::function<void()>> after_;
   std::vector<OptionRule> rules_;
-  std::vector<std::pair<const CLI::Option*, OutputKind>> outputs_;
+  std::vector<std::pair<const CLI::Option*, OutputName*>> outputs_;
+  std::shared_ptr<bool> force_;  // nullptr: there is nothing to write
   std::vector<const CLI::Option*> inputs_;
 };
 

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
-#include "base/text_input.h"
+#include "cli/terminal/input.h"
 
 namespace oxidized::cli {
 namespace {
@@ -19,15 +19,14 @@ namespace {
 constexpr const char* kSectionBegins = "++";
 constexpr const char* kSectionEnds = "--";
 
-// Far beyond any list of options. The bound is for /dev/zero.
+// Far beyond any list of options.
 constexpr size_t kMaxBytes = 1 << 20;
 
-std::string ReadAll(std::istream& input, const std::string& path) {
-  std::string text(kMaxBytes + 1, '\0');
-  input.read(text.data(), std::ssize(text));
-  text.resize(static_cast<size_t>(input.gcount()));
+std::string ReadOptions(const std::string& path) {
+  if (path == "/dev/null") return "";
+  std::string text = ReadInput(path);
   if (text.size() > kMaxBytes) Fail(ErrorKind::kUsage, "{}: too large for a file of options", path);
-  return DecodeText(text, path);
+  return text;
 }
 
 struct Line {
@@ -87,9 +86,9 @@ const CLI::Option* OptionOf(const CLI::App& command, const std::string& name) {
 
 }  // namespace
 
-std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const {
+std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream&) const {
   const std::string path = app_.get_config_ptr()->as<std::string>();
-  const std::string text = ReadAll(input, path);
+  const std::string text = ReadOptions(path);  // not from the stream: a signal ends this
   std::istringstream for_lines(text), for_items(text);
   const std::map<std::string, Line> lines = LinesOf(for_lines);
   std::vector<CLI::ConfigItem> found = CLI::ConfigTOML::from_config(for_items);

@@ -8,6 +8,9 @@
 #include "cli/options/command.h"
 #include "cli/options/device_wish.h"
 #include "cli/options/options.h"
+#include "moe/trace.h"
+#include "report/moe_page.h"
+#include "report/svg_chart.h"
 
 namespace oxidized::cli {
 namespace {
@@ -116,6 +119,7 @@ std::vector<OptionRule> Rules(const GenerateOptions& o) {
        [&o] { return o.sampling.temperature == 0.0; }},
       {{"--benchmark-runs", "--benchmark-plot"}, Kind::kNeeds, {"--benchmark-moe"}},
       {{"--moe-trace-logits"}, Kind::kNeeds, {"--moe-trace"}},
+      {{"--force"}, Kind::kNeeds, {"--moe-report", "--moe-trace", "--benchmark-plot"}},
       {{"--moe-window"}, Kind::kNeeds, {"--show-moe-metrics", "--moe-report", "--interactive"}},
   };
 }
@@ -165,8 +169,8 @@ void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   AddRoutingOptions(c, o.routing, o.runtime.device.experts);
   c.AddFlag("--show-moe-metrics", o.show_moe_metrics,
             "Table of routing metrics at the end, on stderr; with --json also in the record");
-  c.Add("--moe-report", Output(o.moe_report), "Write what routing did as one page of HTML");
-  c.Add("--moe-trace", Output(o.moe_trace, OutputKind::kWritten),
+  c.Add("--moe-report", Output(o.moe_report, kMoePageSign), "Write what routing did as one page of HTML");
+  c.Add("--moe-trace", Output(o.moe_trace, kTraceSign),
         "Write each token's experts, weights and margin, layer by layer (docs/moe.md has the format)");
   c.AddFlag("--moe-trace-logits", o.moe_trace_logits,
             "Put the routers' logits into the trace too: several times its size");
@@ -175,7 +179,8 @@ void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.AddFlag("--benchmark-moe", o.benchmark_moe,
             "Measure the mixture of experts stage by stage instead of answering; the result is on stdout");
   c.Add("--benchmark-runs", Number(o.benchmark_runs, 1, 1000), "Runs of the benchmark [3]");
-  c.Add("--benchmark-plot", Output(o.benchmark_plot), "Write the benchmark's figures as a picture (SVG)");
+  c.Add("--benchmark-plot", Output(o.benchmark_plot, kPictureSign),
+        "Write the benchmark's figures as a picture (SVG)");
 
   c.Group("Machine");
   device->AddUseMetal(c);

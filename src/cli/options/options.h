@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/output_file.h"
 #include "harmony/conversation.h"
 #include "model_host/runtime.h"
 #include "moe/routing_collector.h"
@@ -28,15 +29,14 @@ struct GenerateOptions {
   std::vector<std::string> stop;
   RoutingPolicy routing;
   bool show_moe_metrics = false;
-  std::filesystem::path moe_report;  // empty: none
-  std::filesystem::path moe_trace;   // empty: none
+  OutputName moe_report, moe_trace;
   bool moe_trace_logits = false;
   int32_t moe_window = kRoutingWindowTokens;
   bool memory_stats = false;
   bool dry_run = false;
   bool benchmark_moe = false;
   int32_t benchmark_runs = 3;
-  std::filesystem::path benchmark_plot;  // empty: none
+  OutputName benchmark_plot;
 
   std::string system;  // both give instructions to the model; they become one developer message
   std::string developer;

@@ -10,12 +10,14 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "cli/options/command.h"
 #include "cli/options/config_file.h"
 #include "cli/options/environment.h"
 #include "cli/options/option_sources.h"
 #include "cli/options/parse_table.h"
 #include "cli/options/spellings.h"
+#include "cli/terminal/input.h"
 #include "cli/terminal/terminal.h"
 
 extern char** environ;  // POSIX has no header for it
@@ -70,16 +72,21 @@ void NameEnvironment(CLI::App& app, std::vector<std::string>& names) {
   for (CLI::App* command : app.get_subcommands({})) NameEnvironment(*command, names);
 }
 
-// A pipe will do, as in --config <(...).
+// A pipe will do that is open already, as in --config <(...); a name of one would be waited for. /dev/null:
+// none.
 auto CheckConfigFile() {
   return [before = std::optional<std::string>()](const std::string& path) mutable -> std::string {
-    if (before && *before != path) return fmt::format("given as '{}' and as '{}'", *before, path);
+    if (before && *before != path)
+      return fmt::format("given as '{}' and as '{}'", Shown(*before), Shown(path));
     before = path;
     std::error_code error;
-    if (std::filesystem::is_directory(path, error)) return path + ": is a folder, and no file of options";
+    if (std::filesystem::is_directory(path, error))
+      return Shown(path) + ": is a folder, and no file of options";
     if (!std::filesystem::exists(path, error))
-      return path + ": " + (error ? error.message() : "no such file");
-    if (access(path.c_str(), R_OK) != 0) return path + ": " + std::strerror(errno);
+      return Shown(path) + ": " + (error ? error.message() : "no such file");
+    if (path != "/dev/null" && DescriptorOf(path) < 0 && !std::filesystem::is_regular_file(path, error))
+      return Shown(path) + ": not a regular file";
+    if (access(path.c_str(), R_OK) != 0) return Shown(path) + ": " + std::strerror(errno);
     return "";
   };
 }
@@ -191,9 +198,9 @@ bool Parse(CLI::App& app, const ConfigFile& config, const std::vector<std::strin
 }
 
 void CheckFiles(const Command& command, const CLI::App& program) {
-  const std::vector<OutputFile> outputs = command.Outputs();
+  const std::vector<OutputOption> outputs = command.Outputs();
   if (outputs.empty()) return;
-  std::vector<InputFile> inputs = command.Inputs();
+  std::vector<InputOption> inputs = command.Inputs();
   if (const CLI::Option* file = program.get_config_ptr(); file->count() > 0)
     inputs.push_back({file->get_name(), file->results().back()});
   CheckOutputs(outputs, inputs);

@@ -39,7 +39,7 @@ std::string Duration(double seconds) {
 
 std::string DownloadLine(const hub::PullProgress& progress) {
   constexpr size_t kLongestName = 32;
-  std::string name = NeutralizeControls(progress.file);
+  std::string name = EscapeUnprintable(progress.file);
   if (name.size() > kLongestName) {
     size_t cut = name.size() - kLongestName;
     while (cut < name.size() && (static_cast<unsigned char>(name[cut]) & 0xC0) == 0x80) ++cut;

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
@@ -60,8 +62,24 @@ std::string ReadAll(int fd, const std::string& name) {
 
 }  // namespace
 
+int DescriptorOf(const std::string& path) {
+  if (path == "/dev/stdin") return STDIN_FILENO;
+  for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
+    int fd = -1;
+    const char* end = path.data() + path.size();
+    if (!path.starts_with(folder)) continue;
+    const auto [stop, error] = std::from_chars(path.data() + folder.size(), end, fd);
+    if (error == std::errc() && stop == end && fd >= 0) return fd;
+  }
+  return -1;
+}
+
 std::string ReadInput(const std::string& path) {
   if (path == "-") return ReadAll(STDIN_FILENO, kStandardInput);
+  struct stat status{};
+  if (const int fd = DescriptorOf(path);
+      fd >= 0 && ::fstat(fd, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)))
+    return ReadAll(fd, path);
   MappedFile file = MappedFile::Open(path);
   file.Own({{0, std::ssize(file.bytes())}});
   return DecodeText({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, path);

@@ -7,7 +7,12 @@
 
 namespace oxidized::cli {
 
-// The whole of a file, or of standard input for "-". Throws Error(kBadFile), Interrupted.
+// The open descriptor that a path names: N of /dev/fd/N, as a shell's <(...) makes them, 0 of /dev/stdin; -1:
+// none.
+int DescriptorOf(const std::string& path);
+
+// The whole of a regular file, or of standard input for "-", or of a pipe that was handed on open
+// (DescriptorOf). Other pipes and devices are refused. Throws Error(kBadFile), Interrupted.
 std::string ReadInput(const std::string& path);
 
 // What stands on standard input beside a prompt that came in another way. A file is read to its end. A pipe

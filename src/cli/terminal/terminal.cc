@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/output_file.h"
 
 namespace oxidized::cli {
 namespace {
@@ -44,7 +45,7 @@ void WriteAll(int fd, std::string_view text) {
     if (written < 0) {
       const int reason = errno;
       ThrowIfInterrupted();  // a terminal that hung up
-      throw OutputFailed(ErrorKind::kBadFile, fmt::format("standard output: {}", std::strerror(reason)));
+      throw OutputFailed(ErrorKind::kBadFile, fmt::format("standard output: {}", WriteErrorText(reason)));
     }
     text.remove_prefix(static_cast<size_t>(written));
   }
@@ -109,7 +110,8 @@ void SideStream::Remark(std::string_view text) { Put(text, true); }
 
 void SideStream::Put(std::string_view text, bool dim) {
   EndLine();
-  const std::string shown = terminal_ ? WrapColumns(text, Columns()) : std::string(text);
+  const std::string safe = NeutralizeControls(text);
+  const std::string shown = terminal_ ? WrapColumns(safe, Columns()) : safe;
   std::fprintf(stderr, dim && color_ ? "\033[2m%s\033[0m\n" : "%s\n", shown.c_str());
 }
 
@@ -156,6 +158,7 @@ void InstallSignalHandlers() {
     sigaction(SIGHUP, &action, nullptr);
   SetInterruptCheck([] { return pending_signal != 0; });
   std::signal(SIGPIPE, SIG_IGN);  // writes fail with EPIPE, which WriteAnswer reports
+  std::signal(SIGXFSZ, SIG_IGN);  // and with EFBIG beyond `ulimit -f`
 }
 
 int PendingSignal() { return pending_signal; }

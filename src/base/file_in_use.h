@@ -1,0 +1,41 @@
+// Files that this process reads or runs. No output may replace one, whatever the name it is reached by: a
+// model that is mapped would be lost, or the program itself.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <utility>
+
+namespace oxidized {
+
+// What a file is, whatever its names.
+struct FileId {
+  dev_t device = 0;
+  ino_t inode = 0;
+  auto operator<=>(const FileId&) const = default;
+};
+
+// While it lives, the file is in use.
+class FileInUse {
+ public:
+  FileInUse() = default;
+  explicit FileInUse(FileId id);
+  FileInUse(FileInUse&& other) noexcept : id_(std::exchange(other.id_, {})) {}
+  FileInUse& operator=(FileInUse&& other) noexcept {
+    std::swap(id_, other.id_);
+    return *this;
+  }
+  ~FileInUse();
+
+ private:
+  FileId id_;  // zeros: none
+};
+
+// From now on in use, as long as the process lives. What is not there is passed over.
+void KeepInUse(const std::filesystem::path& file);
+
+// Whether it is in use, or is the program that runs.
+bool IsInUse(FileId id);
+
+}  // namespace oxidized
