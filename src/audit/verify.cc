@@ -341,12 +341,9 @@ VerifyReport VerifyCheckpoint(const VerifyOptions& options) {
 }
 
 std::string VerifyText(const VerifyReport& report) {
-<<<<<<< HEAD
-  std::string text = fmt::format("{}\n{}\n\nFiles, as they are read: SHA-256, size, name\n", report.path,
-=======
-  std::string text = fmt::format("{}\n{}\n\nFiles\n", EscapeUnprintable(report.path),
->>>>>>> main
-                                 report.format.empty() ? "cannot be opened as a model" : report.format);
+  std::string text =
+      fmt::format("{}\n{}\n\nFiles, as they are read: SHA-256, size, name\n", EscapeUnprintable(report.path),
+                  report.format.empty() ? "cannot be opened as a model" : report.format);
   for (const VerifiedFile& file : report.files) {
     text +=
         fmt::format("  {}  {:>14} bytes  {}{}\n", file.sha256.empty() ? std::string(64, '-') : file.sha256,

@@ -114,16 +114,10 @@ const std::vector<Figure>& FiguresOf(const MoeBenchResult& result, const std::st
 }  // namespace
 
 std::string MoeBenchTable(const MoeBenchResult& result, bool verbose) {
-<<<<<<< HEAD
   std::string text =
       fmt::format("{}\n{} after one to warm up; sections and their rows in the order they ran\n",
-                  result.model, Counted(result.runs, "run"));
+                  EscapeUnprintable(result.model), Counted(result.runs, "run"));
   text +=
-=======
-  std::string table = fmt::format("{}: {} after one to warm up\n", EscapeUnprintable(result.model),
-                                  Counted(result.runs, "run"));
-  table +=
->>>>>>> main
       fmt::format("ceilings: memory {:.1f} GB/s, {} {:.0f} GFLOP/s\n", result.ceilings.read_bytes_per_s / 1e9,
                   result.arithmetic, result.arithmetic_per_s / 1e9);
   for (const MoeSectionResult& section : result.sections) {

@@ -140,16 +140,10 @@ std::string Held(const BenchReport::Weights& w) {
 std::string Heading(const BenchReport& report) {
   std::string text;
   if (report.weights) {
-<<<<<<< HEAD
     std::string how = fmt::format("executor {}, precision {}", report.executor, report.precision);
     if (!report.activations.empty()) how += fmt::format(", activations {}", report.activations);
-    text += report.model + "\n" + WrapColumns(how + "; " + Held(*report.weights), kTableColumns) + "\n";
-=======
-    text += fmt::format("{}, executor {}, precision {}", EscapeUnprintable(report.model), report.executor,
-                        report.precision);
-    if (!report.activations.empty()) text += fmt::format(", activations {}", report.activations);
-    text += "; " + Held(*report.weights) + "\n";
->>>>>>> main
+    how += "; " + Held(*report.weights);
+    text += EscapeUnprintable(report.model) + "\n" + WrapColumns(how, kTableColumns) + "\n";
   } else if (!report.model.empty()) {
     text += fmt::format("the shapes of {}\n", EscapeUnprintable(report.model));
   }

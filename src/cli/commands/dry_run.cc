@@ -67,11 +67,7 @@ std::string Where(const RuntimePlan& r, int64_t bytes, int64_t own) {
 std::string Text(const RuntimePlan& r) {
   const PlanInput& in = r.device.input;
   const MemoryPlan& plan = r.device.memory;
-<<<<<<< HEAD
-  std::string text = fmt::format("{} ({})\nmemory, weights first:\n", r.model, r.format);
-=======
-  std::string text = fmt::format("{} ({})\n", EscapeUnprintable(r.model), r.format);
->>>>>>> main
+  std::string text = fmt::format("{} ({})\nmemory, weights first:\n", EscapeUnprintable(r.model), r.format);
   const auto line = [&text](const std::string& what, int64_t bytes, const std::string& remark) {
     const std::string row = fmt::format("  {:<24}{:>12}", what, Size(bytes));
     text += (remark.empty() ? row : WrapBehind(row + "  ", remark, kTableColumns)) + '\n';
