@@ -42,6 +42,13 @@ void KeepInUse(const std::filesystem::path& file) {
   InUse().files.insert(id);
 }
 
+void KeepInUse(int fd) {
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) return;
+  std::lock_guard lock(InUse().mutex);
+  InUse().files.insert({status.st_dev, status.st_ino});
+}
+
 bool IsInUse(FileId id) {
   if (id == IdOf("/proc/self/exe")) return true;
   std::lock_guard lock(InUse().mutex);

@@ -35,6 +35,9 @@ class FileInUse {
 // From now on in use, as long as the process lives. What is not there is passed over.
 void KeepInUse(const std::filesystem::path& file);
 
+// The same for what stands behind an open descriptor, such as standard input.
+void KeepInUse(int fd);
+
 // Whether it is in use, or is the program that runs.
 bool IsInUse(FileId id);
 

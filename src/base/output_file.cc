@@ -9,11 +9,14 @@
 #include <charconv>
 #include <csignal>
 #include <cstring>
+#include <mutex>
+#include <set>
 #include <vector>
 
 #include "base/error.h"
 #include "base/file_in_use.h"
 #include "base/log.h"
+#include "base/printable.h"
 
 namespace oxidized {
 namespace {
@@ -63,8 +66,10 @@ fs::path TargetOf(const OutputName& name) {
   if (IsInUse({status.st_dev, status.st_ino}))
     Fail(ErrorKind::kUsage, "{}: is a file that this program reads or runs: give it another name",
          path.string());
-  // An empty file holds nothing to lose.
-  if (!name.rule.replace && status.st_size > 0 && !Carries(target, name.rule.sign))
+  if (name.rule.replace || status.st_size == 0) return target;  // an empty file holds nothing to lose
+  if (name.rule.sign.empty())
+    Fail(ErrorKind::kUsage, "{}: is there already: {} replaces it", path.string(), name.rule.told);
+  if (!Carries(target, name.rule.sign))
     Fail(ErrorKind::kUsage, "{}: is there already, and is not such a file of this program: {} replaces it",
          path.string(), name.rule.told);
   return target;
@@ -74,6 +79,23 @@ fs::path TargetOf(const OutputName& name) {
 std::string PartialStem(const fs::path& name) {
   constexpr size_t kLongest = 200;
   return name.filename().string().substr(0, kLongest) + ".partial-";
+}
+
+// A file that such a run may have left: whoever was killed at once left nothing in it.
+bool MayBeOurs(const fs::path& partial, std::string_view sign) {
+  struct stat status{};
+  return ::lstat(partial.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+         (status.st_size == 0 || Carries(partial, sign));
+}
+
+// Names that this process writes to now.
+struct Writing {
+  std::mutex mutex;
+  std::set<fs::path> targets;
+};
+Writing& BeingWritten() {
+  static auto* writing = new Writing;
+  return *writing;
 }
 
 // Neither runs here nor is held by a run elsewhere (another machine, another container).
@@ -107,7 +129,7 @@ fs::path PartialName(const fs::path& name) {
 
 void LockPartial(int fd) { ::flock(fd, LOCK_EX | LOCK_NB); }  // where the file system has locks
 
-void RemoveLeftPartials(const fs::path& name) {
+void RemoveLeftPartials(const fs::path& name, std::string_view sign, bool (*ours)(const fs::path& folder)) {
   const std::string stem = PartialStem(name);
   const fs::path folder = name.has_parent_path() ? name.parent_path() : fs::path(".");
   std::error_code error;
@@ -122,25 +144,49 @@ void RemoveLeftPartials(const fs::path& name) {
       left.push_back(entry->path());
   }
   for (const fs::path& partial : left) {
+    const bool folder_there = fs::is_directory(fs::symlink_status(partial, error));
+    if (folder_there ? ours == nullptr || !ours(partial) : !MayBeOurs(partial, sign)) {
+      Log(LogLevel::kWarning,
+          "{}: is called as what a killed run leaves, but does not look like it; it stays", Shown(partial));
+      continue;
+    }
     fs::remove_all(partial, error);
-    Log(LogLevel::kWarning, "{}: a run that was killed left it; {}", partial.string(),
+    Log(LogLevel::kWarning, "{}: a run that was killed left it; {}", Shown(partial),
         error ? "it cannot be removed: " + error.message() : "removed");
   }
 }
 
 OutputFile::OutputFile(const OutputName& name)
-    : name_(name), target_(TargetOf(name)), partial_(PartialName(target_)) {
-  RemoveLeftPartials(target_);
+    : name_(name), target_(TargetOf(name)), partial_(PartialName(target_)), whole_(EndOfLinks(target_)) {
+  {
+    std::lock_guard lock(BeingWritten().mutex);
+    if (!BeingWritten().targets.insert(whole_).second)
+      Fail(ErrorKind::kUsage, "{}: this run is writing it already: give it another name", Shown(name_.path));
+  }
+  RemoveLeftPartials(target_, name_.rule.sign);
   ::unlink(partial_.c_str());  // of a process that had our number
   fd_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (fd_ < 0) CannotBeWritten(name_.path, errno);
+  if (fd_ < 0) {
+    const int reason = errno;
+    Leave();
+    CannotBeWritten(name_.path, reason);
+  }
   LockPartial(fd_);
+  struct stat before{};
+  if (::stat(target_.c_str(), &before) == 0) ::fchmod(fd_, before.st_mode & 07777);  // who may read it stays
 }
 
 OutputFile::~OutputFile() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  ::unlink(partial_.c_str());
+  if (fd_ >= 0) {
+    ::close(fd_);
+    ::unlink(partial_.c_str());
+  }
+  Leave();
+}
+
+void OutputFile::Leave() {
+  std::lock_guard lock(BeingWritten().mutex);
+  BeingWritten().targets.erase(whole_);
 }
 
 void OutputFile::Failed(int reason) const { CannotBeWritten(name_.path, reason); }

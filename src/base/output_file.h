@@ -6,7 +6,8 @@
 //   nothing through a symbolic link, unless told to. Files of this program are known by a sign that they
 //   carry. It replaces regular files only.
 //
-// What a killed run left beside the name is removed by the next run that writes there, which says so.
+// What a killed run left beside the name is removed by the next run that writes there, which says so; what
+// does not look like a part of such an output is named and stays.
 #pragma once
 
 #include <cstddef>
@@ -42,9 +43,11 @@ class OutputFile {
 
  private:
   [[noreturn]] void Failed(int reason) const;
+  void Leave();  // others of this run may write there
 
   OutputName name_;
   std::filesystem::path target_, partial_;
+  std::filesystem::path whole_;  // the target, whatever name leads to it
   int fd_ = -1;
 };
 
@@ -64,8 +67,10 @@ void LockPartial(int fd);
 // Where bytes written to this name would go: the end of all links, which need not be there yet.
 std::filesystem::path EndOfLinks(std::filesystem::path path);
 
-// Removes what dead runs left of this output, with a line on stderr for each.
-void RemoveLeftPartials(const std::filesystem::path& name);
+// Removes what dead runs left of this output, with a line on stderr for each: empty files, files that carry
+// the sign, and folders that `ours` finds to be such a one.
+void RemoveLeftPartials(const std::filesystem::path& name, std::string_view sign,
+                        bool (*ours)(const std::filesystem::path& folder) = nullptr);
 
 // errno in words; a limit of this process is named.
 std::string WriteErrorText(int reason);

@@ -75,8 +75,12 @@ std::vector<CachedModel> ListCache(const Settings& settings) {
   std::error_code error;
   for (fs::directory_iterator at(settings.cache_dir, error), end; !error && at != end; at.increment(error)) {
     const auto id = IdOf(at->path().filename().string());
-    if (id && at->is_directory(error)) models.push_back(Describe(at->path(), *id, settings));
+    std::error_code none;
+    if (id && fs::is_directory(at->symlink_status(none)))
+      models.push_back(Describe(at->path(), *id, settings));
   }
+  if (error && error != std::errc::no_such_file_or_directory)
+    Fail(ErrorKind::kBadFile, "{}: {}", settings.cache_dir.string(), error.message());
   std::sort(models.begin(), models.end(), [](const CachedModel& a, const CachedModel& b) {
     return a.last_used != b.last_used ? a.last_used > b.last_used : a.spec.id < b.spec.id;
   });

@@ -92,6 +92,8 @@ PulledModel Pull(const RepoSpec& spec, const std::vector<std::string>& patterns,
                  const PullWatch& watch) {
   const RepoCache cache(settings, spec.id);
   if (settings.offline) {
+    const auto here = patterns.empty() ? FindInCache(spec, settings) : std::nullopt;
+    if (here) return {.path = *here, .commit = cache.CommitOf(spec.revision).value_or(""), .files = 0};
     Fail(ErrorKind::kBadFile,
          "{}: not, or not wholly, in the cache {}, and HF_HUB_OFFLINE forbids to fetch it", spec.id,
          settings.cache_dir.string());

@@ -31,18 +31,22 @@ bool IsRepoId(std::string_view id) {
   return !id.ends_with(".git");
 }
 
-}  // namespace
-
-bool IsHubPath(std::string_view text) { return text.starts_with(kPrefix); }
-
-std::string GuessSpec(std::string_view text) {
-  // Ollama's tags, and the names without their organisation.
+// What is meant by Ollama's tags, and by names without their organisation.
+std::string KnownName(std::string_view text) {
   for (const char* size : {"20b", "120b"}) {
     for (const char* form : {"gpt-oss:{}", "gpt-oss-{}", "gpt_oss_{}", "gptoss-{}", "gpt-oss{}"}) {
       if (text == fmt::format(fmt::runtime(form), size)) return fmt::format("openai/gpt-oss-{}", size);
     }
   }
-  if (text == "gpt-oss" || text == "gpt-oss:latest") return "openai/gpt-oss-20b";
+  return text == "gpt-oss" || text == "gpt-oss:latest" ? "openai/gpt-oss-20b" : "";
+}
+
+}  // namespace
+
+bool IsHubPath(std::string_view text) { return text.starts_with(kPrefix); }
+
+std::string GuessSpec(std::string_view text) {
+  if (std::string known = KnownName(text); !known.empty()) return known;
   if (text.starts_with("hf.co/")) text.remove_prefix(std::string_view("hf.co/").size());
   try {
     const RepoSpec spec = ParseRepoSpec(text);
@@ -62,6 +66,9 @@ int64_t KnownPullBytes(std::string_view id) {
 RepoSpec ParseRepoSpec(std::string_view text) {
   std::string_view rest = text;
   if (IsHubPath(rest)) rest.remove_prefix(kPrefix.size());
+  if (const std::string known = KnownName(rest); !known.empty())
+    Fail(ErrorKind::kUsage, "{}: expected org/name[@revision][:QUANT]; did you mean {}?", Quoted(text),
+         known);
   if (rest.starts_with("//")) rest.remove_prefix(2);  // hf://org/name, as huggingface_hub writes it
   constexpr std::string_view kSite = "https://huggingface.co/";  // the address of a browser
   if (rest.starts_with(kSite)) {

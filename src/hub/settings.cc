@@ -1,5 +1,7 @@
 #include "hub/settings.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -82,7 +84,8 @@ std::string FindToken(const std::filesystem::path& home) {
     const std::string named = Variable("HF_TOKEN_PATH");
     const std::filesystem::path file = named.empty() ? home / "token" : Expanded(named);
     constexpr size_t kMostTokenBytes = 1 << 16;
-    if (IsFile(file)) token = ReadWholeFile(file, kMostTokenBytes);
+    // Somebody else's token is none: the hub says so where one is needed.
+    if (IsFile(file) && access(file.c_str(), R_OK) == 0) token = ReadWholeFile(file, kMostTokenBytes);
     token = Trimmed(token.substr(0, token.find('\n')));
   }
   // It becomes part of a header.

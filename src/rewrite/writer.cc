@@ -115,13 +115,28 @@ void RequireFree(const fs::path& out, bool single_file) {
 
 namespace {
 
+constexpr std::string_view kGgufSign = "GGUF";
+
+// A folder with nothing but files such as a checkpoint has.
+bool HoldsCheckpointFiles(const fs::path& folder) {
+  constexpr std::string_view kEndings[] = {".safetensors", ".json", ".jinja", ".tiktoken"};
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string ending = entry->path().extension().string();
+    if (!fs::is_regular_file(entry->symlink_status(error)) ||
+        std::find(std::begin(kEndings), std::end(kEndings), ending) == std::end(kEndings))
+      return false;
+  }
+  return !error;
+}
+
 // The folder or file while it is being written: it disappears unless it was renamed into place.
 class Partial {
  public:
   Partial(fs::path out, bool single_file)
       : out_(std::move(out)), path_(PartialName(out_)), single_file_(single_file) {
     RequireFree(out_, single_file_);
-    RemoveLeftPartials(out_);
+    RemoveLeftPartials(out_, kGgufSign, HoldsCheckpointFiles);
     fs::remove_all(path_);  // of a process that had our number
     if (out_.has_parent_path()) fs::create_directories(out_.parent_path());
     if (!single_file_) fs::create_directory(path_);

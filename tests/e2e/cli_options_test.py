@@ -124,6 +124,15 @@ class Options(CommandLine):
             self.assertEqual(result.returncode, 0, result.stderr)
             record = json.loads(run("-m", self.model, "--raw", "-p", "x " * 20, "--max-tokens", "1", "--json", "--show-moe-metrics", **how).stdout)
             self.assertEqual(record["moe"]["window"]["tokens"], 7)
+        # What is written goes before a default that contradicts it.
+        config.write_text("interactive = true\n")
+        for how in [{"environment": {"OXIDIZED_INTERACTIVE": "true"}}, {"environment": {"OXIDIZED_CONFIG": str(config)}}]:
+            result = run("-m", self.model, "-p", "x", "--max-tokens", "1", "--json", **how)
+            self.assertEqual(json.loads(result.stdout)["tokens"]["generated"], 1)
+        result = run("-m", self.model, "--interactive", stdin="/help\n", environment={"OXIDIZED_PROMPT": "x", "OXIDIZED_JSON": "1"})
+        self.assertEqual((result.returncode, b"/reset" in result.stderr), (0, True), result.stderr)
+        self.refused(USAGE, "exclude each other", "-m", self.model,
+                     environment={"OXIDIZED_PROMPT": "x", "OXIDIZED_INTERACTIVE": "1"})
         # One option may be there what another one needs; a contradiction stays one.
         result = run("-m", self.model, "--raw", "-p", "x " * 20, "--max-tokens", "1", "--moe-window", "5",
                      environment={"OXIDIZED_SHOW_MOE_METRICS": "1"})

@@ -208,6 +208,8 @@ class HubTest(unittest.TestCase):
             second = self.run_program("inspect", "hf:us/demo", environment=environment)
             self.assertEqual(second.returncode, 0, second.err)
             self.assertEqual(second.out, first.out)
+        self.assertEqual(self.run_program("pull", "us/demo", environment=offline).out,
+                         str(self.snapshot(self.hub.repos["us/demo"], "us/demo")) + "\n")
         self.assertEqual(self.hub.requests, [])
         # A file that went missing is fetched again.
         (self.snapshot(self.hub.repos["us/demo"], "us/demo") / "config.json").unlink()
@@ -240,6 +242,11 @@ class HubTest(unittest.TestCase):
         # A name without hf: says where the model is.
         self.refused(BAD_FILE, "did you mean hf:us/demo. it was fetched before", "inspect", "us/demo")
         self.refused(USAGE, "deleted whole", "rm", "us/other", "us/demo@v1")
+        self.refused(USAGE, "deleted whole", "rm", "us/demo@main")
+        link = self.cache / "models--us--linked"
+        link.symlink_to(self.cache / "models--us--demo")
+        self.assertNotIn("linked", self.run_program("list").out)
+        link.unlink()
         self.assertEqual(self.run_program("rm", "hf:us/demo", "us/other").returncode, 0)
         self.assertEqual(list(self.cache.glob("models--*")), [])
         self.assertIn("no model in", self.run_program("list").out)
@@ -253,6 +260,8 @@ class HubTest(unittest.TestCase):
                            ("a/b/c", "a/b/c: no such file or folder: expected")]:
             self.refused(BAD_FILE, says, "inspect", name)
             self.refused(BAD_FILE, says, "run", name, "Hello")
+        self.refused(USAGE, "did you mean openai/gpt-oss-20b.", "pull", "gpt-oss:20b")
+        self.refused(USAGE, "did you mean openai/gpt-oss-120b.", "inspect", "hf:gpt-oss-120b")
         self.assertEqual(self.hub.requests, [])
 
     # --- what is said when something is wrong ----------------------------------------------------------------------

@@ -51,6 +51,53 @@ class Output(CommandLine):
         self.assertEqual(result.returncode, 0, result.stderr)
         return result
 
+    def test_what_a_chat_reads_is_never_replaced(self):
+        script, config, chat = self.there / "script", self.there / "defaults.conf", ("-m", self.model, "-i", "--max-tokens", 2)
+        link = self.there / "link"
+        link.symlink_to(script)
+        config.write_text("max-tokens = 2\n")
+        for target, more in [(script, ()), (link, ()), (config, ("--config", config))]:
+            script.write_text(f"hi\n/save! {target}\n")
+            before = target.read_bytes()
+            with open(script, "rb") as stdin:
+                result = subprocess.run(PROGRAM + [str(word) for word in (*chat, *more)], stdin=stdin, capture_output=True)
+            self.assertIn(b"that this program reads or runs", result.stderr)
+            self.assertEqual(target.read_bytes(), before)
+        out = self.there / "out"
+        with open(out, "wb") as stdout:
+            result = subprocess.run(PROGRAM + ["-m", str(self.model), "-p", "x", "--max-tokens", "2", "--moe-report", str(out)],
+                                    stdout=stdout, stderr=subprocess.PIPE)
+        self.assertEqual((result.returncode, out.read_bytes()), (USAGE, b""), result.stderr)
+
+    def test_one_name_is_written_once_at_a_time(self):
+        trace = self.there / "t"
+        result = run("-m", self.model, "-i", "--max-tokens", 2, "--moe-trace", trace, stdin=f"hi\n/save {trace}\n/save! {trace}\n")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr.count(b"this run is writing it already"), 2, result.stderr)
+        self.assertTrue(trace.read_bytes()[:64])
+        self.assertEqual(self.left(), ["t"])
+
+    def test_who_may_read_a_file_stays(self):
+        page = self.there / "page"
+        self.good(*self.writers(page)["page"])
+        page.chmod(0o600)
+        self.good(*self.writers(page)["page"])
+        self.assertEqual(page.stat().st_mode & 0o777, 0o600)
+
+    def test_what_only_has_the_name_of_a_partial_stays(self):
+        folder, file = self.there / "model.partial-999999", self.there / "page.partial-999999"
+        folder.mkdir()
+        (folder / "thesis.txt").write_text("thesis")
+        file.write_text("thesis")
+        made = self.good("synth", "--preset", "tiny", "--out", self.there / "model")
+        self.assertIn(b"it stays", made.stderr)
+        self.assertIn(b"it stays", self.good(*self.writers(self.there / "page")["page"]).stderr)
+        self.assertEqual(((folder / "thesis.txt").read_text(), file.read_text()), ("thesis", "thesis"))
+        # An empty one is what a run leaves that was killed at once.
+        file.write_text("")
+        self.assertIn(b"removed", self.good(*self.writers(self.there / "page")["page"]).stderr)
+        self.assertFalse(file.exists())
+
     def test_only_files_of_its_own_kind_are_replaced_unasked(self):
         target, others, link = self.there / "target", self.there / "others", self.there / "link"
         for name, arguments in self.writers(target).items():

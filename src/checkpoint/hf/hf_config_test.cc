@@ -166,6 +166,12 @@ TEST(HfConfig, RopeFieldsThatCouldMeanTwoThings) {
   EXPECT_EQ(Parse(json).model.rope.original_context, 131072);
 
   json = Published();
+  json["rope_scaling"]["rope_theta"] = json["rope_theta"];
+  EXPECT_EQ(Parse(json).model.rope.theta, 150000.0);
+  json["rope_theta"] = 5.0;
+  refused(json, {"rope_theta is 150000, but 5 beside that object"});
+
+  json = Published();
   json["rope_parameters"] = json["rope_scaling"];
   EXPECT_EQ(Parse(json).model.rope.factor, 32.0);
   const auto differ = [&](const char* key, const Json& value, const std::vector<std::string>& parts) {

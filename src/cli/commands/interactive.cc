@@ -3,6 +3,7 @@
 // stdout and nothing else there, one line in, one answer out.
 #include "cli/commands/interactive.h"
 
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -193,11 +194,16 @@ void ChatTerminal::RunCommand(const std::string& line) {
       throw;
     }
   }
-  std::vector<std::string> names;
-  for (const Command& command : kCommands) names.emplace_back(command.name);
-  const std::string nearest = Nearest(name, names);
+  std::vector<std::string> names, begin_so;
+  for (const Command& command : kCommands) {
+    if (command.help == nullptr) continue;
+    names.emplace_back(command.name);
+    if (name.size() > 1 && names.back().starts_with(name)) begin_so.push_back(names.back());
+  }
+  if (begin_so.empty()) begin_so.push_back(Nearest(name, names));
+  const std::string meant = fmt::format("{}", fmt::join(begin_so, ", "));
   side_.Line(fmt::format("{} is not a command{}; /help lists them, and // begins a message with a slash",
-                         EscapeUnprintable(name), nearest.empty() ? "" : ": did you mean " + nearest + "?"));
+                         EscapeUnprintable(name), meant.empty() ? "" : " (did you mean " + meant + "?)"));
 }
 
 void ChatTerminal::Help(const std::string&) {

@@ -61,7 +61,7 @@ int Remove(const std::vector<std::string>& names) {
   std::vector<std::string> ids;  // all are looked at before the first is deleted
   for (const std::string& name : names) {
     const hub::RepoSpec spec = hub::ParseRepoSpec(name);
-    if (spec.revision != "main" || !spec.quant.empty())
+    if (name.find('@') != std::string::npos || !spec.quant.empty())
       Fail(ErrorKind::kUsage, "{}: a model is deleted whole: rm {}", EscapeUnprintable(name), spec.id);
     ids.push_back(spec.id);
   }

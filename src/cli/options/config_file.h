@@ -13,6 +13,8 @@ class ConfigFile final : public CLI::ConfigTOML {
   // `app` must outlive this.
   explicit ConfigFile(const CLI::App& app) : app_(app) {}
 
+  // What the file says of this option is passed over.
+  void PassOver(const CLI::Option* option) { passed_over_.push_back(option); }
   // Throws Error(kUsage) for a name that no option has.
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override;
   // "FILE:3" if a complaint of CLI11 is about an option that the file sets, else "". An option of the
@@ -39,6 +41,7 @@ class ConfigFile final : public CLI::ConfigTOML {
   };
 
   const CLI::App& app_;
+  std::vector<const CLI::Option*> passed_over_;
   mutable std::vector<Entry> entries_;  // CLI11 reads through a const interface
 };
 

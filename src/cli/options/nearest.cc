@@ -25,7 +25,9 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 std::string Nearest(std::string_view word, std::span<const std::string> names) {
   constexpr size_t kLongest = 64;  // of a word that can be a misspelt name
   if (word.size() > kLongest) return "";
-  size_t least = std::max<size_t>(1, word.size() / 3) + 1;
+  const size_t letters =
+      word.size() - std::min(word.size(), std::min(word.find_first_not_of('-'), word.size()));
+  size_t least = std::max<size_t>(1, letters / 3) + 1;
   std::string nearest;
   for (const std::string& name : names) {
     // The beginning of a name is as good as a letter that is wrong.

@@ -54,7 +54,10 @@ std::string Behind(const OptionRule& rule) { return rule.because.empty() ? "" : 
 bool Written(const CLI::App& app, const std::string& name, std::span<const std::string> words) {
   if (!Given(app, name)) return false;
   const CLI::Option& option = *Find(app, name);
-  if (option.get_lnames().empty()) return true;  // no name to set it by elsewhere
+  return option.get_lnames().empty() || Named(option, words);  // without a name it is set nowhere else
+}
+
+bool Named(const CLI::Option& option, std::span<const std::string> words) {
   return std::any_of(words.begin(), words.end(), [&](const std::string_view word) {
     const auto is_long = [&](const std::string& form) {
       return word == "--" + form || word.starts_with("--" + form + "=");
@@ -63,6 +66,29 @@ bool Written(const CLI::App& app, const std::string& name, std::span<const std::
     return std::any_of(option.get_lnames().begin(), option.get_lnames().end(), is_long) ||
            std::any_of(option.get_snames().begin(), option.get_snames().end(), is_short);
   });
+}
+
+std::vector<CLI::Option*> Overruled(const CLI::App& app, std::span<const OptionRule> rules,
+                                    std::span<const std::string> words) {
+  std::vector<CLI::Option*> overruled;
+  const auto named = [&](const std::string& name) {
+    const CLI::Option* option = Find(app, name);
+    return option != nullptr && Named(*option, words) &&
+           std::find(words.begin(), words.end(), name + "=false") == words.end();
+  };
+  const auto give_way = [&](const std::vector<std::string>& to, const std::vector<std::string>& names) {
+    if (std::none_of(to.begin(), to.end(), named)) return;
+    for (const std::string& name : names) {
+      const CLI::Option* option = Find(app, name);
+      if (option != nullptr && !Named(*option, words)) overruled.push_back(const_cast<CLI::Option*>(option));
+    }
+  };
+  for (const OptionRule& rule : rules) {
+    if (rule.kind != Kind::kContradicts) continue;
+    give_way(rule.options, rule.others);
+    give_way(rule.others, rule.options);
+  }
+  return overruled;
 }
 
 void CheckRules(const CLI::App& app, std::span<const OptionRule> rules, std::span<const std::string> words) {

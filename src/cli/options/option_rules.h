@@ -10,7 +10,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace oxidized::cli {
 
@@ -27,9 +28,17 @@ struct OptionRule {
 // Whether a command line sets the option of this name, as against the environment or a config file.
 bool Written(const CLI::App& app, const std::string& name, std::span<const std::string> words);
 
+// Whether a word is one of its names. Asked of options that have names.
+bool Named(const CLI::Option& option, std::span<const std::string> words);
+
+// Options that the command line contradicts without naming them: what the environment or a config file says
+// of them is to be passed over. Asked before the words are parsed.
+std::vector<CLI::Option*> Overruled(const CLI::App& app, std::span<const OptionRule> rules,
+                                    std::span<const std::string> words);
+
 // Throws Error(kUsage) for the first rule that is broken. What the environment or a config file sets is a
-// default for whatever can use it: only a contradiction is refused there, and one option may well be there
-// what another one needs. `words`: the command line's.
+// default for whatever can use it: only a contradiction between two defaults is refused there, and one option
+// may well be there what another one needs. `words`: the command line's.
 void CheckRules(const CLI::App& app, std::span<const OptionRule> rules, std::span<const std::string> words);
 
 }  // namespace oxidized::cli

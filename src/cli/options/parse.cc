@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/file_in_use.h"
 #include "base/log.h"
 #include "base/printable.h"
 #include "cli/options/command.h"
@@ -198,6 +199,9 @@ bool Parse(CLI::App& app, const ConfigFile& config, const std::vector<std::strin
 }
 
 void CheckFiles(const Command& command, const CLI::App& program) {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) KeepInUse(stream);
+  if (const CLI::Option* file = program.get_config_ptr(); file->count() > 0)
+    KeepInUse(std::filesystem::path(file->results().back()));
   const std::vector<OutputOption> outputs = command.Outputs();
   if (outputs.empty()) return;
   std::vector<InputOption> inputs = command.Inputs();
@@ -264,10 +268,16 @@ std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
 
   const std::vector<std::string> words =
       InOurWords(std::vector<std::string>(argv + std::min(argc, 1), argv + argc), MakeOptionTable(app));
+  commands.push_back({std::move(program), generate});
+  for (const Added& added : commands) {
+    for (CLI::Option* option : Overruled(added.command.app(), added.command.rules(), words)) {
+      option->envname("");
+      config->PassOver(option);
+    }
+  }
   if (!Parse(app, *config, words)) return std::nullopt;
   if (completion->parsed()) return Print(Completion(MakeOptionTable(app), shell));
   if (man->parsed()) return Print(ManPage(MakeOptionTable(app)));
-  commands.push_back({std::move(program), generate});
   for (const auto& [command, action] : commands) {
     if (!command.app().parsed() ||
         (command.app().get_parent() != nullptr && !command.app().get_subcommands().empty()))

@@ -10,6 +10,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/error.h"
 #include "base/printable.h"
 #include "cli/options/nearest.h"
 
@@ -48,6 +49,9 @@ constexpr Spelling kOptions[] = {
     {"--hf-repo", "--model-path", "hf:"},
     {"--tokenizer", "--tokenizer-path"},
     {"--no-mmap", "--use-mmap=false"},
+    {"-tb", "--threads"},
+    {"--threads-batch", "--threads"},
+    {"-dev", "--device"},
     {"-b", "--chunk-tokens"},
     {"--batch-size", "--chunk-tokens"},
     {"-ub", "--chunk-tokens"},
@@ -60,6 +64,9 @@ struct Pointer {
   const char* theirs;
   const char* answer;
 };
+constexpr const char* kGpu =
+    "--device auto takes a GPU by itself, where there is one and the model fits; --device cpu does not";
+constexpr const char* kServer = "there is no server in this version; --prompt and --interactive answer here";
 constexpr Pointer kNoOption[] = {
     {"bench -p", "tests are named by what they do: bench pp512 tg128"},
     {"bench -n", "tests are named by what they do: bench pp512 tg128"},
@@ -71,9 +78,9 @@ constexpr Pointer kNoOption[] = {
     {"--dtype", "--precision auto|f32|bf16|f16"},
     {"--n-cpu-moe", "--expert-memory is the memory that experts may take"},
     {"--cpu-moe", "--expert-memory is the memory that experts may take"},
-    {"-ngl", "--device auto takes a GPU by itself, where there is one and the model fits"},
-    {"--gpu-layers", "--device auto takes a GPU by itself, where there is one and the model fits"},
-    {"--n-gpu-layers", "--device auto takes a GPU by itself, where there is one and the model fits"},
+    {"-ngl", kGpu},
+    {"--gpu-layers", kGpu},
+    {"--n-gpu-layers", kGpu},
     {"-mg", "--device cuda:1 takes the second of several GPUs"},
     {"--main-gpu", "--device cuda:1 takes the second of several GPUs"},
     {"--tensor-parallel-size", "a model runs on one device: --device"},
@@ -92,9 +99,25 @@ constexpr Pointer kNoOption[] = {
     {"--model-url", "--model-path hf:org/name fetches a model"},
     {"--lora", "merge the adapter into its base model first (peft: merge_and_unload)"},
     {"--format", "--json writes a record of the answer"},
+    {"-hff", "a file is named behind the model: -m hf:org/name:QUANT"},
+    {"--hf-file", "a file is named behind the model: -m hf:org/name:QUANT"},
+    {"--no-cnv", "--prompt TEXT answers once, with --raw without the chat format"},
+    {"-st", "--prompt TEXT answers once"},
+    {"--single-turn", "--prompt TEXT answers once"},
+    {"--list-devices", "`devices` lists them"},
+    {"--ignore-eos", "an answer ends where the model ends it; --max-tokens cuts it before"},
+    {"--no-warmup", "nothing is warmed up before an answer"},
+    {"--grammar", "there are no grammars in this version"},
+    {"--json-schema", "there are no grammars in this version"},
+    {"--keep", "in a chat /drop forgets the oldest message; nothing is dropped unasked"},
+    {"-np", kServer},
+    {"--parallel", kServer},
+    {"--host", kServer},
+    {"--port", kServer},
 };
 constexpr Pointer kNoCommand[] = {
-    {"serve", "there is no server in this version; --prompt and --interactive answer here"},
+    {"serve", kServer},
+    {"server", kServer},
     {"ps", "a model is open only as long as the command that uses it; `list` shows what was fetched"},
     {"stop", "a model is open only as long as the command that uses it"},
     {"create", "`convert` writes a model in another form"},
@@ -102,6 +125,15 @@ constexpr Pointer kNoCommand[] = {
     {"push", "models are fetched, not published"},
     {"quantize", "`convert` writes a model in another form"},
     {"complete", "--prompt TEXT --raw continues a text"},
+};
+
+struct CommandName {
+  const char* theirs;
+  const char* ours;
+};
+constexpr CommandName kCommandNames[] = {
+    {"show", "inspect"},  {"info", "inspect"}, {"ls", "list"},
+    {"download", "pull"}, {"remove", "rm"},    {"delete", "rm"},
 };
 
 const char* AnswerOf(std::span<const Pointer> pointers, std::string_view word) {
@@ -161,6 +193,10 @@ class Translation {
     const std::string name = NameOf(words_[at_]);
     const OptionInfo* option = FindOption(command_, name);
     if (option == nullptr) option = Translate(name);
+    // Else the parser takes -mu for -m u.
+    if (option == nullptr && name[1] != '-') {
+      if (const char* answer = AnswerOf(kNoOption, name)) Fail(ErrorKind::kUsage, "{}: {}", name, answer);
+    }
     if (option == nullptr) return TakeModel(name);
     const bool has_value = words_[at_].find('=') != std::string::npos;
     if (has_value || at_ + 1 == words_.size()) return;
@@ -288,10 +324,13 @@ std::vector<std::string> InOurWords(std::vector<std::string> words, const Option
   }
   if (word == "version" && after.empty()) return {"--version"};
   if (word == "help") {
-    after.emplace_back("--help");
+    const bool known = after.empty() || FindCommand(table, after[0]) != nullptr;
+    if (known) after.emplace_back("--help");  // else the parser says that there is no such command
     return InOurWords(std::move(after), table);
   }
-  Words path = {word == "show" ? "inspect" : word == "ls" ? "list" : word};
+  const auto* called = std::find_if(std::begin(kCommandNames), std::end(kCommandNames),
+                                    [&](const CommandName& name) { return word == name.theirs; });
+  Words path = {called == std::end(kCommandNames) ? word : called->ours};
   const CommandInfo* command = FindCommand(table, path[0]);
   if (command == nullptr) return ours;
   if (!after.empty()) {

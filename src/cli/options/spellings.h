@@ -11,12 +11,13 @@
 namespace oxidized::cli {
 
 // `words`: without the program's name. Puts into our words
-// - commands: chat [MODEL], run MODEL [PROMPT...], show, ls, help [COMMAND], version;
+// - commands: chat [MODEL], run MODEL [PROMPT...], show, ls, download, help [COMMAND], version;
 // - options of other programs that mean the same (-n 32, --ctx-size=4096, -hf org/name, --no-mmap), and
 //   --max_tokens for --max-tokens;
 // - a value behind a flag (--use-mmap false) into --use-mmap=false;
 // - options before a command that are options of that command: behind it.
-// Nothing behind a "--" is touched, nor what the parser knows already.
+// Nothing behind a "--" is touched, nor what the parser knows already. Throws Error(kUsage) for a word of one
+// dash that the parser would take for a letter and its value.
 std::vector<std::string> InOurWords(std::vector<std::string> words, const OptionTable& table);
 
 // What to say to `word`, which no command and no option of `command` ("": the program) expects: what is meant

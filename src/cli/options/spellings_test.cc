@@ -5,6 +5,7 @@
 
 #include <sstream>
 
+#include "base/error.h"
 #include "cli/options/nearest.h"
 
 namespace oxidized::cli {
@@ -76,6 +77,8 @@ TEST(Spellings, OtherProgramsWordsBecomeOurs) {
       {"help bench moe", "bench moe --help"},
       {"version", "--version"},
       {"ls", "list"},
+      {"-tb 2 -p x", "--threads 2 -p x"},
+      {"help bnech", "bnech"},
       {"show M --json", "inspect M --json"},
       {"inspect -m M", "inspect M"},
       {"-m M inspect --json", "inspect M --json"},
@@ -114,6 +117,17 @@ TEST(Spellings, WhatMeansNothingIsAnsweredByWhatDoes) {
   EXPECT_EQ(says("what is it", ""), "'what is it' is not a command; a question is asked with --prompt TEXT");
   EXPECT_EQ(says("maybe", "", {"--use-mmap", "maybe"}), "--use-mmap maybe: expected --use-mmap=BOOL");
   EXPECT_EQ(says("xyzzy\x1b[31m", ""), "'xyzzy\\x1b[31m' is not a command (--help lists the commands)");
+}
+
+TEST(Spellings, ALetterWithItsValueIsNotAnotherProgramsWord) {
+  for (const char* word : {"-mu", "-hff"}) {
+    try {
+      InOurWords({word, "x"}, kTable);
+      ADD_FAILURE() << word;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    }
+  }
 }
 
 TEST(Nearest, FarNamesAreNotMeant) {
