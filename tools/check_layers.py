@@ -14,8 +14,8 @@ from pathlib import Path
 # A module includes itself and modules on lower floors, never its neighbours.
 FLOORS = {
     "base": 0,
-    "tensor": 1, "parallel": 1,
-    "model": 2, "tokenizer": 2, "sampling": 2, "kernels": 2,
+    "tensor": 1, "parallel": 1, "sampling": 1,
+    "model": 2, "tokenizer": 2, "kernels": 2,
     "moe": 3, "kv": 3, "checkpoint": 3, "hub": 3, "harmony": 3,
     "audit": 4, "experts": 4, "executor": 4,
     "rewrite": 5, "engine": 5, "devices": 5,

@@ -1,0 +1,167 @@
+// Attention of one row and KV head over one split of its keys by a block, in f32; keys and values as kept. The
+// last block of a row and head adds its splits up in their order, and the sink. Which keys a split has depends
+// on the row's position and the window alone.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include "kernels/cuda/block.cuh"
+#include "kernels/cuda/step_args.h"
+
+namespace oxidized::cuda {
+
+template <int kParts>
+struct KvValue;
+template <>
+struct KvValue<1> {
+  using Type = __nv_bfloat16;
+  __device__ static Type Of(float x) { return __float2bfloat16_rn(x); }
+  __device__ static float ToFloat(Type x) { return __bfloat162float(x); }
+};
+template <>
+struct KvValue<2> {
+  using Type = __half;
+  __device__ static Type Of(float x) { return __float2half_rn(x); }
+  __device__ static float ToFloat(Type x) { return __half2float(x); }
+};
+template <>
+struct KvValue<3> {
+  using Type = float;
+  __device__ static Type Of(float x) { return x; }
+  __device__ static float ToFloat(Type x) { return x; }
+};
+
+// The D values of a position: key (0) or value (1).
+template <int kParts>
+__device__ inline typename KvValue<kParts>::Type* KvAt(const ModelArgs& m, const StepArgs& a, const LayerArgs& layer,
+                                                       int sequence, int64_t position, int kv_head, int which) {
+  const TableArgs& table = a.tables[layer.group];
+  const int64_t offset = position - table.first_position[sequence];
+  const int64_t block = table.block_ids[table.offsets[sequence] + offset / m.kv_block];
+  const KvGroupArgs& group = m.kv[layer.group];
+  const int64_t row =
+      (int64_t{layer.index_in_group * m.kv_heads + kv_head} * 2 + which) * m.kv_block + offset % m.kv_block;
+  return reinterpret_cast<typename KvValue<kParts>::Type*>(group.memory + block * group.block_bytes) + row * m.d;
+}
+
+// q . k, in the order of the elements.
+template <int kParts>
+__device__ inline float DotKey(const float* q, const typename KvValue<kParts>::Type* key, int d) {
+  using Value = KvValue<kParts>;
+  using Type = typename Value::Type;
+  constexpr int kEach = 16 / sizeof(Type);
+  float sum = 0.0f;
+  if (d % kEach == 0) {
+    for (int i = 0; i < d; i += kEach) {
+      Type values[kEach];
+      *reinterpret_cast<uint4*>(values) = *reinterpret_cast<const uint4*>(key + i);
+#pragma unroll
+      for (int j = 0; j < kEach; ++j) sum = fmaf(q[i + j], Value::ToFloat(values[j]), sum);
+    }
+  } else {
+    for (int i = 0; i < d; ++i) sum = fmaf(q[i], Value::ToFloat(key[i]), sum);
+  }
+  return sum;
+}
+
+template <int kParts>
+__device__ void AttendSplit(const ModelArgs& m, const StepArgs& a, const LayerArgs& layer, int t, int kv_head,
+                            int split, float* shared) {
+  using Value = KvValue<kParts>;
+  const int n = m.heads / m.kv_heads, d = m.d, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int sequence = a.sequence_of[t];
+  const int64_t last = a.positions[t], first = FirstVisible(last, layer.window);
+  const int splits = SplitsOf(last - first + 1);
+  const int64_t keys = SplitKeys(last - first + 1);
+  const int64_t begin = first + split * keys, end = min(last + 1, begin + keys);
+  const float scale = 1.0f / sqrtf(static_cast<float>(d));
+
+  float* q = shared;                      // [n, D]
+  float* out = q + n * d;                 // [n, D]
+  float* scores = out + n * d;            // [n, kKeysAtOnce]
+  float* highest = scores + n * kKeysAtOnce;  // [n]
+  float* total = highest + n;
+  float* shrink = total + n;
+  __syncthreads();
+  for (int i = threadIdx.x; i < n * d; i += kThreads) {
+    q[i] = a.query[(int64_t{t} * m.heads + kv_head * n) * d + i];
+    out[i] = 0.0f;
+  }
+  for (int h = threadIdx.x; h < n; h += kThreads) {
+    highest[h] = -INFINITY;
+    total[h] = 0.0f;
+  }
+  __syncthreads();
+
+  for (int64_t from = begin; from < end; from += kKeysAtOnce) {
+    const int count = static_cast<int>(min(end - from, int64_t{kKeysAtOnce}));
+    for (int i = threadIdx.x; i < n * count; i += kThreads) {
+      const int j = i % count, h = i / count;
+      scores[h * kKeysAtOnce + j] =
+          DotKey<kParts>(q + h * d, KvAt<kParts>(m, a, layer, sequence, from + j, kv_head, 0), d) * scale;
+    }
+    __syncthreads();
+    for (int h = warp; h < n; h += kWarps) {
+      float* of = scores + h * kKeysAtOnce;
+      float most = highest[h];
+      for (int j = lane; j < count; j += 32) most = of[j] > most ? of[j] : most;
+#pragma unroll
+      for (int step = 16; step > 0; step >>= 1) {
+        const float other = __shfl_xor_sync(~0u, most, step);
+        most = other > most ? other : most;
+      }
+      float sum = 0.0f;
+      for (int j = lane; j < count; j += 32) {
+        of[j] = expf(of[j] - most);
+        sum += of[j];
+      }
+      sum = WarpSum(sum);
+      if (lane == 0) {
+        shrink[h] = expf(highest[h] - most);
+        total[h] = fmaf(total[h], shrink[h], sum);
+        highest[h] = most;
+      }
+    }
+    __syncthreads();
+    for (int i = threadIdx.x; i < n * d; i += kThreads) {
+      const int h = i / d, e = i % d;
+      float sum = out[i] * shrink[h];
+      for (int j = 0; j < count; ++j) {
+        const float value = Value::ToFloat(KvAt<kParts>(m, a, layer, sequence, from + j, kv_head, 1)[e]);
+        sum = fmaf(scores[h * kKeysAtOnce + j], value, sum);
+      }
+      out[i] = sum;
+    }
+    __syncthreads();
+  }
+
+  // [split][D + 2] of a head: the sum, its denominator, the highest score.
+  const int64_t of_head = int64_t{a.max_splits} * (d + 2);
+  float* mine = a.splits + (int64_t{t} * m.heads + kv_head * n) * of_head;
+  for (int i = threadIdx.x; i < n * (d + 2); i += kThreads) {
+    const int h = i / (d + 2), e = i % (d + 2);
+    mine[h * of_head + split * (d + 2) + e] = e < d ? out[h * d + e] : e == d ? total[h] : highest[h];
+  }
+  if (!ArrivesLast(a.split_arrivals + int64_t{t} * m.kv_heads + kv_head, splits)) return;
+
+  for (int i = threadIdx.x; i < n * d; i += kThreads) {
+    const int h = i / d, e = i % d;
+    const float* of = mine + h * of_head;
+    const float sink = layer.sinks[kv_head * n + h];
+    float most = sink;
+    for (int s = 0; s < splits; ++s) {
+      const float other = __ldcg(of + s * (d + 2) + d + 1);
+      most = other > most ? other : most;
+    }
+    float sum = 0.0f, denominator = expf(sink - most);
+    for (int s = 0; s < splits; ++s) {
+      const float weight = expf(__ldcg(of + s * (d + 2) + d + 1) - most);
+      sum = fmaf(__ldcg(of + s * (d + 2) + e), weight, sum);
+      denominator = fmaf(__ldcg(of + s * (d + 2) + d), weight, denominator);
+    }
+    a.attention[(int64_t{t} * m.heads + kv_head * n) * d + i] = sum / denominator;
+  }
+}
+
+}  // namespace oxidized::cuda

@@ -1,0 +1,350 @@
+// The phases of a step, each by all blocks of a grid: block `cta` of `ncta` takes its share. Between two phases
+// the grid waits (or a new one is launched).
+#pragma once
+
+#include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/block.cuh"
+#include "kernels/cuda/product.cuh"
+#include "kernels/cuda/routing.cuh"
+#include "kernels/cuda/sampling.cuh"
+#include "kernels/cuda/step_args.h"
+
+namespace oxidized::cuda {
+
+struct Block {
+  const ModelArgs& model;
+  const StepArgs& step;
+  int cta, ncta;
+  uint8_t* shared;  // dynamic
+};
+
+// 1 / sqrt(mean(x^2) + eps) of `count` rows of M, row(i) each, into `factors`. Always by the whole block, so
+// that a row's sum has one order.
+template <class Row>
+__device__ inline void NormFactors(const ModelArgs& m, int count, const Row& row, float* factors) {
+  __shared__ float sums[kWarps][kTileTokens];
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  for (int i = 0; i < count; ++i) {
+    const float* x = row(i);
+    float sum = 0.0f;
+    for (int c = threadIdx.x; c < m.m; c += kThreads) sum = fmaf(x[c], x[c], sum);
+    sum = WarpSum(sum);
+    if (lane == 0) sums[warp][i] = sum;
+  }
+  __syncthreads();
+  if (threadIdx.x < count) {
+    float sum = 0.0f;
+    for (int w = 0; w < kWarps; ++w) sum += sums[w][threadIdx.x];
+    factors[threadIdx.x] = 1.0f / sqrtf(sum / static_cast<float>(m.m) + m.eps);
+  }
+  __syncthreads();
+}
+__device__ inline float Normed(float x, float factor, float scale) { return x * factor * scale; }
+
+// Inputs = norm of the residual of rows row_of(i). `tap`: where the normed rows are shown, or null.
+template <int kParts, class RowOf>
+__device__ inline void LoadNormed(const Block& b, const Inputs<kParts>& x, int tokens, const float* scale,
+                                  const RowOf& row_of, float* tap) {
+  __shared__ float factors[kTileTokens];
+  const ModelArgs& m = b.model;
+  __syncthreads();  // the tile before is done with
+  NormFactors(
+      m, tokens, [&](int i) { return b.step.residual + int64_t{row_of(i)} * m.m; }, factors);
+  for (int i = 0; i < tokens; ++i) {
+    const int64_t at = int64_t{row_of(i)} * m.m;
+    for (int c = threadIdx.x; c < m.m; c += kThreads) {
+      const float y = Normed(b.step.residual[at + c], factors[i], scale[c]);
+      x.Set(i, c, y);
+      if (tap != nullptr) tap[at + c] = y;
+    }
+  }
+  x.ClearRest(tokens, m.m);
+  __syncthreads();
+}
+
+// Inputs = rows row_of(i) of n values each.
+template <int kParts, class RowOf>
+__device__ inline void LoadRows(const Inputs<kParts>& x, int tokens, const float* rows, int n, const RowOf& row_of) {
+  __syncthreads();
+  for (int i = 0; i < tokens; ++i) {
+    const float* row = rows + int64_t{row_of(i)} * n;
+    for (int c = threadIdx.x; c < n; c += kThreads) x.Set(i, c, row[c]);
+  }
+  x.ClearRest(tokens, n);
+  __syncthreads();
+}
+
+__device__ inline int TokensOfTile(int rows, int tile) { return min(kTileTokens, rows - tile * kTileTokens); }
+__device__ inline int TilesOf(int rows) { return (rows + kTileTokens - 1) / kTileTokens; }
+
+__device__ inline void Embed(const Block& b) {
+  const ModelArgs& m = b.model;
+  const StepArgs& a = b.step;
+  for (int t = b.cta; t < a.tokens; t += b.ncta) {
+    const int slot = a.slot[a.sequence_of[t]];
+    const int id = a.token_ids[t] >= 0 ? a.token_ids[t] : a.last_token[slot];
+    if (threadIdx.x == 0) atomicAdd(a.counts + int64_t{slot} * m.v + id, 1);
+    const int64_t from = int64_t{id} * m.m;
+    for (int c = threadIdx.x; c < m.m; c += kThreads) {
+      float value;
+      switch (m.embedding_type) {
+        case TableType::kF32: value = static_cast<const float*>(m.embedding)[from + c]; break;
+        case TableType::kBf16: value = FromBf16(static_cast<const uint16_t*>(m.embedding)[from + c]); break;
+        default: value = __half2float(static_cast<const __half*>(m.embedding)[from + c]);
+      }
+      a.residual[int64_t{t} * m.m + c] = value;
+    }
+  }
+}
+
+template <int kParts>
+__device__ inline void QueryKeyValue(const Block& b, const LayerArgs& layer) {
+  const ModelArgs& m = b.model;
+  const StepArgs& a = b.step;
+  const Inputs<kParts> x(b.shared, layer.qkv.cols);
+  const int tiles = TilesOf(a.tokens), half = m.d / 2, q_rows = m.heads * m.d, kv_rows = m.kv_heads * m.d;
+  const Range units = ShareOf(int64_t{tiles} * layer.qkv.groups, b.cta, b.ncta);
+  for (int tile = 0; tile < tiles; ++tile) {
+    const Range groups = GroupsOfTile(units, tile, tiles);
+    if (groups.begin >= groups.end) continue;
+    const int tokens = TokensOfTile(a.tokens, tile), first = tile * kTileTokens;
+    LoadNormed<kParts>(b, x, tokens, layer.attention_norm, [&](int i) { return first + i; },
+                       groups.begin == 0 ? a.normed_tap : nullptr);
+    Multiply<kParts>(layer.qkv, groups.begin, groups.end, tokens, x, [&](int row, int token, float y0, float y1) {
+      if (row >= layer.qkv.rows) return;
+      const int t = first + token, sequence = a.sequence_of[t];
+      const int64_t position = a.positions[t];
+      y0 += layer.qkv_bias[row];
+      y1 += layer.qkv_bias[row + 1];
+      if (row < q_rows + kv_rows) {
+        const int within = row % m.d, pair = within / 2;
+        const Rotation turn = m.rotation[position * half + pair];
+        const float first_half = y0 * turn.cosine - y1 * turn.sine, second_half = y1 * turn.cosine + y0 * turn.sine;
+        const bool is_query = row < q_rows;
+        const int head_row = (is_query ? row : row - q_rows) - within;  // of the head's first element
+        float* out = is_query ? a.query + int64_t{t} * q_rows + head_row : a.key + int64_t{t} * kv_rows + head_row;
+        out[pair] = first_half;
+        out[pair + half] = second_half;
+        if (!is_query) {
+          auto* kept = KvAt<kParts>(m, a, layer, sequence, position, head_row / m.d, 0);
+          kept[pair] = KvValue<kParts>::Of(first_half);
+          kept[pair + half] = KvValue<kParts>::Of(second_half);
+        }
+      } else {
+        const int v_row = row - q_rows - kv_rows;
+        float* out = a.value + int64_t{t} * kv_rows + v_row;
+        out[0] = y0;
+        out[1] = y1;
+        auto* kept = KvAt<kParts>(m, a, layer, sequence, position, v_row / m.d, 1) + v_row % m.d;
+        kept[0] = KvValue<kParts>::Of(y0);
+        kept[1] = KvValue<kParts>::Of(y1);
+      }
+    });
+  }
+}
+
+template <int kParts>
+__device__ inline void Attend(const Block& b, const LayerArgs& layer) {
+  const ModelArgs& m = b.model;
+  const StepArgs& a = b.step;
+  const int64_t items = int64_t{a.tokens} * m.kv_heads * a.max_splits;
+  for (int64_t item = b.cta; item < items; item += b.ncta) {
+    const int split = static_cast<int>(item % a.max_splits);
+    const int64_t head = item / a.max_splits;
+    const int t = static_cast<int>(head / m.kv_heads), kv_head = static_cast<int>(head % m.kv_heads);
+    const int64_t position = a.positions[t];
+    if (split >= SplitsOf(position - FirstVisible(position, layer.window) + 1)) continue;
+    AttendSplit<kParts>(m, a, layer, t, kv_head, split, reinterpret_cast<float*>(b.shared));
+  }
+}
+
+template <int kParts>
+__device__ inline void Out(const Block& b, const LayerArgs& layer) {
+  const ModelArgs& m = b.model;
+  const StepArgs& a = b.step;
+  const Inputs<kParts> x(b.shared, layer.out.cols);
+  const int tiles = TilesOf(a.tokens);
+  const Range units = ShareOf(int64_t{tiles} * layer.out.groups, b.cta, b.ncta);
+  for (int tile = 0; tile < tiles; ++tile) {
+    const Range groups = GroupsOfTile(units, tile, tiles);
+    if (groups.begin >= groups.end) continue;
+    const int tokens = TokensOfTile(a.tokens, tile), first = tile * kTileTokens;
+    LoadRows<kParts>(x, tokens, a.attention, m.heads * m.d, [&](int i) { return first + i; });
+    Multiply<kParts>(layer.out, groups.begin, groups.end, tokens, x, [&](int row, int token, float y0, float y1) {
+      const float y[2] = {y0, y1};
+      for (int i = 0; i < 2 && row + i < m.m; ++i) {
+        const int64_t at = int64_t{first + token} * m.m + row + i;
+        const float delta = y[i] + layer.out_bias[row + i];
+        a.attention_out[at] = delta;
+        a.residual[at] += delta;
+      }
+    });
+  }
+}
+
+// The router in f32, whatever the arithmetic; the last block chooses.
+__device__ inline void Route(const Block& b, const LayerArgs& layer, int index) {
+  __shared__ float factor[1];
+  const ModelArgs& m = b.model;
+  const StepArgs& a = b.step;
+  float* normed = reinterpret_cast<float*>(b.shared);
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int chunks = (m.most_experts + kWarps - 1) / kWarps;
+  for (int item = b.cta; item < a.tokens * chunks; item += b.ncta) {
+    const int t = item / chunks, chunk = item % chunks;
+    const float* x = a.residual + int64_t{t} * m.m;
+    __syncthreads();
+    NormFactors(m, 1, [&](int) { return x; }, factor);
+    for (int c = threadIdx.x; c < m.m; c += kThreads) {
+      normed[c] = Normed(x[c], factor[0], layer.mlp_norm[c]);
+      if (a.normed_tap != nullptr && chunk == 0) a.normed_tap[int64_t{t} * m.m + c] = normed[c];
+    }
+    __syncthreads();
+    const int expert = chunk * kWarps + warp;
+    if (expert >= m.most_experts) continue;
+    float logit = -INFINITY;
+    if (expert < layer.num_experts) {
+      const float* w = layer.router + int64_t{expert} * m.m;
+      float sum = 0.0f;
+#pragma unroll 8
+      for (int c = lane; c < m.m; c += 32) sum = fmaf(normed[c], w[c], sum);
+      logit = WarpSum(sum) + layer.router_bias[expert];
+    }
+    if (lane == 0) a.router_logits[(int64_t{index} * a.tokens + t) * m.most_experts + expert] = logit;
+  }
+  if (!ArrivesLast(a.router_arrivals, b.ncta)) return;
+  auto* shared = reinterpret_cast<int32_t*>(b.shared);
+  ChooseExperts(m, a, layer, index, shared);
+  GroupByExpert(a, layer, index, shared);
+}
+
+// std::min and std::clamp, which keep a NaN of their first argument.
+__device__ inline float AtMost(float x, float most) { return most < x ? most : x; }
+__device__ inline float AtLeast(float x, float least) { return x < least ? least : x; }
+__device__ inline float SwiGlu(const ModelArgs& m, float gate, float up) {
+  gate = AtMost(gate, m.limit);
+  up = AtMost(AtLeast(up, -m.limit), m.limit);
+  return gate / (1.0f + expf(-m.alpha * gate)) * (up + 1.0f);
+}
+
+template <int kParts>
+__device__ inline void GateUp(const Block& b, const LayerArgs& layer) {
+  const ModelArgs& m = b.model;
+  const StepArgs& a = b.step;
+  const int tiles = *a.num_tiles;
+  const Range units = ShareOf(int64_t{tiles} * ((2 * m.f + kUnitRows - 1) / kUnitRows), b.cta, b.ncta);
+  for (int tile = 0; tile < tiles; ++tile) {
+    const Range groups = GroupsOfTile(units, tile, tiles);
+    if (groups.begin >= groups.end) continue;
+    const Tile of = a.tiles[tile];
+    const ExpertArgs& expert = layer.experts[of.expert];
+    const Inputs<kParts> x(b.shared, expert.gate_up.cols);
+    const int32_t* places = a.places + of.begin;
+    LoadNormed<kParts>(b, x, of.count, layer.mlp_norm, [&](int i) { return places[i] / a.stride; }, nullptr);
+    Multiply<kParts>(expert.gate_up, groups.begin, groups.end, of.count, x,
+                     [&](int row, int token, float y0, float y1) {
+                       if (row >= 2 * m.f) return;
+                       a.gated[int64_t{places[token]} * m.f + row / 2] =
+                           SwiGlu(m, y0 + expert.gate_up_bias[row], y1 + expert.gate_up_bias[row + 1]);
+                     });
+  }
+}
+
+// A block has the same rows of all experts, so that it can add a token's up.
+template <int kParts>
+__device__ inline void Down(const Block& b, const LayerArgs& layer, int index) {
+  const ModelArgs& m = b.model;
+  const StepArgs& a = b.step;
+  const Range groups = ShareOf((m.m + kUnitRows - 1) / kUnitRows, b.cta, b.ncta);
+  if (groups.begin >= groups.end) return;
+  const int tiles = *a.num_tiles;
+  for (int tile = 0; tile < tiles; ++tile) {
+    const Tile of = a.tiles[tile];
+    const ExpertArgs& expert = layer.experts[of.expert];
+    const Inputs<kParts> x(b.shared, expert.down.cols);
+    const int32_t* places = a.places + of.begin;
+    LoadRows<kParts>(x, of.count, a.gated, m.f, [&](int i) { return places[i]; });
+    Multiply<kParts>(expert.down, groups.begin, groups.end, of.count, x,
+                     [&](int row, int token, float y0, float y1) {
+                       const float y[2] = {y0, y1};
+                       for (int i = 0; i < 2 && row + i < m.m; ++i)
+                         a.contributions[int64_t{places[token]} * m.m + row + i] = y[i] + expert.down_bias[row + i];
+                     });
+  }
+  __syncthreads();
+  const int first = static_cast<int>(groups.begin) * kUnitRows;
+  const int rows = min(m.m, static_cast<int>(groups.end) * kUnitRows) - first;
+  for (int i = threadIdx.x; i < a.tokens * rows; i += kThreads) {
+    const int t = i / rows, row = first + i % rows;
+    const int64_t place = (int64_t{index} * a.tokens + t) * a.stride;
+    float sum = 0.0f;
+    for (int rank = 0; rank < a.stride; ++rank) {
+      if (a.experts[place + rank] < 0) continue;
+      sum += a.weights[place + rank] * a.contributions[(int64_t{t} * a.stride + rank) * m.m + row];
+    }
+    a.moe_out[int64_t{t} * m.m + row] = sum;
+    a.residual[int64_t{t} * m.m + row] += sum;
+  }
+}
+
+template <int kParts>
+__device__ inline void Unembed(const Block& b) {
+  const ModelArgs& m = b.model;
+  const StepArgs& a = b.step;
+  const Inputs<kParts> x(b.shared, m.head.cols);
+  const int tiles = TilesOf(a.rows);
+  const Range units = ShareOf(int64_t{tiles} * m.head.groups, b.cta, b.ncta);
+  for (int tile = 0; tile < tiles; ++tile) {
+    const Range groups = GroupsOfTile(units, tile, tiles);
+    if (groups.begin >= groups.end) continue;
+    const int tokens = TokensOfTile(a.rows, tile), first = tile * kTileTokens;
+    LoadNormed<kParts>(b, x, tokens, m.final_norm, [&](int i) { return a.logits_rows[first + i]; }, nullptr);
+    Multiply<kParts>(m.head, groups.begin, groups.end, tokens, x, [&](int row, int token, float y0, float y1) {
+      float* out = a.logits + int64_t{first + token} * m.v + row;
+      if (row < m.v) out[0] = y0;
+      if (row + 1 < m.v) out[1] = y1;
+    });
+  }
+  if (a.normed_tap == nullptr) return;
+  __shared__ float factor[1];
+  for (int t = b.cta; t < a.tokens; t += b.ncta) {
+    const float* row = a.residual + int64_t{t} * m.m;
+    __syncthreads();
+    NormFactors(m, 1, [&](int) { return row; }, factor);
+    for (int c = threadIdx.x; c < m.m; c += kThreads)
+      a.normed_tap[int64_t{t} * m.m + c] = Normed(row[c], factor[0], m.final_norm[c]);
+  }
+}
+
+__device__ inline void Sample(const Block& b) {
+  for (int i = b.cta; i < b.step.samples; i += b.ncta) SampleRow(b.model, b.step, i);
+}
+
+// The last sample of a sequence is what its slot keeps.
+__device__ inline void KeepTokens(const Block& b) {
+  if (b.cta != 0 || threadIdx.x != 0) return;
+  for (int i = 0; i < b.step.samples; ++i) {
+    const SampleArgs& sample = b.step.sample[i];
+    const SampleResult& result = b.step.results[i];
+    if (sample.draw) b.step.last_token[sample.slot] = result.finite && !result.empty_mask ? result.token : 0;
+  }
+}
+
+template <int kParts>
+__device__ inline void RunPhase(const Block& b, PhaseOf at) {
+  const LayerArgs* layer = at.layer >= 0 ? b.model.layer + at.layer : nullptr;
+  switch (at.phase) {
+    case Phase::kEmbed: return Embed(b);
+    case Phase::kQueryKeyValue: return QueryKeyValue<kParts>(b, *layer);
+    case Phase::kAttend: return Attend<kParts>(b, *layer);
+    case Phase::kOut: return Out<kParts>(b, *layer);
+    case Phase::kRoute: return Route(b, *layer, at.layer);
+    case Phase::kGateUp: return GateUp<kParts>(b, *layer);
+    case Phase::kDown: return Down<kParts>(b, *layer, at.layer);
+    case Phase::kUnembed: return Unembed<kParts>(b);
+    case Phase::kSample: return Sample(b);
+    case Phase::kKeepTokens: return KeepTokens(b);
+  }
+}
+
+}  // namespace oxidized::cuda

@@ -1,0 +1,77 @@
+// The instructions that CUDA C++ has no name for, and the barrier of a grid.
+#pragma once
+
+#include <cstdint>
+
+namespace oxidized::cuda {
+
+// d += a b: rows lane / 4 and + 8 of A, columns lane % 4 * 2 and + 1 of B.
+__device__ inline void Mma(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+__device__ inline uint32_t MultiplyBf16x2(uint32_t a, uint32_t b) {
+  uint32_t d;
+  asm("mul.bf16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+  return d;
+}
+
+// Weights: nobody writes them, nobody reads them twice soon.
+__device__ inline uint4 LoadWeights(const uint8_t* p) {
+  uint4 v;
+  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(p));
+  return v;
+}
+__device__ inline uint2 LoadWeights8(const uint8_t* p) {
+  uint2 v;
+  asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
+  return v;
+}
+
+__device__ inline uint32_t LoadAcquire(const uint32_t* p) {
+  uint32_t v;
+  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+  return v;
+}
+
+// All blocks of the grid are resident (a cooperative launch); `counter` only grows, `target` is what it holds
+// when all have arrived. What was written before is seen behind it. A grid that waits for seconds is broken and
+// ends with an error.
+__device__ inline void GridBarrier(uint32_t* counter, uint32_t target) {
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    __threadfence();
+    atomicAdd(counter, 1);
+    for (uint32_t polls = 0; static_cast<int32_t>(LoadAcquire(counter) - target) < 0; ++polls) {
+      if (polls > 100000000u) __trap();
+    }
+    __threadfence();
+  }
+  __syncthreads();
+}
+
+__device__ inline float WarpSum(float x) {
+#pragma unroll
+  for (int step = 16; step > 0; step >>= 1) x += __shfl_xor_sync(~0u, x, step);
+  return x;
+}
+__device__ inline uint64_t WarpMax(uint64_t x) {
+#pragma unroll
+  for (int step = 16; step > 0; step >>= 1) {
+    const uint64_t other = __shfl_xor_sync(~0u, x, step);
+    x = other > x ? other : x;
+  }
+  return x;
+}
+__device__ inline uint64_t WarpSum(uint64_t x) {
+#pragma unroll
+  for (int step = 16; step > 0; step >>= 1) x += __shfl_xor_sync(~0u, x, step);
+  return x;
+}
+
+}  // namespace oxidized::cuda

@@ -1,0 +1,71 @@
+// How the blocks of a step share its work, and what fits a block's shared memory. Plain arithmetic for host and
+// device. None of it decides an order of summation.
+#pragma once
+
+#include <cstdint>
+
+#include "base/host_device.h"
+#include "kernels/cuda/layout.h"
+
+namespace oxidized::cuda {
+
+inline constexpr int kWarps = 12, kThreads = kWarps * 32;  // of a block; one block a SM
+inline constexpr int kTileTokens = 8;                      // columns of an instruction
+inline constexpr int kPassUnits = 48;                      // units whose sums are kept at once, if chunks allow
+inline constexpr int kMaxChunks = 128;
+
+struct Range {
+  int64_t begin, end;
+};
+// The part of n things that is `share`'s of `shares`: contiguous, sizes differ by one at most.
+OX_HOST_DEVICE constexpr Range ShareOf(int64_t n, int64_t share, int64_t shares) {
+  return {n * share / shares, n * (share + 1) / shares};
+}
+
+// Work of a product is tiles x groups: unit u is group u / tiles, tile u % tiles. The groups of one tile in the
+// units [begin, end).
+OX_HOST_DEVICE constexpr Range GroupsOfTile(Range units, int64_t tile, int64_t tiles) {
+  const auto first = [&](int64_t u) { return u <= tile ? int64_t{0} : (u - tile + tiles - 1) / tiles; };
+  return {first(units.begin), first(units.end)};
+}
+
+// Groups whose units are summed between two barriers of a block.
+OX_HOST_DEVICE constexpr int PassGroups(int chunks) { return chunks >= kPassUnits ? 1 : kPassUnits / chunks; }
+OX_HOST_DEVICE constexpr int PassFloats(int chunks) {
+  return (chunks > kPassUnits ? chunks : kPassUnits) * kUnitRows * kTileTokens;
+}
+
+// Inputs of a product in shared memory: rows of one token and part, bf16, apart by 64 modulo 128 bytes, so that
+// the 8 rows of an instruction meet no bank twice.
+OX_HOST_DEVICE constexpr int InputStride(int padded_cols) { return padded_cols * 2 + 64; }
+OX_HOST_DEVICE constexpr int InputBytes(int padded_cols, int parts) {
+  return InputStride(padded_cols) * parts * kTileTokens;
+}
+
+// Keys of a row of attention: up to 16 splits of 32 keys, of 64, and so on; by the number of visible keys alone.
+inline constexpr int kMaxSplits = 16, kLeastSplitKeys = 32;
+OX_HOST_DEVICE constexpr int64_t SplitKeys(int64_t visible) {
+  int64_t keys = kLeastSplitKeys;
+  while (keys * kMaxSplits < visible) keys *= 2;
+  return keys;
+}
+OX_HOST_DEVICE constexpr int SplitsOf(int64_t visible) {
+  const int64_t keys = SplitKeys(visible);
+  return static_cast<int>((visible + keys - 1) / keys);
+}
+
+OX_HOST_DEVICE constexpr int64_t FirstVisible(int64_t position, int window) {
+  return window > 0 && position - window + 1 > 0 ? position - window + 1 : 0;
+}
+
+// --- Shared memory of the other phases, in words of 4 bytes.
+
+inline constexpr int kKeysAtOnce = 128;
+// Attention: queries, scores, sums, and three numbers a head.
+OX_HOST_DEVICE constexpr int AttentionFloats(int heads_of_group, int d) {
+  return heads_of_group * (2 * d + kKeysAtOnce + 3);
+}
+// Routing: of each warp, how many rows each expert serves.
+OX_HOST_DEVICE constexpr int RoutingInts(int most_experts) { return kWarps * most_experts; }
+
+}  // namespace oxidized::cuda

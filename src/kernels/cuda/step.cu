@@ -1,0 +1,48 @@
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/phases.cuh"
+#include "kernels/cuda/words.cuh"
+
+namespace oxidized::cuda {
+namespace {
+
+template <int kParts>
+__global__ void __launch_bounds__(kThreads, 1) StepKernel(StepArgs args, int layers, int begin, int end, uint32_t passed) {
+  extern __shared__ __align__(128) uint8_t shared[];
+  const Block block{*args.model, args, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x), shared};
+  for (int i = begin; i < end; ++i) {
+    RunPhase<kParts>(block, PhaseAt(i, layers));
+    if (i + 1 < end) GridBarrier(args.barrier, (passed += 1) * gridDim.x);
+  }
+}
+
+__global__ void CountKernel(const int32_t* tokens, int64_t n, int32_t* counts) {
+  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i < n) atomicAdd(counts + tokens[i], 1);
+}
+
+const void* KernelOf(int parts) {
+  return parts == 1   ? reinterpret_cast<const void*>(StepKernel<1>)
+         : parts == 2 ? reinterpret_cast<const void*>(StepKernel<2>)
+                      : reinterpret_cast<const void*>(StepKernel<3>);
+}
+
+}  // namespace
+
+const char* AllowShared(int parts, int bytes) {
+  return Words(cudaFuncSetAttribute(KernelOf(parts), cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+}
+
+const char* LaunchStep(const StepArgs& args, int parts, int layers, int blocks, int shared_bytes, int begin, int end,
+                       uint32_t passed, void* stream) {
+  StepArgs copy = args;
+  void* parameters[] = {&copy, &layers, &begin, &end, &passed};
+  return Words(cudaLaunchCooperativeKernel(KernelOf(parts), dim3(blocks), dim3(kThreads), parameters,
+                                           static_cast<size_t>(shared_bytes), static_cast<cudaStream_t>(stream)));
+}
+
+const char* LaunchCount(const int32_t* tokens, int64_t n, int32_t* counts, void* stream) {
+  CountKernel<<<static_cast<unsigned>((n + 255) / 256), 256, 0, static_cast<cudaStream_t>(stream)>>>(tokens, n, counts);
+  return Words(cudaGetLastError());
+}
+
+}  // namespace oxidized::cuda
