@@ -48,7 +48,7 @@ __device__ inline void GridBarrier(uint32_t* counter, uint32_t target) {
     __threadfence();
     atomicAdd(counter, 1);
     for (uint32_t polls = 0; static_cast<int32_t>(LoadAcquire(counter) - target) < 0; ++polls) {
-      if (polls > 100000000u) __trap();
+      if (polls > 8000000u) __trap();
     }
     __threadfence();
   }
