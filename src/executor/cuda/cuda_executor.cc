@@ -90,7 +90,7 @@ class CudaExecutor final : public Executor {
     info_.late_masks = true;
     info_.can.routing_rules = KnownRules();
     weights_.Upload(stream_, buffers_.kv(), options.progress);
-    Checked(AllowShared(PartsOf(arithmetic_), shared_bytes_), "shared memory of a step");
+    Checked(AllowShared(PartsOf(arithmetic_), kMostShared), "shared memory of a step");  // of all executors
   }
 
   ~CudaExecutor() override {

@@ -12,7 +12,6 @@ namespace oxidized::cuda {
 inline constexpr int kWarps = 12, kThreads = kWarps * 32;  // of a block; one block a SM
 inline constexpr int kTileTokens = 8;                      // columns of an instruction
 inline constexpr int kPassUnits = 48;                      // units whose sums are kept at once, if chunks allow
-inline constexpr int kMaxChunks = 128;
 
 struct Range {
   int64_t begin, end;
