@@ -31,6 +31,7 @@ int64_t DeviceBuffers::LayOutFixed(const ModelConfig& c, const ExecutorInfo& inf
   const int64_t t = info.max_step_tokens, m = c.hidden_size;
   a.barrier = arena.Take<uint32_t>(1);
   a.router_arrivals = arena.Take<uint32_t>(1);
+  a.clocks = arena.Take<int64_t>(2 * AllPhases(c.num_layers));
   a.split_arrivals = arena.Take<uint32_t>(t * c.num_kv_heads);
   a.last_token = arena.Take<int32_t>(info.max_sequences);
   a.counts = arena.Take<int32_t>(int64_t{info.max_sequences} * c.vocab_size);
@@ -64,10 +65,11 @@ int64_t DeviceBuffers::LayOutRanked(const ModelConfig& c, const ExecutorInfo& in
   return arena.used();
 }
 
-int64_t DeviceBuffers::LayOutSampled(const ModelConfig& c, int32_t rows, int32_t samples, uint8_t* base,
+int64_t DeviceBuffers::LayOutSampled(const ModelConfig& c, int blocks, int32_t rows, int32_t samples, uint8_t* base,
                                      StepArgs& a) {
   Arena arena(base);
   a.logits = arena.Take<float>(int64_t{rows} * c.vocab_size);
+  a.peaks = arena.Take<RowPeak>(int64_t{rows} * blocks);
   a.changed = arena.Take<float>(int64_t{samples} * c.vocab_size);
   a.candidates = arena.Take<uint64_t>(int64_t{samples} * c.vocab_size);
   a.results = arena.Take<SampleResult>(samples);
@@ -79,15 +81,16 @@ int64_t DeviceBuffers::BytesOfValues(const ModelConfig& config, const ExecutorIn
   int32_t* tokens = nullptr;
   return LayOutFixed(config, info, nullptr, args, &tokens) +
          LayOutRanked(config, info, config.experts_per_token, nullptr, args) +
-         LayOutSampled(config, info.max_sequences, info.max_sequences, nullptr, args);
+         LayOutSampled(config, /*blocks=*/0, info.max_sequences, info.max_sequences, nullptr, args);
 }
 
 DeviceBuffers::DeviceBuffers(const ModelConfig& config, const ExecutorInfo& info, Arithmetic arithmetic,
-                             Stream& stream)
+                             int blocks, Stream& stream)
     : config_(config),
       info_(info),
       stream_(stream),
       vocab_size_(config.vocab_size),
+      blocks_(blocks),
       kv_(KvBytesOf(config, info, arithmetic)) {
   const KvLayout layout(config);
   uint8_t* at = kv_.data();
@@ -118,10 +121,10 @@ void DeviceBuffers::Fit(int32_t stride, int32_t rows, int32_t samples, StepArgs&
     const int32_t r = std::max(rows, rows_), s = std::max(samples, samples_);
     sampled_ = DeviceMemory();
     rows_ = samples_ = 0;
-    sampled_ = DeviceMemory(LayOutSampled(config_, r, s, nullptr, fixed_args_));
+    sampled_ = DeviceMemory(LayOutSampled(config_, blocks_, r, s, nullptr, fixed_args_));
     rows_ = r;
     samples_ = s;
-    LayOutSampled(config_, r, s, sampled_.data(), fixed_args_);
+    LayOutSampled(config_, blocks_, r, s, sampled_.data(), fixed_args_);
   }
   const StepArgs step = args;
   args = fixed_args_;

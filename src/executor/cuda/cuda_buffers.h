@@ -22,7 +22,8 @@ class DeviceBuffers {
   // for each slot.
   static int64_t BytesOfValues(const ModelConfig& config, const ExecutorInfo& info);
 
-  DeviceBuffers(const ModelConfig& config, const ExecutorInfo& info, Arithmetic arithmetic, Stream& stream);
+  // `blocks`: of a step's grid.
+  DeviceBuffers(const ModelConfig& config, const ExecutorInfo& info, Arithmetic arithmetic, int blocks, Stream& stream);
 
   // Fills the pointers of a step that has `stride` experts a token, and rows of logits and samples; grows what is
   // too small, behind what the stream still runs.
@@ -34,18 +35,18 @@ class DeviceBuffers {
   int32_t* reused_tokens() const { return reused_tokens_; }  // [max_context]
 
  private:
-  struct Shape;
   static int64_t LayOutFixed(const ModelConfig& config, const ExecutorInfo& info, uint8_t* base, StepArgs& args,
                              int32_t** reused_tokens);
   static int64_t LayOutRanked(const ModelConfig& config, const ExecutorInfo& info, int32_t stride, uint8_t* base,
                               StepArgs& args);
-  static int64_t LayOutSampled(const ModelConfig& config, int32_t rows, int32_t samples, uint8_t* base,
+  static int64_t LayOutSampled(const ModelConfig& config, int blocks, int32_t rows, int32_t samples, uint8_t* base,
                                StepArgs& args);
 
   const ModelConfig& config_;
   const ExecutorInfo& info_;
   Stream& stream_;
   const int64_t vocab_size_;
+  const int blocks_;
   DeviceMemory kv_, fixed_, ranked_, sampled_;
   std::vector<KvGroupArgs> kv_args_;
   StepArgs fixed_args_ = {};

@@ -82,7 +82,7 @@ class CudaExecutor final : public Executor {
         blocks_(card.processors),
         weights_(config_, weights, arithmetic_, info_.max_context, /*look=*/true),
         shared_bytes_(SharedBytes(config_, weights_)),
-        buffers_(config_, info_, arithmetic_, stream_) {
+        buffers_(config_, info_, arithmetic_, blocks_, stream_) {
     info_.name = "cuda";
     info_.device = fmt::format("{}, {} multiprocessors", card.name, card.processors);
     info_.precision = NameOf(arithmetic_);
@@ -186,7 +186,6 @@ class CudaExecutor final : public Executor {
     std::vector<int32_t> wanted;      // rows that have logits, ascending
     std::vector<SampleArgs> samples;
     int64_t top_places = 0;
-    size_t observation_bytes = 0;
   };
   // What comes back from the card.
   struct Results {
@@ -199,6 +198,7 @@ class CudaExecutor final : public Executor {
     uint64_t* top_ranks = nullptr;
     float* top_logprobs = nullptr;
     float* logits = nullptr;
+    int64_t* clocks = nullptr;
     Event begun, done;
   };
 
@@ -424,6 +424,7 @@ class CudaExecutor final : public Executor {
       out.top_ranks = arena.Take<uint64_t>(step.top_places);
       out.top_logprobs = arena.Take<float>(step.top_places);
       out.logits = arena.Take<float>(logits);
+      out.clocks = arena.Take<int64_t>(2 * AllPhases(config_.num_layers));
       return arena.used();
     };
     const int64_t wanted = lay_out(nullptr);
@@ -444,6 +445,7 @@ class CudaExecutor final : public Executor {
     bring(out.top_ranks, a.top_ranks, step.top_places);
     bring(out.top_logprobs, a.top_logprobs, step.top_places);
     bring(out.logits, a.logits, logits);
+    bring(out.clocks, a.clocks, 2 * AllPhases(config_.num_layers));
     out.done.Record(stream_);
     step.launched = true;
   }
@@ -473,9 +475,7 @@ class CudaExecutor final : public Executor {
     std::copy_n(from.rerouted, routing.rerouted.size(), routing.rerouted.begin());
     std::copy_n(from.router_logits, routing.logits.size(), routing.logits.begin());
 
-    result.stages.assign(1, {.stage = "step",
-                             .microseconds = Event::Microseconds(from.begun, from.done),
-                             .bytes = BytesRead(step, routing)});
+    Report(step, from, routing, result.stages);
   }
 
   void CollectSample(const SampleArgs& sample, const SampleResult& drawn, const Results& from,
@@ -493,25 +493,58 @@ class CudaExecutor final : public Executor {
     for (const auto& [rank, logprob] : top) out.top.push_back({sampling_math::TokenOfRank(rank), logprob});
   }
 
-  // Weights and keys and values that the step had to read: each expert that was chosen once.
-  int64_t BytesRead(const Step& step, const RoutingObservation& routing) const {
-    int64_t bytes = weights_.DenseBytesOfStep();
-    if (step.wanted.empty()) bytes -= weights_.model().head.bytes();
-    std::vector<bool> used;
+  // Times by the clock of one multiprocessor, as shares of what the step took in all; bytes of weights, keys and
+  // values that had to be read, operations of products.
+  void Report(const Step& step, const Results& from, const RoutingObservation& routing,
+              std::vector<StageCost>& out) const {
+    static constexpr const char* kNames[] = {"embed",   "qkv",  "attention", "attention_out", "router",
+                                             "gate_up", "down", "unembed",   "sample",        "sample"};
+    out.clear();
+    for (const char* name : kNames) {
+      if (out.empty() || out.back().stage != std::string_view(name)) out.push_back({.stage = name});
+    }
+    const auto stage_of = [&](Phase phase) -> StageCost& {
+      return out[std::min(static_cast<size_t>(phase), out.size() - 1)];
+    };
+    double cycles = 0.0;
+    const int phases = step.samples.empty() ? ForwardPhases(config_.num_layers) : AllPhases(config_.num_layers);
+    for (int i = 0; i < phases; ++i) {
+      const auto taken = static_cast<double>(from.clocks[2 * i + 1] - from.clocks[2 * i]);
+      stage_of(PhaseAt(i, config_.num_layers).phase).microseconds += taken;
+      cycles += taken;
+    }
+    const double each = cycles > 0.0 ? Event::Microseconds(from.begun, from.done) / cycles : 0.0;
+    for (StageCost& stage : out) stage.microseconds *= each;
+
+    const int64_t tokens = step.args.tokens, rows = step.args.rows, m = config_.hidden_size;
     for (int32_t layer = 0; layer < config_.num_layers; ++layer) {
-      used.assign(static_cast<size_t>(config_.layer(layer).num_experts), false);
-      const size_t each = static_cast<size_t>(step.args.tokens) * static_cast<size_t>(step.args.stride);
-      for (size_t i = static_cast<size_t>(layer) * each; i < (static_cast<size_t>(layer) + 1) * each; ++i) {
-        if (routing.experts[i] >= 0) used[static_cast<size_t>(routing.experts[i])] = true;
+      const LayerArgs& args = weights_.layer(layer);
+      AddProduct(stage_of(Phase::kQueryKeyValue), args.qkv.bytes(), tokens, args.qkv.rows, m);
+      AddProduct(stage_of(Phase::kOut), args.out.bytes(), tokens, m, config_.query_width());
+      AddProduct(stage_of(Phase::kRoute), int64_t{args.num_experts} * m * 4, tokens, args.num_experts, m);
+      std::vector<bool> used(static_cast<size_t>(args.num_experts), false);
+      const size_t places = static_cast<size_t>(tokens) * static_cast<size_t>(step.args.stride);
+      const auto chosen = std::span(routing.experts).subspan(static_cast<size_t>(layer) * places, places);
+      for (const int32_t expert : chosen) {
+        if (expert < 0) continue;
+        const ExpertArgs& e = weights_.expert(layer, expert);
+        const bool first = !used[static_cast<size_t>(expert)];
+        used[static_cast<size_t>(expert)] = true;
+        AddProduct(stage_of(Phase::kGateUp), first ? e.gate_up.bytes() : 0, 1, e.gate_up.rows, m);
+        AddProduct(stage_of(Phase::kDown), first ? e.down.bytes() : 0, 1, m, config_.expert_width);
       }
-      bytes += std::count(used.begin(), used.end(), true) * weights_.BytesOfExpert(layer);
-      const int64_t window = config_.layer(layer).window.value_or(0);
+      StageCost& attention = stage_of(Phase::kAttend);
       for (const int64_t position : step.batch.positions) {
-        const int64_t visible = window > 0 ? std::min(window, position + 1) : position + 1;
-        bytes += visible * 2 * config_.kv_width() * KvBytes(arithmetic_);
+        const int64_t keys = position + 1 - FirstVisible(position, args.window);
+        attention.bytes += keys * 2 * config_.kv_width() * KvBytes(arithmetic_);
+        attention.flops += keys * 4 * config_.query_width();
       }
     }
-    return bytes;
+    if (rows > 0) AddProduct(stage_of(Phase::kUnembed), weights_.model().head.bytes(), rows, config_.vocab_size, m);
+  }
+  static void AddProduct(StageCost& stage, int64_t bytes, int64_t tokens, int64_t rows, int64_t cols) {
+    stage.bytes += bytes;
+    stage.flops += 2 * tokens * rows * cols;
   }
 
   // Phase by phase, each one's values shown behind it.
@@ -621,7 +654,8 @@ CudaMemoryNeed EstimateCudaMemory(const ModelConfig& config, const WeightsView& 
   need.activation_bytes = cuda::DeviceBuffers::BytesOfValues(config, info);
   need.decode_dense_bytes = placed.DenseBytesOfStep();
   for (int32_t layer = 0; layer < config.num_layers; ++layer)
-    need.decode_expert_bytes += config.experts_per_token * placed.BytesOfExpert(layer);
+    need.decode_expert_bytes +=
+        config.experts_per_token * (placed.expert(layer, 0).gate_up.bytes() + placed.expert(layer, 0).down.bytes());
   return need;
 }
 

@@ -240,9 +240,4 @@ std::vector<const Matrix*> DeviceWeights::matrices() const {
   return all;
 }
 
-int64_t DeviceWeights::BytesOfExpert(int32_t layer) const {
-  const ExpertArgs& first = layers_[static_cast<size_t>(layer)].experts.front();
-  return first.gate_up.bytes() + first.down.bytes();
-}
-
 }  // namespace oxidized::cuda

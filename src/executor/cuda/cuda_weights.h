@@ -43,7 +43,10 @@ class DeviceWeights {
   const ModelArgs& model() const { return model_; }               // pointers into the card, after Upload
   const ModelArgs* on_card() const { return model_on_card_; }
   std::vector<const Matrix*> matrices() const;                    // all of them, for shapes
-  int64_t BytesOfExpert(int32_t layer) const;                     // the least that one of the layer's reads
+  const LayerArgs& layer(int32_t l) const { return layers_[static_cast<size_t>(l)].args; }
+  const ExpertArgs& expert(int32_t l, int32_t e) const {
+    return layers_[static_cast<size_t>(l)].experts[static_cast<size_t>(e)];
+  }
   int64_t DenseBytesOfStep() const { return bytes_.dense - embedding_bytes_; }
 
  private:

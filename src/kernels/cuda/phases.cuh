@@ -16,6 +16,9 @@ struct Block {
   const StepArgs& step;
   int cta, ncta;
   uint8_t* shared;  // dynamic
+  Jobs& jobs;       // in shared memory, as these are
+  int* rows;        // [kTileTokens] which row each row of the inputs is
+  uint64_t* peaks;  // [kWarps]
 };
 
 // 1 / sqrt(mean(x^2) + eps) of `count` rows of M, row(i) each, into `factors`. Always by the whole block, so
@@ -41,13 +44,13 @@ __device__ inline void NormFactors(const ModelArgs& m, int count, const Row& row
 }
 __device__ inline float Normed(float x, float factor, float scale) { return x * factor * scale; }
 
-// Inputs = norm of the residual of rows row_of(i). `tap`: where the normed rows are shown, or null.
+// Inputs = norm of the residual of rows row_of(i); nobody reads the inputs before any more. At its end the block is
+// in step. `tap`: where the normed rows are shown, or null.
 template <int kParts, class RowOf>
 __device__ inline void LoadNormed(const Block& b, const Inputs<kParts>& x, int tokens, const float* scale,
                                   const RowOf& row_of, float* tap) {
   __shared__ float factors[kTileTokens];
   const ModelArgs& m = b.model;
-  __syncthreads();  // the tile before is done with
   NormFactors(
       m, tokens, [&](int i) { return b.step.residual + int64_t{row_of(i)} * m.m; }, factors);
   for (int i = 0; i < tokens; ++i) {
@@ -58,20 +61,27 @@ __device__ inline void LoadNormed(const Block& b, const Inputs<kParts>& x, int t
       if (tap != nullptr) tap[at + c] = y;
     }
   }
-  x.ClearRest(tokens, m.m);
+  x.ClearPadding(tokens, m.m);
   __syncthreads();
 }
 
 // Inputs = rows row_of(i) of n values each.
 template <int kParts, class RowOf>
 __device__ inline void LoadRows(const Inputs<kParts>& x, int tokens, const float* rows, int n, const RowOf& row_of) {
-  __syncthreads();
   for (int i = 0; i < tokens; ++i) {
     const float* row = rows + int64_t{row_of(i)} * n;
     for (int c = threadIdx.x; c < n; c += kThreads) x.Set(i, c, row[c]);
   }
-  x.ClearRest(tokens, n);
+  x.ClearPadding(tokens, n);
   __syncthreads();
+}
+
+// The one product of a tile of tokens, when the block is done with the jobs before.
+__device__ inline void OneJob(const Block& b, const Matrix& m, Range groups, int tokens, int tile) {
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  b.jobs.Clear();
+  b.jobs.Add(m, static_cast<int>(groups.begin), static_cast<int>(groups.end), 0, tokens, tile);
 }
 
 __device__ inline int TokensOfTile(int rows, int tile) { return min(kTileTokens, rows - tile * kTileTokens); }
@@ -108,9 +118,10 @@ __device__ inline void QueryKeyValue(const Block& b, const LayerArgs& layer) {
     const Range groups = GroupsOfTile(units, tile, tiles);
     if (groups.begin >= groups.end) continue;
     const int tokens = TokensOfTile(a.tokens, tile), first = tile * kTileTokens;
+    OneJob(b, layer.qkv, groups, tokens, tile);
     LoadNormed<kParts>(b, x, tokens, layer.attention_norm, [&](int i) { return first + i; },
                        groups.begin == 0 ? a.normed_tap : nullptr);
-    Multiply<kParts>(layer.qkv, groups.begin, groups.end, tokens, x, [&](int row, int token, float y0, float y1) {
+    Multiply<kParts>(b.jobs, x, [&](const Job&, int row, int token, float y0, float y1) {
       if (row >= layer.qkv.rows) return;
       const int t = first + token, sequence = a.sequence_of[t];
       const int64_t position = a.positions[t];
@@ -169,8 +180,9 @@ __device__ inline void Out(const Block& b, const LayerArgs& layer) {
     const Range groups = GroupsOfTile(units, tile, tiles);
     if (groups.begin >= groups.end) continue;
     const int tokens = TokensOfTile(a.tokens, tile), first = tile * kTileTokens;
+    OneJob(b, layer.out, groups, tokens, tile);
     LoadRows<kParts>(x, tokens, a.attention, m.heads * m.d, [&](int i) { return first + i; });
-    Multiply<kParts>(layer.out, groups.begin, groups.end, tokens, x, [&](int row, int token, float y0, float y1) {
+    Multiply<kParts>(b.jobs, x, [&](const Job&, int row, int token, float y0, float y1) {
       const float y[2] = {y0, y1};
       for (int i = 0; i < 2 && row + i < m.m; ++i) {
         const int64_t at = int64_t{first + token} * m.m + row + i;
@@ -182,17 +194,31 @@ __device__ inline void Out(const Block& b, const LayerArgs& layer) {
   }
 }
 
-// The router in f32, whatever the arithmetic; the last block chooses.
+// A router's logit is the sum of slices of columns, each summed by a warp.
+inline constexpr int kRouterSlices = kWarps;
+__device__ inline float RouterSlice(const float* x, const float* w, int m, int slice) {
+  const int width = RoundUp((m + kRouterSlices - 1) / kRouterSlices, 32), begin = slice * width;
+  const int end = min(m, begin + width);
+  float sum = 0.0f;
+#pragma unroll 8
+  for (int c = begin + threadIdx.x % 32; c < end; c += 32) sum = fmaf(x[c], w[c], sum);
+  return WarpSum(sum);
+}
+
+// The router in f32, whatever the arithmetic; the last block chooses. With few rows a block makes one logit, a warp
+// each of its slices; else a warp makes a logit. The sums are the same.
 __device__ inline void Route(const Block& b, const LayerArgs& layer, int index) {
-  __shared__ float factor[1];
+  __shared__ float factor[1], slices[kRouterSlices];
   const ModelArgs& m = b.model;
   const StepArgs& a = b.step;
   float* normed = reinterpret_cast<float*>(b.shared);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int chunks = (m.most_experts + kWarps - 1) / kWarps;
+  const bool few = a.tokens * m.most_experts <= 2 * b.ncta;
+  const int each = few ? 1 : kWarps, chunks = (m.most_experts + each - 1) / each;
   for (int item = b.cta; item < a.tokens * chunks; item += b.ncta) {
     const int t = item / chunks, chunk = item % chunks;
     const float* x = a.residual + int64_t{t} * m.m;
+    float* logits = a.router_logits + (int64_t{index} * a.tokens + t) * m.most_experts;
     __syncthreads();
     NormFactors(m, 1, [&](int) { return x; }, factor);
     for (int c = threadIdx.x; c < m.m; c += kThreads) {
@@ -200,17 +226,23 @@ __device__ inline void Route(const Block& b, const LayerArgs& layer, int index) 
       if (a.normed_tap != nullptr && chunk == 0) a.normed_tap[int64_t{t} * m.m + c] = normed[c];
     }
     __syncthreads();
-    const int expert = chunk * kWarps + warp;
-    if (expert >= m.most_experts) continue;
-    float logit = -INFINITY;
-    if (expert < layer.num_experts) {
-      const float* w = layer.router + int64_t{expert} * m.m;
-      float sum = 0.0f;
-#pragma unroll 8
-      for (int c = lane; c < m.m; c += 32) sum = fmaf(normed[c], w[c], sum);
-      logit = WarpSum(sum) + layer.router_bias[expert];
+    const int expert = few ? chunk : chunk * kWarps + warp;
+    const bool there = expert < layer.num_experts;
+    const float* w = layer.router + int64_t{expert} * m.m;
+    if (few) {
+      const float slice = there ? RouterSlice(normed, w, m.m, warp) : 0.0f;
+      if (lane == 0) slices[warp] = slice;
+      __syncthreads();
+      if (threadIdx.x == 0) {
+        float sum = slices[0];
+        for (int i = 1; i < kRouterSlices; ++i) sum += slices[i];
+        logits[expert] = there ? sum + layer.router_bias[expert] : -INFINITY;
+      }
+    } else if (expert < m.most_experts) {
+      float sum = there ? RouterSlice(normed, w, m.m, 0) : 0.0f;
+      for (int i = 1; i < kRouterSlices && there; ++i) sum += RouterSlice(normed, w, m.m, i);
+      if (lane == 0) logits[expert] = there ? sum + layer.router_bias[expert] : -INFINITY;
     }
-    if (lane == 0) a.router_logits[(int64_t{index} * a.tokens + t) * m.most_experts + expert] = logit;
   }
   if (!ArrivesLast(a.router_arrivals, b.ncta)) return;
   auto* shared = reinterpret_cast<int32_t*>(b.shared);
@@ -227,26 +259,63 @@ __device__ inline float SwiGlu(const ModelArgs& m, float gate, float up) {
   return gate / (1.0f + expf(-m.alpha * gate)) * (up + 1.0f);
 }
 
+// As many tiles from `tile` on as fit the inputs together; returns the first that is left. groups_of(tile): its share
+// of this block. Of several tiles, each has at most 4 rows. `share_rows`: tiles of one row may have the same one.
+template <class MatrixOf, class RowOf, class GroupsOf>
+__device__ inline int GatherJobs(const Block& b, int tile, int tiles, const MatrixOf& matrix_of, const RowOf& row_of,
+                                 const GroupsOf& groups_of, bool share_rows, int& rows) {
+  __shared__ int next, used;
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    b.jobs.Clear();
+    used = 0;
+    for (next = tile; next < tiles && b.jobs.n < kTileTokens; ++next) {
+      const Range groups = groups_of(next);
+      if (groups.begin >= groups.end) continue;
+      const Tile of = b.step.tiles[next];
+      const Matrix& m = matrix_of(of.expert);
+      const bool first = b.jobs.n == 0;
+      if (!first && (of.count > 4 || b.jobs.most_tokens > 4 || m.unit_bytes != b.jobs.job[0].m.unit_bytes ||
+                     m.unit_cols != b.jobs.job[0].m.unit_cols))
+        break;
+      int at = used;
+      if (share_rows && of.count == 1) {
+        const int row = row_of(of.begin);
+        for (at = 0; at < used && b.rows[at] != row;) ++at;
+      }
+      if (at == used) {
+        if (used + of.count > kTileTokens) break;
+        for (int i = 0; i < of.count; ++i) b.rows[used++] = row_of(of.begin + i);
+      }
+      b.jobs.Add(m, static_cast<int>(groups.begin), static_cast<int>(groups.end), at, of.count, next);
+    }
+  }
+  __syncthreads();
+  rows = used;
+  return next;
+}
+
 template <int kParts>
 __device__ inline void GateUp(const Block& b, const LayerArgs& layer) {
   const ModelArgs& m = b.model;
   const StepArgs& a = b.step;
   const int tiles = *a.num_tiles;
   const Range units = ShareOf(int64_t{tiles} * ((2 * m.f + kUnitRows - 1) / kUnitRows), b.cta, b.ncta);
-  for (int tile = 0; tile < tiles; ++tile) {
-    const Range groups = GroupsOfTile(units, tile, tiles);
-    if (groups.begin >= groups.end) continue;
-    const Tile of = a.tiles[tile];
-    const ExpertArgs& expert = layer.experts[of.expert];
-    const Inputs<kParts> x(b.shared, expert.gate_up.cols);
-    const int32_t* places = a.places + of.begin;
-    LoadNormed<kParts>(b, x, of.count, layer.mlp_norm, [&](int i) { return places[i] / a.stride; }, nullptr);
-    Multiply<kParts>(expert.gate_up, groups.begin, groups.end, of.count, x,
-                     [&](int row, int token, float y0, float y1) {
-                       if (row >= 2 * m.f) return;
-                       a.gated[int64_t{places[token]} * m.f + row / 2] =
-                           SwiGlu(m, y0 + expert.gate_up_bias[row], y1 + expert.gate_up_bias[row + 1]);
-                     });
+  const Inputs<kParts> x(b.shared, PaddedColumns(m.m));
+  for (int tile = 0; tile < tiles;) {
+    int rows;
+    tile = GatherJobs(
+        b, tile, tiles, [&](int expert) -> const Matrix& { return layer.experts[expert].gate_up; },
+        [&](int place) { return a.places[place] / a.stride; },
+        [&](int of) { return GroupsOfTile(units, of, tiles); }, /*share_rows=*/true, rows);
+    if (rows == 0) return;
+    LoadNormed<kParts>(b, x, rows, layer.mlp_norm, [&](int i) { return b.rows[i]; }, nullptr);
+    Multiply<kParts>(b.jobs, x, [&](const Job& job, int row, int token, float y0, float y1) {
+      if (row >= 2 * m.f) return;
+      const Tile of = a.tiles[job.tag];
+      const float* bias = layer.experts[of.expert].gate_up_bias;
+      a.gated[int64_t{a.places[of.begin + token]} * m.f + row / 2] = SwiGlu(m, y0 + bias[row], y1 + bias[row + 1]);
+    });
   }
 }
 
@@ -258,18 +327,20 @@ __device__ inline void Down(const Block& b, const LayerArgs& layer, int index) {
   const Range groups = ShareOf((m.m + kUnitRows - 1) / kUnitRows, b.cta, b.ncta);
   if (groups.begin >= groups.end) return;
   const int tiles = *a.num_tiles;
-  for (int tile = 0; tile < tiles; ++tile) {
-    const Tile of = a.tiles[tile];
-    const ExpertArgs& expert = layer.experts[of.expert];
-    const Inputs<kParts> x(b.shared, expert.down.cols);
-    const int32_t* places = a.places + of.begin;
-    LoadRows<kParts>(x, of.count, a.gated, m.f, [&](int i) { return places[i]; });
-    Multiply<kParts>(expert.down, groups.begin, groups.end, of.count, x,
-                     [&](int row, int token, float y0, float y1) {
-                       const float y[2] = {y0, y1};
-                       for (int i = 0; i < 2 && row + i < m.m; ++i)
-                         a.contributions[int64_t{places[token]} * m.m + row + i] = y[i] + expert.down_bias[row + i];
-                     });
+  const Inputs<kParts> x(b.shared, PaddedColumns(m.f));
+  for (int tile = 0; tile < tiles;) {
+    int rows;
+    tile = GatherJobs(
+        b, tile, tiles, [&](int expert) -> const Matrix& { return layer.experts[expert].down; },
+        [&](int place) { return a.places[place]; }, [&](int) { return groups; }, /*share_rows=*/false, rows);
+    LoadRows<kParts>(x, rows, a.gated, m.f, [&](int i) { return b.rows[i]; });
+    Multiply<kParts>(b.jobs, x, [&](const Job& job, int row, int token, float y0, float y1) {
+      const Tile of = a.tiles[job.tag];
+      const float* bias = layer.experts[of.expert].down_bias;
+      const float y[2] = {y0, y1};
+      for (int i = 0; i < 2 && row + i < m.m; ++i)
+        a.contributions[int64_t{a.places[of.begin + token]} * m.m + row + i] = y[i] + bias[row + i];
+    });
   }
   __syncthreads();
   const int first = static_cast<int>(groups.begin) * kUnitRows;
@@ -296,14 +367,26 @@ __device__ inline void Unembed(const Block& b) {
   const Range units = ShareOf(int64_t{tiles} * m.head.groups, b.cta, b.ncta);
   for (int tile = 0; tile < tiles; ++tile) {
     const Range groups = GroupsOfTile(units, tile, tiles);
-    if (groups.begin >= groups.end) continue;
     const int tokens = TokensOfTile(a.rows, tile), first = tile * kTileTokens;
+    if (groups.begin >= groups.end) {
+      if (threadIdx.x < tokens) a.peaks[int64_t{first + threadIdx.x} * b.ncta + b.cta] = {0, 0};
+      continue;
+    }
+    OneJob(b, m.head, groups, tokens, tile);
     LoadNormed<kParts>(b, x, tokens, m.final_norm, [&](int i) { return a.logits_rows[first + i]; }, nullptr);
-    Multiply<kParts>(m.head, groups.begin, groups.end, tokens, x, [&](int row, int token, float y0, float y1) {
+    Multiply<kParts>(b.jobs, x, [&](const Job&, int row, int token, float y0, float y1) {
       float* out = a.logits + int64_t{first + token} * m.v + row;
       if (row < m.v) out[0] = y0;
       if (row + 1 < m.v) out[1] = y1;
     });
+    // The highest of this block's part of each row, for the sampler.
+    __syncthreads();
+    const int begin = static_cast<int>(groups.begin) * kUnitRows, end = min(m.v, static_cast<int>(groups.end) * kUnitRows);
+    for (int i = 0; i < tokens; ++i) {
+      const float* row = a.logits + int64_t{first + i} * m.v;
+      const RowPeak peak = PeakOf(row, begin, end, b.peaks);
+      if (threadIdx.x == 0) a.peaks[int64_t{first + i} * b.ncta + b.cta] = peak;
+    }
   }
   if (a.normed_tap == nullptr) return;
   __shared__ float factor[1];
@@ -317,7 +400,7 @@ __device__ inline void Unembed(const Block& b) {
 }
 
 __device__ inline void Sample(const Block& b) {
-  for (int i = b.cta; i < b.step.samples; i += b.ncta) SampleRow(b.model, b.step, i);
+  for (int i = b.cta; i < b.step.samples; i += b.ncta) SampleRow(b.model, b.step, i, b.ncta);
 }
 
 // The last sample of a sequence is what its slot keeps.

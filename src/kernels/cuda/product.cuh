@@ -37,21 +37,44 @@ struct Inputs {
 #pragma unroll
     for (int p = 0; p < kParts; ++p) Row(p, token)[column] = parts[p];
   }
-  // Columns behind the values, and tokens that an instruction meets beside the `tokens` ones.
-  __device__ void ClearRest(int tokens, int values) const {
-    const int met = tokens <= 4 ? 4 : kTileTokens;
-    for (int i = threadIdx.x; i < met * (cols / 2); i += kThreads) {
-      const int token = i / (cols / 2), column = i % (cols / 2) * 2;
+  // Columns behind the values. Rows beside the tokens are met by an instruction too: they may hold anything, since
+  // its columns do not touch each other.
+  __device__ void ClearPadding(int tokens, int values) const {
+    const int padding = cols - values;
+    for (int i = threadIdx.x; i < tokens * padding; i += kThreads) {
 #pragma unroll
-      for (int p = 0; p < kParts; ++p) {
-        if (token >= tokens) {
-          *reinterpret_cast<uint32_t*>(Row(p, token) + column) = 0;
-        } else {
-          if (column >= values) Row(p, token)[column] = 0;
-          if (column + 1 >= values) Row(p, token)[column + 1] = 0;
-        }
-      }
+      for (int p = 0; p < kParts; ++p) Row(p, i / padding)[values + i % padding] = 0;
     }
+  }
+};
+
+// Products that a block makes together: groups of rows of matrices that are cut alike, each against rows of the
+// inputs. In shared memory.
+struct Job {
+  Matrix m;
+  int first_group, through;  // its first group; groups of all jobs up to and with it
+  int row, tokens;           // rows of the inputs
+  int tag;                   // the caller's
+};
+struct Jobs {
+  Job job[kTileTokens];
+  int n, most_tokens;
+
+  __device__ void Clear() { n = most_tokens = 0; }
+  __device__ int groups() const { return n == 0 ? 0 : job[n - 1].through; }
+  __device__ void Add(const Matrix& m, int begin, int end, int row, int tokens, int tag) {
+    job[n] = {m, begin, groups() + end - begin, row, tokens, tag};
+    ++n;
+    most_tokens = max(most_tokens, tokens);
+  }
+  // Of the group that is number q of all.
+  __device__ const Job& Of(int q) const {
+    int j = 0;
+    while (q >= job[j].through) ++j;
+    return job[j];
+  }
+  __device__ int GroupAt(const Job& of, int q) const {
+    return of.first_group + q - (&of == job ? 0 : (&of - 1)->through);
   }
 };
 
@@ -149,17 +172,21 @@ __device__ inline void DotMxfp4(const uint8_t* unit, int steps, int lane, const 
   }
 }
 
-// The sums of every unit of the groups [begin, begin + n) into `partial` [n * chunks][8 rows][8 tokens].
+// The sums of every unit of the groups [begin, begin + n) of the jobs into `partial` [n * chunks][8 rows][8 tokens].
 template <int kParts, bool kFull>
-__device__ __noinline__ void SumUnits(const Matrix& m, int begin, int n, const Inputs<kParts>& x, float* partial) {
+__device__ __noinline__ void SumUnits(const Jobs& jobs, int begin, int n, const Inputs<kParts>& x, float* partial) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-  const int steps = StepsOf(m.unit_cols), half_bytes = m.unit_cols;  // unit_cols / 2 columns of 2 bytes
+  const int chunks = jobs.job[0].m.chunks, unit_cols = jobs.job[0].m.unit_cols;
+  const int steps = StepsOf(unit_cols), half_bytes = unit_cols;  // unit_cols / 2 columns of 2 bytes
   const int part_bytes = x.stride * kTileTokens;
-  for (int u = warp; u < n * m.chunks; u += kWarps) {
-    const int chunk = u % m.chunks;
-    const uint8_t* unit = m.units + (int64_t{begin} * m.chunks + u) * m.planes * m.unit_bytes;
-    const uint8_t* inputs = x.at + (kFull ? g : g % 4) * x.stride + chunk * m.unit_cols * 2 + t * 16 +
-                            (kFull ? 0 : g / 4 * half_bytes);
+  for (int u = warp; u < n * chunks; u += kWarps) {
+    const int chunk = u % chunks, q = begin + u / chunks;
+    const Job& job = jobs.Of(q);
+    const Matrix& m = job.m;
+    const uint8_t* unit = m.units + (int64_t{jobs.GroupAt(job, q)} * chunks + chunk) * m.planes * m.unit_bytes;
+    const int row = kFull ? g : min(job.row + g % 4, kTileTokens - 1);
+    const uint8_t* inputs =
+        x.at + row * x.stride + chunk * unit_cols * 2 + t * 16 + (kFull ? 0 : g / 4 * half_bytes);
     Sums<kParts, kFull> sums;
     float2 total = {0.0f, 0.0f};
     for (int plane = m.planes - 1; plane >= 0; --plane) {
@@ -168,40 +195,42 @@ __device__ __noinline__ void SumUnits(const Matrix& m, int begin, int n, const I
         DotMxfp4<kParts, kFull>(unit, steps, lane, inputs, part_bytes, half_bytes, sums);
       else
         DotBf16<kParts, kFull>(unit + plane * m.unit_bytes, steps, lane, inputs, part_bytes, half_bytes, sums);
-      const float2 row = sums.Row();
-      total.x = plane == m.planes - 1 ? row.x : total.x + row.x;
-      total.y = plane == m.planes - 1 ? row.y : total.y + row.y;
+      const float2 of_row = sums.Row();
+      total.x = plane == m.planes - 1 ? of_row.x : total.x + of_row.x;
+      total.y = plane == m.planes - 1 ? of_row.y : total.y + of_row.y;
     }
     if (kFull || t < 2) *reinterpret_cast<float2*>(partial + (u * kUnitRows + g) * kTileTokens + 2 * t) = total;
   }
 }
 
-// store(row, token, y0, y1) for the rows row (even) and row + 1 of the groups [begin, end) and each of the
-// tile's tokens, by any thread. Inputs lie in `x`, visible to the block; behind this call, and a barrier, they
-// may be replaced.
+// store(job, row, token, y0, y1) for the rows row (even) and row + 1 of each group and each token of its job, by any
+// thread. Inputs lie in `x` and the jobs are filled, visible to the block; behind this call, and a barrier, both may
+// be replaced. A job of more than 4 tokens is alone.
 template <int kParts, class Store>
-__device__ inline void Multiply(const Matrix& m, int begin, int end, int tokens, const Inputs<kParts>& x,
-                                const Store& store) {
-  const int pass_groups = PassGroups(m.chunks);
+__device__ inline void Multiply(const Jobs& jobs, const Inputs<kParts>& x, const Store& store) {
+  const int chunks = jobs.job[0].m.chunks, pass_groups = PassGroups(chunks), groups = jobs.groups();
+  const int most_tokens = jobs.most_tokens;
   int which = 0;
-  for (int group = begin; group < end; group += pass_groups, which ^= 1) {
-    const int n = min(pass_groups, end - group);
-    float* partial = x.Partials(which, m.chunks);
-    if (tokens <= 4)
-      SumUnits<kParts, false>(m, group, n, x, partial);
+  for (int begin = 0; begin < groups; begin += pass_groups, which ^= 1) {
+    const int n = min(pass_groups, groups - begin);
+    float* partial = x.Partials(which, chunks);
+    if (most_tokens <= 4)
+      SumUnits<kParts, false>(jobs, begin, n, x, partial);
     else
-      SumUnits<kParts, true>(m, group, n, x, partial);
+      SumUnits<kParts, true>(jobs, begin, n, x, partial);
     __syncthreads();
-    for (int i = threadIdx.x; i < n * (kUnitRows / 2) * tokens; i += kThreads) {
-      const int token = i % tokens, pair = i / tokens;
-      const float* from = partial + (pair / 4 * m.chunks * kUnitRows + pair % 4 * 2) * kTileTokens + token;
+    for (int i = threadIdx.x; i < n * (kUnitRows / 2) * most_tokens; i += kThreads) {
+      const int token = i % most_tokens, pair = i / most_tokens;
+      const Job& job = jobs.Of(begin + pair / 4);
+      if (token >= job.tokens) continue;
+      const float* from = partial + (pair / 4 * chunks * kUnitRows + pair % 4 * 2) * kTileTokens + token;
       float y0 = from[0], y1 = from[kTileTokens];
-      for (int chunk = 1; chunk < m.chunks; ++chunk) {
+      for (int chunk = 1; chunk < chunks; ++chunk) {
         from += kUnitRows * kTileTokens;
         y0 += from[0];
         y1 += from[kTileTokens];
       }
-      store(group * kUnitRows + pair * 2, token, y0, y1);
+      store(job, jobs.GroupAt(job, begin + pair / 4) * kUnitRows + pair % 4 * 2, token, y0, y1);
     }
   }
 }

@@ -8,11 +8,11 @@
 
 namespace oxidized::cuda {
 
-// By a warp: the expert ranked behind all those whose rank is above `limit`: descending logit, lowest id first.
+// By a warp, `logits` in shared memory: the expert ranked behind all those whose rank is above `limit`: descending logit, lowest id first.
 __device__ inline uint64_t NextRank(const float* logits, int usable, uint64_t limit) {
   uint64_t best = 0;
   for (int e = threadIdx.x % 32; e < usable; e += 32) {
-    const uint64_t rank = sampling_math::TokenRank(__ldcg(logits + e), e);
+    const uint64_t rank = sampling_math::TokenRank(logits[e], e);
     if (rank <= limit && rank > best) best = rank;
   }
   return WarpMax(best);
@@ -55,7 +55,7 @@ __device__ inline int TakeExperts(const float* logits, int usable, int k, const 
     rerouted += beyond;
     if (threadIdx.x % 32 == 0) {
       row.experts[chosen] = expert;
-      row.weights[chosen] = __ldcg(logits + expert);
+      row.weights[chosen] = logits[expert];
     }
     ++chosen;
   }
@@ -75,7 +75,7 @@ __device__ inline void ChooseRow(const PolicyArgs& policy, int k, int usable, co
     float weight = 1.0f;
     if (policy.rule == Rule::kSwitch) {
       float sum = 0.0f;
-      for (int e = threadIdx.x % 32; e < usable; e += 32) sum += expf(__ldcg(logits + e) - __ldcg(logits + expert));
+      for (int e = threadIdx.x % 32; e < usable; e += 32) sum += expf(logits[e] - logits[expert]);
       weight = 1.0f / WarpSum(sum);
     }
     const bool full = served != nullptr && served[expert] >= capacity;
@@ -103,12 +103,14 @@ __device__ inline void ChooseExperts(const ModelArgs& m, const StepArgs& a, cons
     const int64_t at = int64_t{index} * a.tokens + t;
     const int usable = policy.usable > 0 ? min(policy.usable, num_experts) : num_experts;
     const RoutedRow row{a.experts + at * a.stride, a.weights + at * a.stride};
+    float* logits = reinterpret_cast<float*>(shared) + (kWarps + warp) * m.most_experts;
+    for (int e = lane; e < usable; e += 32) logits[e] = __ldcg(a.router_logits + at * m.most_experts + e);
     for (int i = lane; i < a.stride; i += 32) {
       row.experts[i] = -1;
       row.weights[i] = 0.0f;
     }
     __syncwarp();
-    ChooseRow(policy, min(policy.k, usable), usable, a.router_logits + at * m.most_experts, row, served, capacity,
+    ChooseRow(policy, min(policy.k, usable), usable, logits, row, served, capacity,
               a.dropped + at, a.rerouted + at);
   };
   for (int t = warp; t < a.tokens; t += kWarps) {

@@ -34,13 +34,18 @@ __device__ inline uint64_t LowestRank() {
   const uint32_t order = static_cast<uint32_t>(sampling_math::ValueOrder(kMaskedLogit) + 1) ^ sampling_math::kSign;
   return uint64_t{order} << 32;
 }
-__device__ inline uint64_t HighestRank(const float* values, int size, SamplerMemory& memory) {
+// By all threads of a block, over the values [begin, end) of a row.
+__device__ inline RowPeak PeakOf(const float* values, int begin, int end, uint64_t* of_warp) {
   uint64_t best = 0;
-  for (int i = threadIdx.x; i < size; i += kThreads) {
-    const uint64_t rank = sampling_math::TokenRank(values[i], i);
+  uint32_t magnitude = 0;
+#pragma unroll 4
+  for (int i = begin + threadIdx.x; i < end; i += kThreads) {
+    const float value = values[i];
+    const uint64_t rank = sampling_math::TokenRank(value, i);
     best = rank > best ? rank : best;
+    magnitude = max(magnitude, sampling_math::Bits(value) & ~sampling_math::kSign);
   }
-  return BlockMax(best, memory.of_warp);
+  return {BlockMax(best, of_warp), BlockMax(uint64_t{magnitude}, of_warp)};
 }
 
 // The tokens from which a cut may be chosen, as ranks.
@@ -70,6 +75,7 @@ __device__ inline Depths MeasureDepths(const LogitsRow& row, SamplerMemory& memo
   float bounds[kDepths];
 #pragma unroll
   for (int d = 0; d < kDepths; ++d) bounds[d] = DepthBound(row, d);
+#pragma unroll 8
   for (int i = threadIdx.x; i < row.size; i += kThreads) {
     const float value = row.values[i];
     if (value == kMaskedLogit) continue;
@@ -91,6 +97,7 @@ __device__ inline Candidates Collect(const LogitsRow& row, const Depths& depths,
   const float bound = DepthBound(row, depth);
   if (threadIdx.x == 0) memory.count = 0;
   __syncthreads();
+#pragma unroll 8
   for (int i = threadIdx.x; i < row.size; i += kThreads) {
     const float value = row.values[i];
     if (value != kMaskedLogit && (depth == kDepths - 1 || value >= bound))
@@ -150,6 +157,7 @@ __device__ inline int DrawKept(const LogitsRow& row, uint64_t bound, float min_p
     return weight >= min_p ? sampling_math::Mass(weight) : 0;
   };
   uint64_t mine = 0;
+#pragma unroll 8
   for (int i = begin + lane; i < end; i += 32) mine += mass_at(i);
   mine = WarpSum(mine);
   __syncthreads();
@@ -217,7 +225,7 @@ __device__ inline void ChangeLogits(const StepArgs& a, const SampleArgs& sample,
   }
 }
 
-__device__ inline void SampleRow(const ModelArgs& m, const StepArgs& a, int index) {
+__device__ inline void SampleRow(const ModelArgs& m, const StepArgs& a, int index, int blocks) {
   __shared__ SamplerMemory memory;
   const SampleArgs& sample = a.sample[index];
   const float* logits = a.logits + int64_t{sample.logits_row} * m.v;
@@ -225,15 +233,19 @@ __device__ inline void SampleRow(const ModelArgs& m, const StepArgs& a, int inde
   const bool first = threadIdx.x == 0;
   SampleResult result = {-1, 1, 0, 0, 0.0f, 0.0f};
 
-  uint32_t magnitude = 0;
-  for (int i = threadIdx.x; i < m.v; i += kThreads)
-    magnitude = max(magnitude, sampling_math::Bits(logits[i]) & ~sampling_math::kSign);
-  result.finite = BlockMax(uint64_t{magnitude}, memory.of_warp) < sampling_math::kInfinity;
+  // What the blocks found in their parts of the row.
+  RowPeak peak = {0, 0};
+  for (int i = threadIdx.x; i < blocks; i += kThreads) {
+    const RowPeak part = a.peaks[int64_t{sample.logits_row} * blocks + i];
+    peak.rank = part.rank > peak.rank ? part.rank : peak.rank;
+    peak.magnitude = part.magnitude > peak.magnitude ? part.magnitude : peak.magnitude;
+  }
+  result.finite = BlockMax(peak.magnitude, memory.of_warp) < sampling_math::kInfinity;
   if (!result.finite) {
     if (first) a.results[index] = result;
     return;
   }
-  const uint64_t raw_best = HighestRank(logits, m.v, memory);
+  const uint64_t raw_best = BlockMax(peak.rank, memory.of_warp);
   const float raw_highest = logits[sampling_math::TokenOfRank(raw_best)];
   LogitsRow row{logits, m.v, raw_highest, sample.numbers.inverse_temperature};
   uint64_t best = raw_best;
@@ -241,7 +253,7 @@ __device__ inline void SampleRow(const ModelArgs& m, const StepArgs& a, int inde
     float* changed = a.changed + int64_t{index} * m.v;
     ChangeLogits(a, sample, logits, m.v, changed);
     __syncthreads();
-    best = HighestRank(changed, m.v, memory);
+    best = PeakOf(changed, 0, m.v, memory.of_warp).rank;
     row.values = changed;
     row.highest = changed[sampling_math::TokenOfRank(best)];
     result.empty_mask = row.highest == kMaskedLogit;
@@ -256,6 +268,7 @@ __device__ inline void SampleRow(const ModelArgs& m, const StepArgs& a, int inde
   if (sample.top >= 0 || sample.score >= 0) {
     const LogitsRow raw{logits, m.v, raw_highest, 1.0f};
     uint64_t mass = 0;
+#pragma unroll 8
     for (int i = threadIdx.x; i < m.v; i += kThreads) mass += raw.MassAt(i);
     const float log_of_mass = sampling_math::LogOfMass(BlockSum(mass, memory.of_warp));
     const auto logprob = [&](int token) {

@@ -64,7 +64,7 @@ inline constexpr int kKeysAtOnce = 128;
 OX_HOST_DEVICE constexpr int AttentionFloats(int heads_of_group, int d) {
   return heads_of_group * (2 * d + kKeysAtOnce + 3);
 }
-// Routing: of each warp, how many rows each expert serves.
-OX_HOST_DEVICE constexpr int RoutingInts(int most_experts) { return kWarps * most_experts; }
+// Routing: of each warp, how many rows each expert serves, and a row of logits.
+OX_HOST_DEVICE constexpr int RoutingInts(int most_experts) { return 2 * kWarps * most_experts; }
 
 }  // namespace oxidized::cuda

@@ -8,10 +8,17 @@ namespace {
 template <int kParts>
 __global__ void __launch_bounds__(kThreads, 1) StepKernel(StepArgs args, int layers, int begin, int end, uint32_t passed) {
   extern __shared__ __align__(128) uint8_t shared[];
-  const Block block{*args.model, args, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x), shared};
+  __shared__ Jobs jobs;
+  __shared__ int rows[kTileTokens];
+  __shared__ uint64_t peaks[kWarps];
+  const Block block{*args.model, args, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x), shared, jobs, rows,
+                    peaks};
+  const bool times = blockIdx.x == 0 && threadIdx.x == 0;
   for (int i = begin; i < end; ++i) {
+    if (times) args.clocks[2 * i] = clock64();
     RunPhase<kParts>(block, PhaseAt(i, layers));
     if (i + 1 < end) GridBarrier(args.barrier, (passed += 1) * gridDim.x);
+    if (times) args.clocks[2 * i + 1] = clock64();
   }
 }
 

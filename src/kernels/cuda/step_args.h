@@ -93,6 +93,11 @@ struct TableArgs {
   const int32_t* block_ids;
 };
 
+// Of a part of a row of logits: the highest rank (sampling_math::TokenRank), the largest magnitude's bits.
+struct RowPeak {
+  uint64_t rank, magnitude;
+};
+
 struct Tile {
   int32_t expert, begin, count;  // places of an expert, at most kTileTokens
 };
@@ -129,12 +134,14 @@ struct StepArgs {
   float* gated;          // [T * stride, F]
   float* contributions;  // [T * stride, M]
   float* logits;         // [R, V]
+  RowPeak* peaks;        // [R, blocks]
   float* changed;        // [samples, V], where a mask or penalties are
   uint64_t* candidates;  // [samples, V] ranks, for cuts
   uint64_t* top_ranks;   // of the samples' most likely tokens, in no order
   float* top_logprobs;
   SampleResult* results;
   float* normed_tap;       // [T, M], where taps are shown
+  int64_t* clocks;         // [phases, 2] of one multiprocessor: when a phase began, and ended for all
   uint32_t* barrier;       // of the grid; grows for ever
   uint32_t* router_arrivals;  // zero between uses
 };
