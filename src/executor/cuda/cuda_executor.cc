@@ -18,6 +18,8 @@ namespace oxidized {
 namespace cuda {
 namespace {
 
+static_assert(kKvRows == kKvBlockTokens);
+
 void Checked(const char* error, const char* what) {
   if (error != nullptr) Fail(ErrorKind::kRequestFailed, "cuda: {}: {}", what, error);
 }
@@ -53,21 +55,34 @@ PolicyArgs PolicyArgsOf(const RoutingPolicy& policy, int32_t model_k) {
   return args;
 }
 
-// Shared memory that every phase of the model fits into.
-constexpr int kMostShared = 232448 - 5120;  // of a block, less what the kernel has statically
-int SharedBytes(const ModelConfig& c, const DeviceWeights& weights) {
+// A block's shared memory: what every phase of the model fits into, and behind it rings where there is room.
+constexpr int kMostShared = 232448 - 8192;  // of a block, less what the kernel has statically
+struct SharedMemory {
+  int bytes = 0, ring_at = 0, slots = 0, slot_bytes = 0;
+};
+SharedMemory SharedMemoryOf(const ModelConfig& c, const DeviceWeights& weights) {
   const ModelArgs& m = weights.model();
   const int parts = PartsOf(m.arithmetic);
-  int64_t most = 4 * int64_t{std::max(
-                         {AttentionFloats(c.heads_per_kv(), c.head_dim), RoutingInts(c.most_experts()), c.hidden_size})};
-  for (const Matrix* matrix : weights.matrices())
+  int64_t most = 4 * int64_t{std::max({AttentionFloats(c.heads_per_kv(), c.head_dim), RoutingInts(c.most_experts()),
+                                       c.hidden_size})};
+  int planes = 1, unit_bytes = 0;
+  for (const Matrix* matrix : weights.matrices()) {
     most = std::max<int64_t>(most, InputBytes(matrix->cols, parts) + 2 * 4 * PassFloats(matrix->chunks));
+    planes = std::max(planes, matrix->planes);
+    unit_bytes = std::max(unit_bytes, matrix->unit_bytes);
+  }
   if (most > kMostShared) {
     Fail(ErrorKind::kUnsupported,
          "cuda: this model's shapes want {} bytes of shared memory a block, {} are there; use --device cpu", most,
          kMostShared);
   }
-  return static_cast<int>(most);
+  SharedMemory shared;
+  shared.ring_at = RoundUp(static_cast<int>(most), 128);
+  shared.slot_bytes = unit_bytes;
+  if (parts == 1 && planes == 1)
+    shared.slots = std::clamp((kMostShared - shared.ring_at) / RingBytes(1, unit_bytes), 0, kMostSlots);
+  shared.bytes = shared.ring_at + RingBytes(shared.slots, unit_bytes);
+  return shared;
 }
 
 class CudaExecutor final : public Executor {
@@ -81,7 +96,7 @@ class CudaExecutor final : public Executor {
         card_(card.index),
         blocks_(card.processors),
         weights_(config_, weights, arithmetic_, info_.max_context, /*look=*/true),
-        shared_bytes_(SharedBytes(config_, weights_)),
+        shared_(SharedMemoryOf(config_, weights_)),
         buffers_(config_, info_, arithmetic_, blocks_, stream_) {
     info_.name = "cuda";
     info_.device = fmt::format("{}, {} multiprocessors", card.name, card.processors);
@@ -244,6 +259,9 @@ class CudaExecutor final : public Executor {
     buffers_.Fit(stride, static_cast<int32_t>(step.wanted.size()), static_cast<int32_t>(step.samples.size()),
                  step.args);
     if (batch.taps == nullptr) step.args.normed_tap = nullptr;
+    step.args.ring_at = shared_.ring_at;
+    step.args.ring_slots = shared_.slots;
+    step.args.ring_slot_bytes = shared_.slot_bytes;
     SendInputs(step);
     results_[static_cast<size_t>(step.ring)].begun.Record(stream_);
     const int forward = ForwardPhases(config_.num_layers);
@@ -271,7 +289,7 @@ class CudaExecutor final : public Executor {
 
   void Launch(Step& step, int begin, int end) {
     if (begin >= end) return;
-    Checked(LaunchStep(step.args, PartsOf(arithmetic_), config_.num_layers, blocks_, shared_bytes_, begin, end,
+    Checked(LaunchStep(step.args, PartsOf(arithmetic_), config_.num_layers, blocks_, shared_.bytes, begin, end,
                        barriers_passed_, stream_.handle()),
             "starting a step");
     barriers_passed_ += static_cast<uint32_t>(end - begin - 1);
@@ -618,7 +636,7 @@ class CudaExecutor final : public Executor {
   const int blocks_;
   Stream stream_;
   DeviceWeights weights_;
-  const int shared_bytes_;
+  const SharedMemory shared_;
   DeviceBuffers buffers_;
   StepUpload inputs_, sampling_;
   DeviceMemory tops_;
@@ -646,7 +664,7 @@ CudaMemoryNeed EstimateCudaMemory(const ModelConfig& config, const WeightsView& 
   const ExecutorInfo info = DeriveInfo(config, KvLayout(config), options.limits);
   const cuda::Arithmetic arithmetic = cuda::ArithmeticOf(options.precision, weights);
   const cuda::DeviceWeights placed(config, weights, arithmetic, info.max_context, /*look=*/false);
-  cuda::SharedBytes(config, placed);
+  cuda::SharedMemoryOf(config, placed);
   CudaMemoryNeed need;
   need.dense_bytes = placed.bytes().dense;
   need.expert_bytes = placed.bytes().experts;

@@ -68,7 +68,6 @@ DeviceWeights::DeviceWeights(const ModelConfig& config, const WeightsView& weigh
   model_.f = c.expert_width;
   model_.v = c.vocab_size;
   model_.most_experts = c.most_experts();
-  model_.kv_block = kKvBlockTokens;
   model_.eps = c.rms_norm_eps;
   model_.alpha = c.swiglu_alpha;
   model_.limit = c.swiglu_limit;

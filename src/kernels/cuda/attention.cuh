@@ -37,12 +37,12 @@ template <int kParts>
 __device__ inline typename KvValue<kParts>::Type* KvAt(const ModelArgs& m, const StepArgs& a, const LayerArgs& layer,
                                                        int sequence, int64_t position, int kv_head, int which) {
   const TableArgs& table = a.tables[layer.group];
-  const int64_t offset = position - table.first_position[sequence];
-  const int64_t block = table.block_ids[table.offsets[sequence] + offset / m.kv_block];
+  const auto offset = static_cast<uint32_t>(position - table.first_position[sequence]);
+  const int64_t block = table.block_ids[table.offsets[sequence] + offset / kKvRows];
   const KvGroupArgs& group = m.kv[layer.group];
-  const int64_t row =
-      (int64_t{layer.index_in_group * m.kv_heads + kv_head} * 2 + which) * m.kv_block + offset % m.kv_block;
-  return reinterpret_cast<typename KvValue<kParts>::Type*>(group.memory + block * group.block_bytes) + row * m.d;
+  const int row = ((layer.index_in_group * m.kv_heads + kv_head) * 2 + which) * kKvRows + offset % kKvRows;
+  return reinterpret_cast<typename KvValue<kParts>::Type*>(group.memory + block * group.block_bytes) +
+         int64_t{row} * m.d;
 }
 
 // q . k, in the order of the elements.
@@ -69,6 +69,7 @@ template <int kParts>
 __device__ void AttendSplit(const ModelArgs& m, const StepArgs& a, const LayerArgs& layer, int t, int kv_head,
                             int split, float* shared) {
   using Value = KvValue<kParts>;
+  using Type = typename Value::Type;
   const int n = m.heads / m.kv_heads, d = m.d, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int sequence = a.sequence_of[t];
   const int64_t last = a.positions[t], first = FirstVisible(last, layer.window);
@@ -83,6 +84,8 @@ __device__ void AttendSplit(const ModelArgs& m, const StepArgs& a, const LayerAr
   float* highest = scores + n * kKeysAtOnce;  // [n]
   float* total = highest + n;
   float* shrink = total + n;
+  float* of_warps = shared + RoundUp(n * (2 * d + kKeysAtOnce + 3), 2);  // [warps][kHeadsAtOnce][kElementsAtOnce]
+  auto* key_at = reinterpret_cast<const Type**>(of_warps + kWarps * kHeadsAtOnce * kElementsAtOnce);  // [keys]
   __syncthreads();
   for (int i = threadIdx.x; i < n * d; i += kThreads) {
     q[i] = a.query[(int64_t{t} * m.heads + kv_head * n) * d + i];
@@ -96,10 +99,12 @@ __device__ void AttendSplit(const ModelArgs& m, const StepArgs& a, const LayerAr
 
   for (int64_t from = begin; from < end; from += kKeysAtOnce) {
     const int count = static_cast<int>(min(end - from, int64_t{kKeysAtOnce}));
+    for (int j = threadIdx.x; j < count; j += kThreads)
+      key_at[j] = KvAt<kParts>(m, a, layer, sequence, from + j, kv_head, 0);
+    __syncthreads();
     for (int i = threadIdx.x; i < n * count; i += kThreads) {
       const int j = i % count, h = i / count;
-      scores[h * kKeysAtOnce + j] =
-          DotKey<kParts>(q + h * d, KvAt<kParts>(m, a, layer, sequence, from + j, kv_head, 0), d) * scale;
+      scores[h * kKeysAtOnce + j] = DotKey<kParts>(q + h * d, key_at[j], d) * scale;
     }
     __syncthreads();
     for (int h = warp; h < n; h += kWarps) {
@@ -124,16 +129,39 @@ __device__ void AttendSplit(const ModelArgs& m, const StepArgs& a, const LayerAr
       }
     }
     __syncthreads();
-    for (int i = threadIdx.x; i < n * d; i += kThreads) {
-      const int h = i / d, e = i % d;
-      float sum = out[i] * shrink[h];
-      for (int j = 0; j < count; ++j) {
-        const float value = Value::ToFloat(KvAt<kParts>(m, a, layer, sequence, from + j, kv_head, 1)[e]);
-        sum = fmaf(scores[h * kKeysAtOnce + j], value, sum);
+    // Values: a warp has every kWarps-th key, its sums are added in the order of the warps.
+    for (int h0 = 0; h0 < n; h0 += kHeadsAtOnce) {
+      for (int e0 = 0; e0 < d; e0 += kElementsAtOnce) {
+        float sums[kHeadsAtOnce][2] = {};
+        const bool there[2] = {e0 + lane < d, e0 + lane + 32 < d};
+#pragma unroll 4
+        for (int j = warp; j < count; j += kWarps) {
+          const Type* value = key_at[j] + kKvRows * d + e0 + lane;  // the values of a block lie behind its keys
+          const float x[2] = {there[0] ? Value::ToFloat(value[0]) : 0.0f, there[1] ? Value::ToFloat(value[32]) : 0.0f};
+#pragma unroll
+          for (int h = 0; h < kHeadsAtOnce; ++h) {
+            const float weight = h0 + h < n ? scores[(h0 + h) * kKeysAtOnce + j] : 0.0f;
+            sums[h][0] = fmaf(weight, x[0], sums[h][0]);
+            sums[h][1] = fmaf(weight, x[1], sums[h][1]);
+          }
+        }
+        float* mine = of_warps + warp * kHeadsAtOnce * kElementsAtOnce;
+#pragma unroll
+        for (int h = 0; h < kHeadsAtOnce; ++h) {
+          mine[h * kElementsAtOnce + lane] = sums[h][0];
+          mine[h * kElementsAtOnce + lane + 32] = sums[h][1];
+        }
+        __syncthreads();
+        for (int i = threadIdx.x; i < kHeadsAtOnce * kElementsAtOnce; i += kThreads) {
+          const int h = h0 + i / kElementsAtOnce, e = e0 + i % kElementsAtOnce;
+          if (h >= n || e >= d) continue;
+          float sum = out[h * d + e] * shrink[h];
+          for (int w = 0; w < kWarps; ++w) sum += of_warps[w * kHeadsAtOnce * kElementsAtOnce + i];
+          out[h * d + e] = sum;
+        }
+        __syncthreads();
       }
-      out[i] = sum;
     }
-    __syncthreads();
   }
 
   // [split][D + 2] of a head: the sum, its denominator, the highest score.

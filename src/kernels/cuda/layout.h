@@ -26,10 +26,9 @@ OX_HOST_DEVICE constexpr int PaddedColumns(int64_t cols) {
   return RoundUp(static_cast<int>(cols), kColumnGranule);
 }
 
-// Columns of a unit: the most up to 512 (MXFP4: 960) that divide the padded columns. 2880: 320 and 960; 4096:
-// 512.
+// Columns of a unit: the most up to 320 (MXFP4: 960) that divide the padded columns. 2880: 320 and 960; 4096: 256.
 OX_HOST_DEVICE constexpr int UnitColumns(Form form, int padded_cols) {
-  const int most = (form == Form::kMxfp4 ? 960 : 512) / kColumnGranule, granules = padded_cols / kColumnGranule;
+  const int most = (form == Form::kMxfp4 ? 960 : 320) / kColumnGranule, granules = padded_cols / kColumnGranule;
   for (int n = most; n > 1; --n) {
     if (granules % n == 0) return n * kColumnGranule;
   }

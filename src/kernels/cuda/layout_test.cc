@@ -36,7 +36,7 @@ TEST(CudaLayout, APlaceAndItsColumnBelongTogether) {
 
 TEST(CudaLayout, UnitsOfPublishedWidthsAreTheMeasuredOnes) {
   EXPECT_EQ(UnitColumns(Form::kBf16Planes, 2880), 320);
-  EXPECT_EQ(UnitColumns(Form::kBf16Planes, 4096), 512);
+  EXPECT_EQ(UnitColumns(Form::kBf16Planes, 4096), 256);
   EXPECT_EQ(UnitColumns(Form::kMxfp4, 2880), 960);
   EXPECT_EQ(UnitBytes(Form::kMxfp4, 960), 4096);
   const Matrix m = MatrixOf(Form::kBf16Planes, 2, 90, 96);
@@ -237,6 +237,27 @@ TEST(CudaSchedule, EveryUnitIsDoneOnce) {
       }
     }
   }
+}
+
+TEST(CudaSchedule, CursorsMeetEveryUnitOnceInTheOrderOfPasses) {
+  for (const int chunks : {1, 3, 9, 16, 47, 60}) {
+    for (const int groups : {1, 2, 5, 22, 190}) {
+      std::vector<int> seen(static_cast<size_t>(groups * chunks));
+      for (int warp = 0; warp < kWarps; ++warp) {
+        int last = -1;
+        for (UnitCursor at = FirstUnit(warp, groups, chunks); at.pass < groups; at = NextUnit(at, warp, groups, chunks)) {
+          const int number = at.pass * chunks + at.unit;
+          ASSERT_GT(number, last);
+          last = number;
+          ++seen.at(static_cast<size_t>(number));
+        }
+      }
+      for (const int times : seen) ASSERT_EQ(times, 1) << chunks << ' ' << groups;
+    }
+  }
+  EXPECT_EQ(PassGroups(9), 4);
+  EXPECT_EQ(PassGroups(16), 3);
+  EXPECT_EQ(PassGroups(3), 16);
 }
 
 TEST(CudaSchedule, SplitsCoverWhatIsVisible) {

@@ -17,6 +17,7 @@ struct Block {
   int cta, ncta;
   uint8_t* shared;  // dynamic
   Jobs& jobs;       // in shared memory, as these are
+  Rings& rings;
   int* rows;        // [kTileTokens] which row each row of the inputs is
   uint64_t* peaks;  // [kWarps]
 };
@@ -76,16 +77,43 @@ __device__ inline void LoadRows(const Inputs<kParts>& x, int tokens, const float
   __syncthreads();
 }
 
-// The one product of a tile of tokens, when the block is done with the jobs before.
-__device__ inline void OneJob(const Block& b, const Matrix& m, Range groups, int tokens, int tile) {
+// The one product of a tile of tokens, when the block is done with the jobs before; the rings begin to fill.
+__device__ inline void OneJob(const Block& b, const Matrix& m, Range groups, int tokens) {
   __syncthreads();
-  if (threadIdx.x != 0) return;
-  b.jobs.Clear();
-  b.jobs.Add(m, static_cast<int>(groups.begin), static_cast<int>(groups.end), 0, tokens, tile);
+  if (threadIdx.x == 0) {
+    b.jobs.Clear();
+    b.jobs.Add(m, static_cast<int>(groups.begin), static_cast<int>(groups.end), 0, tokens, 0);
+  }
+  __syncthreads();
+  StartRings(b.rings, b.jobs);
 }
 
 __device__ inline int TokensOfTile(int rows, int tile) { return min(kTileTokens, rows - tile * kTileTokens); }
 __device__ inline int TilesOf(int rows) { return (rows + kTileTokens - 1) / kTileTokens; }
+
+// body(tile, first row, tokens, groups) for each tile of `rows` rows of which this block has groups of m, its job made
+// and its rings started; of the first one before, where the phase is `prepared`.
+template <class Body>
+__device__ inline void ForTiles(const Block& b, const Matrix& m, int rows, bool prepared, const Body& body) {
+  const int tiles = TilesOf(rows);
+  const Range units = ShareOf(int64_t{tiles} * m.groups, b.cta, b.ncta);
+  for (int tile = 0; tile < tiles; ++tile) {
+    const Range groups = GroupsOfTile(units, tile, tiles);
+    if (groups.begin >= groups.end) continue;
+    const int tokens = TokensOfTile(rows, tile);
+    if (!prepared) OneJob(b, m, groups, tokens);
+    prepared = false;
+    body(tile * kTileTokens, tokens, groups);
+  }
+}
+__device__ inline void PrepareTiles(const Block& b, const Matrix& m, int rows) {
+  const int tiles = TilesOf(rows);
+  const Range units = ShareOf(int64_t{tiles} * m.groups, b.cta, b.ncta);
+  for (int tile = 0; tile < tiles; ++tile) {
+    const Range groups = GroupsOfTile(units, tile, tiles);
+    if (groups.begin < groups.end) return OneJob(b, m, groups, TokensOfTile(rows, tile));
+  }
+}
 
 __device__ inline void Embed(const Block& b) {
   const ModelArgs& m = b.model;
@@ -108,20 +136,15 @@ __device__ inline void Embed(const Block& b) {
 }
 
 template <int kParts>
-__device__ inline void QueryKeyValue(const Block& b, const LayerArgs& layer) {
+__device__ inline void QueryKeyValue(const Block& b, const LayerArgs& layer, bool prepared) {
   const ModelArgs& m = b.model;
   const StepArgs& a = b.step;
   const Inputs<kParts> x(b.shared, layer.qkv.cols);
-  const int tiles = TilesOf(a.tokens), half = m.d / 2, q_rows = m.heads * m.d, kv_rows = m.kv_heads * m.d;
-  const Range units = ShareOf(int64_t{tiles} * layer.qkv.groups, b.cta, b.ncta);
-  for (int tile = 0; tile < tiles; ++tile) {
-    const Range groups = GroupsOfTile(units, tile, tiles);
-    if (groups.begin >= groups.end) continue;
-    const int tokens = TokensOfTile(a.tokens, tile), first = tile * kTileTokens;
-    OneJob(b, layer.qkv, groups, tokens, tile);
+  const int half = m.d / 2, q_rows = m.heads * m.d, kv_rows = m.kv_heads * m.d;
+  ForTiles(b, layer.qkv, a.tokens, prepared, [&](int first, int tokens, Range groups) {
     LoadNormed<kParts>(b, x, tokens, layer.attention_norm, [&](int i) { return first + i; },
                        groups.begin == 0 ? a.normed_tap : nullptr);
-    Multiply<kParts>(b.jobs, x, [&](const Job&, int row, int token, float y0, float y1) {
+    Multiply<kParts>(b.jobs, b.rings, x, [&](const Job&, int row, int token, float y0, float y1) {
       if (row >= layer.qkv.rows) return;
       const int t = first + token, sequence = a.sequence_of[t];
       const int64_t position = a.positions[t];
@@ -151,7 +174,7 @@ __device__ inline void QueryKeyValue(const Block& b, const LayerArgs& layer) {
         kept[1] = KvValue<kParts>::Of(y1);
       }
     });
-  }
+  });
 }
 
 template <int kParts>
@@ -170,19 +193,13 @@ __device__ inline void Attend(const Block& b, const LayerArgs& layer) {
 }
 
 template <int kParts>
-__device__ inline void Out(const Block& b, const LayerArgs& layer) {
+__device__ inline void Out(const Block& b, const LayerArgs& layer, bool prepared) {
   const ModelArgs& m = b.model;
   const StepArgs& a = b.step;
   const Inputs<kParts> x(b.shared, layer.out.cols);
-  const int tiles = TilesOf(a.tokens);
-  const Range units = ShareOf(int64_t{tiles} * layer.out.groups, b.cta, b.ncta);
-  for (int tile = 0; tile < tiles; ++tile) {
-    const Range groups = GroupsOfTile(units, tile, tiles);
-    if (groups.begin >= groups.end) continue;
-    const int tokens = TokensOfTile(a.tokens, tile), first = tile * kTileTokens;
-    OneJob(b, layer.out, groups, tokens, tile);
+  ForTiles(b, layer.out, a.tokens, prepared, [&](int first, int tokens, Range) {
     LoadRows<kParts>(x, tokens, a.attention, m.heads * m.d, [&](int i) { return first + i; });
-    Multiply<kParts>(b.jobs, x, [&](const Job&, int row, int token, float y0, float y1) {
+    Multiply<kParts>(b.jobs, b.rings, x, [&](const Job&, int row, int token, float y0, float y1) {
       const float y[2] = {y0, y1};
       for (int i = 0; i < 2 && row + i < m.m; ++i) {
         const int64_t at = int64_t{first + token} * m.m + row + i;
@@ -191,7 +208,7 @@ __device__ inline void Out(const Block& b, const LayerArgs& layer) {
         a.residual[at] += delta;
       }
     });
-  }
+  });
 }
 
 // A router's logit is the sum of slices of columns, each summed by a warp.
@@ -291,6 +308,7 @@ __device__ inline int GatherJobs(const Block& b, int tile, int tiles, const Matr
     }
   }
   __syncthreads();
+  StartRings(b.rings, b.jobs);
   rows = used;
   return next;
 }
@@ -310,7 +328,7 @@ __device__ inline void GateUp(const Block& b, const LayerArgs& layer) {
         [&](int of) { return GroupsOfTile(units, of, tiles); }, /*share_rows=*/true, rows);
     if (rows == 0) return;
     LoadNormed<kParts>(b, x, rows, layer.mlp_norm, [&](int i) { return b.rows[i]; }, nullptr);
-    Multiply<kParts>(b.jobs, x, [&](const Job& job, int row, int token, float y0, float y1) {
+    Multiply<kParts>(b.jobs, b.rings, x, [&](const Job& job, int row, int token, float y0, float y1) {
       if (row >= 2 * m.f) return;
       const Tile of = a.tiles[job.tag];
       const float* bias = layer.experts[of.expert].gate_up_bias;
@@ -320,21 +338,33 @@ __device__ inline void GateUp(const Block& b, const LayerArgs& layer) {
 }
 
 // A block has the same rows of all experts, so that it can add a token's up.
+__device__ inline Range DownGroups(const Block& b) {
+  return ShareOf((b.model.m + kUnitRows - 1) / kUnitRows, b.cta, b.ncta);
+}
+__device__ inline int GatherDown(const Block& b, const LayerArgs& layer, int tile, int& rows) {
+  return GatherJobs(
+      b, tile, *b.step.num_tiles, [&](int expert) -> const Matrix& { return layer.experts[expert].down; },
+      [&](int place) { return b.step.places[place]; }, [&](int) { return DownGroups(b); }, /*share_rows=*/false, rows);
+}
+
+// `prepared`: the first jobs are gathered, up to tile `left`, with `rows` rows.
+struct PreparedDown {
+  int left, rows;
+};
 template <int kParts>
-__device__ inline void Down(const Block& b, const LayerArgs& layer, int index) {
+__device__ inline void Down(const Block& b, const LayerArgs& layer, int index, bool prepared, PreparedDown first_jobs) {
   const ModelArgs& m = b.model;
   const StepArgs& a = b.step;
-  const Range groups = ShareOf((m.m + kUnitRows - 1) / kUnitRows, b.cta, b.ncta);
+  const Range groups = DownGroups(b);
   if (groups.begin >= groups.end) return;
   const int tiles = *a.num_tiles;
   const Inputs<kParts> x(b.shared, PaddedColumns(m.f));
   for (int tile = 0; tile < tiles;) {
-    int rows;
-    tile = GatherJobs(
-        b, tile, tiles, [&](int expert) -> const Matrix& { return layer.experts[expert].down; },
-        [&](int place) { return a.places[place]; }, [&](int) { return groups; }, /*share_rows=*/false, rows);
+    int rows = first_jobs.rows;
+    tile = prepared ? first_jobs.left : GatherDown(b, layer, tile, rows);
+    prepared = false;
     LoadRows<kParts>(x, rows, a.gated, m.f, [&](int i) { return b.rows[i]; });
-    Multiply<kParts>(b.jobs, x, [&](const Job& job, int row, int token, float y0, float y1) {
+    Multiply<kParts>(b.jobs, b.rings, x, [&](const Job& job, int row, int token, float y0, float y1) {
       const Tile of = a.tiles[job.tag];
       const float* bias = layer.experts[of.expert].down_bias;
       const float y[2] = {y0, y1};
@@ -359,22 +389,14 @@ __device__ inline void Down(const Block& b, const LayerArgs& layer, int index) {
 }
 
 template <int kParts>
-__device__ inline void Unembed(const Block& b) {
+__device__ inline void Unembed(const Block& b, bool prepared) {
   const ModelArgs& m = b.model;
   const StepArgs& a = b.step;
   const Inputs<kParts> x(b.shared, m.head.cols);
-  const int tiles = TilesOf(a.rows);
-  const Range units = ShareOf(int64_t{tiles} * m.head.groups, b.cta, b.ncta);
-  for (int tile = 0; tile < tiles; ++tile) {
-    const Range groups = GroupsOfTile(units, tile, tiles);
-    const int tokens = TokensOfTile(a.rows, tile), first = tile * kTileTokens;
-    if (groups.begin >= groups.end) {
-      if (threadIdx.x < tokens) a.peaks[int64_t{first + threadIdx.x} * b.ncta + b.cta] = {0, 0};
-      continue;
-    }
-    OneJob(b, m.head, groups, tokens, tile);
+  for (int r = threadIdx.x; r < a.rows; r += kThreads) a.peaks[int64_t{r} * b.ncta + b.cta] = {0, 0};
+  ForTiles(b, m.head, a.rows, prepared, [&](int first, int tokens, Range groups) {
     LoadNormed<kParts>(b, x, tokens, m.final_norm, [&](int i) { return a.logits_rows[first + i]; }, nullptr);
-    Multiply<kParts>(b.jobs, x, [&](const Job&, int row, int token, float y0, float y1) {
+    Multiply<kParts>(b.jobs, b.rings, x, [&](const Job&, int row, int token, float y0, float y1) {
       float* out = a.logits + int64_t{first + token} * m.v + row;
       if (row < m.v) out[0] = y0;
       if (row + 1 < m.v) out[1] = y1;
@@ -383,11 +405,10 @@ __device__ inline void Unembed(const Block& b) {
     __syncthreads();
     const int begin = static_cast<int>(groups.begin) * kUnitRows, end = min(m.v, static_cast<int>(groups.end) * kUnitRows);
     for (int i = 0; i < tokens; ++i) {
-      const float* row = a.logits + int64_t{first + i} * m.v;
-      const RowPeak peak = PeakOf(row, begin, end, b.peaks);
+      const RowPeak peak = PeakOf(a.logits + int64_t{first + i} * m.v, begin, end, b.peaks);
       if (threadIdx.x == 0) a.peaks[int64_t{first + i} * b.ncta + b.cta] = peak;
     }
-  }
+  });
   if (a.normed_tap == nullptr) return;
   __shared__ float factor[1];
   for (int t = b.cta; t < a.tokens; t += b.ncta) {
@@ -413,21 +434,45 @@ __device__ inline void KeepTokens(const Block& b) {
   }
 }
 
+// A phase whose first jobs were made, and whose weights are on their way, since the phase before it or the one before
+// that was done with.
+struct Prepared {
+  int index = -1;  // -1: none
+  PreparedDown down = {};
+};
+
 template <int kParts>
-__device__ inline void RunPhase(const Block& b, PhaseOf at) {
+__device__ inline void RunPhase(const Block& b, PhaseOf at, bool prepared, PreparedDown down) {
   const LayerArgs* layer = at.layer >= 0 ? b.model.layer + at.layer : nullptr;
   switch (at.phase) {
     case Phase::kEmbed: return Embed(b);
-    case Phase::kQueryKeyValue: return QueryKeyValue<kParts>(b, *layer);
+    case Phase::kQueryKeyValue: return QueryKeyValue<kParts>(b, *layer, prepared);
     case Phase::kAttend: return Attend<kParts>(b, *layer);
-    case Phase::kOut: return Out<kParts>(b, *layer);
+    case Phase::kOut: return Out<kParts>(b, *layer, prepared);
     case Phase::kRoute: return Route(b, *layer, at.layer);
     case Phase::kGateUp: return GateUp<kParts>(b, *layer);
-    case Phase::kDown: return Down<kParts>(b, *layer, at.layer);
-    case Phase::kUnembed: return Unembed<kParts>(b);
+    case Phase::kDown: return Down<kParts>(b, *layer, at.layer, prepared, down);
+    case Phase::kUnembed: return Unembed<kParts>(b, prepared);
     case Phase::kSample: return Sample(b);
     case Phase::kKeepTokens: return KeepTokens(b);
   }
+}
+
+// Behind phase `index`, before the grid waits: what the next products read that no later phase decides. Not beyond
+// `end`.
+__device__ inline void Prepare(const Block& b, int index, int end, int layers, Prepared& prepared) {
+  const PhaseOf at = PhaseAt(index, layers);
+  const int target = at.phase == Phase::kQueryKeyValue ? index + 2 : index + 1;  // across attention
+  if (b.rings.slots == 0 || target >= end) return;
+  const PhaseOf next = PhaseAt(target, layers);
+  if (at.phase == Phase::kAttend || at.phase == Phase::kOut || at.phase == Phase::kRoute || at.phase > Phase::kDown) return;
+  prepared.index = target;
+  if (next.phase == Phase::kQueryKeyValue) return PrepareTiles(b, b.model.layer[next.layer].qkv, b.step.tokens);
+  if (next.phase == Phase::kOut) return PrepareTiles(b, b.model.layer[next.layer].out, b.step.tokens);
+  if (next.phase == Phase::kUnembed) return PrepareTiles(b, b.model.head, b.step.rows);
+  const Range groups = DownGroups(b);
+  if (groups.begin < groups.end && *b.step.num_tiles > 0)
+    prepared.down.left = GatherDown(b, b.model.layer[next.layer], 0, prepared.down.rows);
 }
 
 }  // namespace oxidized::cuda

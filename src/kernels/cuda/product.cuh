@@ -91,13 +91,13 @@ struct Sums {
 #pragma unroll
         for (int i = 0; i < 8; ++i) v[p][h][i / 4][i % 4] = 0.0f;
   }
-  // Two steps against 32 columns of each half; `x` points to this lane's 16 bytes of the first part.
-  __device__ void Add(const uint32_t* a, const uint8_t* x, int part_bytes, int second_bytes) {
+  // Two steps against 32 columns of each half; `x`: where this lane's 16 bytes of the first part lie.
+  __device__ void Add(const uint32_t* a, uint32_t x, int part_bytes, int second_bytes) {
 #pragma unroll
     for (int p = 0; p < kParts; ++p) {
 #pragma unroll
       for (int h = 0; h < kHalves; ++h) {
-        const uint4 b = *reinterpret_cast<const uint4*>(x + p * part_bytes + h * second_bytes);
+        const uint4 b = LoadShared<uint4>(x + p * part_bytes + h * second_bytes);
         Mma(v[p][h][0], a, b.x, b.y);
         Mma(v[p][h][1], a + 4, b.z, b.w);
       }
@@ -125,15 +125,33 @@ struct Sums {
   }
 };
 
-template <int kParts, bool kFull>
-__device__ inline void DotBf16(const uint8_t* unit, int steps, int lane, const uint8_t* x, int part_bytes,
+// Where a unit's bytes are read: in the card's memory, or in shared memory after a copy.
+struct InMemory {
+  const uint8_t* unit;
+  __device__ uint4 Load16(int at) const { return LoadWeights(unit + at); }
+  __device__ uint2 Load8(int at) const { return LoadWeights8(unit + at); }
+};
+struct InShared {
+  uint32_t unit;
+  __device__ uint4 Load16(int at) const { return LoadShared<uint4>(unit + at); }
+  __device__ uint2 Load8(int at) const { return LoadShared<uint2>(unit + at); }
+};
+
+// kSteps: the number of steps where it is known when compiling, else 0.
+template <int kSteps, int kParts, bool kFull, class Unit>
+__device__ inline void DotBf16(const Unit& unit, int dynamic_steps, int lane, uint32_t x, int part_bytes,
                                int second_bytes, Sums<kParts, kFull>& sums) {
-#pragma unroll 5
-  for (int j = 0; j < steps / 2; ++j) {
+  const auto pair = [&](int j) {
     uint32_t a[8];
-    *reinterpret_cast<uint4*>(a) = LoadWeights(unit + Bf16ByteAt(2 * j, lane));
-    *reinterpret_cast<uint4*>(a + 4) = LoadWeights(unit + Bf16ByteAt(2 * j + 1, lane));
+    *reinterpret_cast<uint4*>(a) = unit.Load16(Bf16ByteAt(2 * j, lane));
+    *reinterpret_cast<uint4*>(a + 4) = unit.Load16(Bf16ByteAt(2 * j + 1, lane));
     sums.Add(a, x + j * 64, part_bytes, second_bytes);
+  };
+  if constexpr (kSteps > 0) {
+#pragma unroll
+    for (int j = 0; j < kSteps / 2; ++j) pair(j);
+  } else {
+    for (int j = 0; j < dynamic_steps / 2; ++j) pair(j);
   }
 }
 
@@ -143,71 +161,173 @@ __device__ inline void DecodeMxfp4(uint32_t w, uint32_t first, uint32_t second, 
   for (int reg = 0; reg < 4; ++reg) a[reg] = MultiplyBf16x2(CodesAsBf16(w, reg), reg % 2 ? second : first);
 }
 
-template <int kParts, bool kFull>
-__device__ inline void DotMxfp4(const uint8_t* unit, int steps, int lane, const uint8_t* x, int part_bytes,
-                                int second_bytes, Sums<kParts, kFull>& sums) {
-  const uint8_t* scales = unit + ScaleByteAt(lane / 4, 0, 0, steps);
-  const auto two_steps = [&](uint32_t w0, uint32_t w1, uint32_t two_scales, int j) {
-    const uint32_t first = __byte_perm(two_scales, 0, 0x4040) << 7, second = __byte_perm(two_scales, 0, 0x4141) << 7;
+// Pairs of steps j and j + 1 (if there are two) of an MXFP4 unit; scales: of 8 pairs, those of j among them.
+template <int kParts, bool kFull, class Unit>
+__device__ inline void DotMxfp4Pairs(const Unit& unit, int steps, int j, const uint4& scales, int lane, uint32_t x,
+                                     int part_bytes, int second_bytes, Sums<kParts, kFull>& sums) {
+  const uint32_t of_two = j % 8 == 0 ? scales.x : j % 8 == 2 ? scales.y : j % 8 == 4 ? scales.z : scales.w;
+  const auto pair = [&](uint32_t w0, uint32_t w1, uint32_t s, int k) {
+    const uint32_t first = __byte_perm(s, 0, 0x4040) << 7, second = __byte_perm(s, 0, 0x4141) << 7;
     uint32_t a[8];
     DecodeMxfp4(w0, first, second, a);
     DecodeMxfp4(w1, first, second, a + 4);
-    sums.Add(a, x + j * 64, part_bytes, second_bytes);
+    sums.Add(a, x + k * 64, part_bytes, second_bytes);
   };
-  int j = 0;  // pair of steps
-  uint4 s = {0, 0, 0, 0};
-#pragma unroll 4
-  for (; j + 2 <= steps / 2; j += 2) {
-    if (j % 8 == 0) s = LoadWeights(scales + j * 2);
-    const uint32_t word = j % 8 == 0 ? s.x : j % 8 == 2 ? s.y : j % 8 == 4 ? s.z : s.w;
-    const uint4 w = LoadWeights(unit + CodesByteAt(2 * j, lane, steps));
-    two_steps(w.x, w.y, word, j);
-    two_steps(w.z, w.w, word >> 16, j + 1);
+  if (j + 2 <= steps / 2) {
+    const uint4 w = unit.Load16(CodesByteAt(2 * j, lane, steps));
+    pair(w.x, w.y, of_two, j);
+    pair(w.z, w.w, of_two >> 16, j + 1);
+  } else {
+    const uint2 w = unit.Load8(CodesByteAt(2 * j, lane, steps));
+    pair(w.x, w.y, of_two, j);
   }
-  if (j < steps / 2) {
-    if (j % 8 == 0) s = LoadWeights(scales + j * 2);
-    const uint32_t word = j % 8 == 0 ? s.x : j % 8 == 2 ? s.y : j % 8 == 4 ? s.z : s.w;
-    const uint2 w = LoadWeights8(unit + CodesByteAt(2 * j, lane, steps));
-    two_steps(w.x, w.y, word, j);
+}
+template <int kSteps, int kParts, bool kFull, class Unit>
+__device__ inline void DotMxfp4(const Unit& unit, int dynamic_steps, int lane, uint32_t x, int part_bytes,
+                                int second_bytes, Sums<kParts, kFull>& sums) {
+  const int steps = kSteps > 0 ? kSteps : dynamic_steps;
+  if constexpr (kSteps > 0) {
+    uint4 scales[(kSteps + 15) / 16];
+#pragma unroll
+    for (int i = 0; i < (kSteps + 15) / 16; ++i) scales[i] = unit.Load16(ScaleByteAt(lane / 4, i * 8, 0, kSteps));
+#pragma unroll
+    for (int j = 0; j < kSteps / 2; j += 2)
+      DotMxfp4Pairs(unit, kSteps, j, scales[j / 8], lane, x, part_bytes, second_bytes, sums);
+  } else {
+    uint4 scales = {0, 0, 0, 0};
+    for (int j = 0; j < steps / 2; j += 2) {
+      if (j % 8 == 0) scales = unit.Load16(ScaleByteAt(lane / 4, j, 0, steps));
+      DotMxfp4Pairs(unit, steps, j, scales, lane, x, part_bytes, second_bytes, sums);
+    }
   }
 }
 
-// The sums of every unit of the groups [begin, begin + n) of the jobs into `partial` [n * chunks][8 rows][8 tokens].
+template <int kParts, bool kFull, class Unit>
+__device__ inline void DotUnit(Form form, const Unit& unit, int steps, int lane, uint32_t x, int part_bytes,
+                               int second_bytes, Sums<kParts, kFull>& sums) {
+  if (form == Form::kMxfp4) {
+    if (kParts == 1 && steps == 30)
+      DotMxfp4<30>(unit, steps, lane, x, part_bytes, second_bytes, sums);
+    else
+      DotMxfp4<0>(unit, steps, lane, x, part_bytes, second_bytes, sums);
+  } else if (kParts == 1 && steps == 10) {
+    DotBf16<10>(unit, steps, lane, x, part_bytes, second_bytes, sums);
+  } else if (kParts == 1 && steps == 8) {
+    DotBf16<8>(unit, steps, lane, x, part_bytes, second_bytes, sums);
+  } else {
+    DotBf16<0>(unit, steps, lane, x, part_bytes, second_bytes, sums);
+  }
+}
+
+// A warp's ring of units. Lane 0 asks for the next ones, in the order of the warp's cursor over its jobs; all lanes
+// wait for the oldest and read it. Its state lies in shared memory between passes. With a ring every matrix of the
+// model has one plane.
+struct RingState {
+  UnitCursor next;  // to be asked for
+  int issue_slot, read_slot, in_flight;
+  uint32_t parity;  // of the slot that is read next
+};
+struct Rings {
+  uint32_t slots_at;  // shared address of the slots of all warps
+  int slots, slot_bytes;
+  RingState state[kWarps];
+  uint64_t barriers[kWarps][kMostSlots];
+
+  __device__ uint32_t Slot(int warp, int slot) const { return slots_at + (warp * slots + slot) * slot_bytes; }
+  __device__ uint32_t Barrier(int warp, int slot) const { return SharedAddress(&barriers[warp][slot]); }
+  // By each warp, before a barrier of the block.
+  __device__ void Init(int warp) {
+    if (threadIdx.x % 32 == 0) {
+      state[warp] = {};
+      for (int i = 0; i < slots; ++i) InitCopyBarrier(Barrier(warp, i));
+      FenceCopyBarriers();
+    }
+    __syncwarp();
+  }
+};
+
+__device__ inline const uint8_t* UnitOf(const Jobs& jobs, int chunks, UnitCursor at) {
+  const int q = at.pass + at.unit / chunks;
+  const Job& job = jobs.Of(q);
+  return job.m.units +
+         (int64_t{jobs.GroupAt(job, q)} * chunks + at.unit % chunks) * job.m.planes * job.m.unit_bytes;
+}
+
+// Lane 0 of a warp asks for one unit more, if there is one.
+__device__ inline void AskForUnit(Rings& rings, RingState& state, const Jobs& jobs, int warp, int groups, int chunks) {
+  if (state.next.pass >= groups) return;
+  CopyBulk(rings.Slot(warp, state.issue_slot), UnitOf(jobs, chunks, state.next), jobs.job[0].m.unit_bytes,
+           rings.Barrier(warp, state.issue_slot));
+  if (++state.issue_slot == rings.slots) state.issue_slot = 0;
+  ++state.in_flight;
+  state.next = NextUnit(state.next, warp, groups, chunks);
+}
+
+// The jobs are filled: the rings begin to fill, whatever the block does until it multiplies. Called by all threads,
+// nothing is in flight.
+__device__ inline void StartRings(Rings& rings, const Jobs& jobs) {
+  if (rings.slots == 0 || threadIdx.x % 32 != 0 || jobs.n == 0) return;
+  const int warp = threadIdx.x / 32, groups = jobs.groups(), chunks = jobs.job[0].m.chunks;
+  RingState state = rings.state[warp];
+  state.next = FirstUnit(warp, groups, chunks);
+  for (int i = 0; i < rings.slots; ++i) AskForUnit(rings, state, jobs, warp, groups, chunks);
+  rings.state[warp] = state;
+}
+
+// The sums of every unit of the pass that begins with group `begin` of the jobs' `groups`, into `partial`
+// [units][8 rows][8 tokens].
 template <int kParts, bool kFull>
-__device__ __noinline__ void SumUnits(const Jobs& jobs, int begin, int n, const Inputs<kParts>& x, float* partial) {
+__device__ __noinline__ void SumUnits(const Jobs& jobs, Rings& rings, int begin, int groups, const Inputs<kParts>& x,
+                                      float* partial) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-  const int chunks = jobs.job[0].m.chunks, unit_cols = jobs.job[0].m.unit_cols;
+  const Matrix& first = jobs.job[0].m;
+  const int chunks = first.chunks, unit_cols = first.unit_cols, unit_bytes = first.unit_bytes;
+  const Form form = first.form;
   const int steps = StepsOf(unit_cols), half_bytes = unit_cols;  // unit_cols / 2 columns of 2 bytes
-  const int part_bytes = x.stride * kTileTokens;
-  for (int u = warp; u < n * chunks; u += kWarps) {
-    const int chunk = u % chunks, q = begin + u / chunks;
-    const Job& job = jobs.Of(q);
-    const Matrix& m = job.m;
-    const uint8_t* unit = m.units + (int64_t{jobs.GroupAt(job, q)} * chunks + chunk) * m.planes * m.unit_bytes;
+  const int part_bytes = x.stride * kTileTokens, units = UnitsOfPass(begin, groups, chunks);
+  const uint32_t inputs_at = SharedAddress(x.at) + t * 16 + (kFull ? 0 : g / 4 * half_bytes);
+  const bool has_ring = kParts == 1 && rings.slots > 0;
+  RingState state = rings.state[warp];
+  for (int u = warp; u < units; u += kWarps) {
+    const Job& job = jobs.Of(begin + u / chunks);
     const int row = kFull ? g : min(job.row + g % 4, kTileTokens - 1);
-    const uint8_t* inputs =
-        x.at + row * x.stride + chunk * unit_cols * 2 + t * 16 + (kFull ? 0 : g / 4 * half_bytes);
+    const uint32_t inputs = inputs_at + row * x.stride + u % chunks * unit_cols * 2;
     Sums<kParts, kFull> sums;
     float2 total = {0.0f, 0.0f};
-    for (int plane = m.planes - 1; plane >= 0; --plane) {
+    if (has_ring) {
+      WaitForCopy(rings.Barrier(warp, state.read_slot), state.parity);
       sums.Clear();
-      if (m.form == Form::kMxfp4)
-        DotMxfp4<kParts, kFull>(unit, steps, lane, inputs, part_bytes, half_bytes, sums);
-      else
-        DotBf16<kParts, kFull>(unit + plane * m.unit_bytes, steps, lane, inputs, part_bytes, half_bytes, sums);
-      const float2 of_row = sums.Row();
-      total.x = plane == m.planes - 1 ? of_row.x : total.x + of_row.x;
-      total.y = plane == m.planes - 1 ? of_row.y : total.y + of_row.y;
+      DotUnit(form, InShared{rings.Slot(warp, state.read_slot)}, steps, lane, inputs, part_bytes, half_bytes, sums);
+      total = sums.Row();
+      __syncwarp();
+      if (++state.read_slot == rings.slots) {
+        state.read_slot = 0;
+        state.parity ^= 1;
+      }
+      --state.in_flight;
+      if (lane == 0) AskForUnit(rings, state, jobs, warp, groups, chunks);
+    } else {
+      const uint8_t* unit = UnitOf(jobs, chunks, {begin, u});
+      const int planes = job.m.planes;
+      for (int plane = planes - 1; plane >= 0; --plane) {
+        sums.Clear();
+        DotUnit(form, InMemory{unit + plane * unit_bytes}, steps, lane, inputs, part_bytes, half_bytes, sums);
+        const float2 of_row = sums.Row();
+        total.x = plane == planes - 1 ? of_row.x : total.x + of_row.x;
+        total.y = plane == planes - 1 ? of_row.y : total.y + of_row.y;
+      }
     }
     if (kFull || t < 2) *reinterpret_cast<float2*>(partial + (u * kUnitRows + g) * kTileTokens + 2 * t) = total;
   }
+  if (lane == 0) rings.state[warp] = state;
+  __syncwarp();
 }
 
 // store(job, row, token, y0, y1) for the rows row (even) and row + 1 of each group and each token of its job, by any
-// thread. Inputs lie in `x` and the jobs are filled, visible to the block; behind this call, and a barrier, both may
+// thread. Inputs lie in `x`, the jobs are filled and the rings started, visible to the block; behind this call, and a barrier, both may
 // be replaced. A job of more than 4 tokens is alone.
 template <int kParts, class Store>
-__device__ inline void Multiply(const Jobs& jobs, const Inputs<kParts>& x, const Store& store) {
+__device__ inline void Multiply(const Jobs& jobs, Rings& rings, const Inputs<kParts>& x, const Store& store) {
   const int chunks = jobs.job[0].m.chunks, pass_groups = PassGroups(chunks), groups = jobs.groups();
   const int most_tokens = jobs.most_tokens;
   int which = 0;
@@ -215,9 +335,9 @@ __device__ inline void Multiply(const Jobs& jobs, const Inputs<kParts>& x, const
     const int n = min(pass_groups, groups - begin);
     float* partial = x.Partials(which, chunks);
     if (most_tokens <= 4)
-      SumUnits<kParts, false>(jobs, begin, n, x, partial);
+      SumUnits<kParts, false>(jobs, rings, begin, groups, x, partial);
     else
-      SumUnits<kParts, true>(jobs, begin, n, x, partial);
+      SumUnits<kParts, true>(jobs, rings, begin, groups, x, partial);
     __syncthreads();
     for (int i = threadIdx.x; i < n * (kUnitRows / 2) * most_tokens; i += kThreads) {
       const int token = i % most_tokens, pair = i / most_tokens;

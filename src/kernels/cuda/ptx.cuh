@@ -33,6 +33,39 @@ __device__ inline uint2 LoadWeights8(const uint8_t* p) {
   return v;
 }
 
+// Shared memory by its 32-bit address; an ordinary load, whose place among barriers the compiler keeps.
+__device__ inline uint32_t SharedAddress(const void* p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
+template <typename T>
+__device__ inline T LoadShared(uint32_t address) {
+  return *static_cast<const T*>(__cvta_shared_to_generic(address));
+}
+
+// Barriers of the copy engine: one arrival, then the bytes that were announced.
+__device__ inline void InitCopyBarrier(uint32_t barrier) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(barrier) : "memory");
+}
+__device__ inline void FenceCopyBarriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+// `bytes`, both addresses: multiples of 16. By one thread.
+__device__ inline void CopyBulk(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from),
+      "r"(bytes), "r"(barrier)
+      : "memory");
+}
+__device__ inline void WaitForCopy(uint32_t barrier, uint32_t parity) {
+  uint32_t done = 0;
+  while (!done) {
+    asm volatile(
+        "{\n.reg .pred p;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, p;\n}"
+        : "=r"(done)
+        : "r"(barrier), "r"(parity)
+        : "memory");
+  }
+}
+
 __device__ inline uint32_t LoadAcquire(const uint32_t* p) {
   uint32_t v;
   asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");

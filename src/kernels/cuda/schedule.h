@@ -28,8 +28,15 @@ OX_HOST_DEVICE constexpr Range GroupsOfTile(Range units, int64_t tile, int64_t t
   return {first(units.begin), first(units.end)};
 }
 
-// Groups whose units are summed between two barriers of a block.
-OX_HOST_DEVICE constexpr int PassGroups(int chunks) { return chunks >= kPassUnits ? 1 : kPassUnits / chunks; }
+// Groups whose units are summed between two barriers of a block: if it can be, so many that every warp has as many
+// units.
+OX_HOST_DEVICE constexpr int PassGroups(int chunks) {
+  const int most = chunks >= kPassUnits ? 1 : kPassUnits / chunks;
+  for (int groups = most; groups > 0; --groups) {
+    if (groups * chunks % kWarps == 0) return groups;
+  }
+  return most;
+}
 OX_HOST_DEVICE constexpr int PassFloats(int chunks) {
   return (chunks > kPassUnits ? chunks : kPassUnits) * kUnitRows * kTileTokens;
 }
@@ -40,6 +47,36 @@ OX_HOST_DEVICE constexpr int InputStride(int padded_cols) { return padded_cols *
 OX_HOST_DEVICE constexpr int InputBytes(int padded_cols, int parts) {
   return InputStride(padded_cols) * parts * kTileTokens;
 }
+
+// The next unit of a warp: unit `unit` of the pass that begins with group `pass`. A warp has every kWarps-th unit of
+// each pass.
+struct UnitCursor {
+  int pass, unit;
+};
+OX_HOST_DEVICE constexpr int UnitsOfPass(int pass, int groups, int chunks) {
+  const int most = PassGroups(chunks), left = groups - pass;
+  return (left < most ? left : most) * chunks;
+}
+// To a unit that there is, or behind the last pass (pass >= groups).
+OX_HOST_DEVICE constexpr UnitCursor Settled(UnitCursor at, int warp, int groups, int chunks) {
+  while (at.pass < groups && at.unit >= UnitsOfPass(at.pass, groups, chunks)) {
+    at.pass += PassGroups(chunks);
+    at.unit = warp;
+  }
+  return at;
+}
+OX_HOST_DEVICE constexpr UnitCursor FirstUnit(int warp, int groups, int chunks) {
+  return Settled({0, warp}, warp, groups, chunks);
+}
+OX_HOST_DEVICE constexpr UnitCursor NextUnit(UnitCursor at, int warp, int groups, int chunks) {
+  at.unit += kWarps;
+  return Settled(at, warp, groups, chunks);
+}
+
+// A ring of a warp: units on their way into shared memory. Slots of the largest unit, as many as fit, at most
+// kMostSlots; none: units are read from the card's memory as they are used.
+inline constexpr int kMostSlots = 3;
+OX_HOST_DEVICE constexpr int RingBytes(int slots, int slot_bytes) { return kWarps * slots * slot_bytes; }
 
 // Keys of a row of attention: up to 16 splits of 32 keys, of 64, and so on; by the number of visible keys alone.
 inline constexpr int kMaxSplits = 16, kLeastSplitKeys = 32;
@@ -59,10 +96,12 @@ OX_HOST_DEVICE constexpr int64_t FirstVisible(int64_t position, int window) {
 
 // --- Shared memory of the other phases, in words of 4 bytes.
 
-inline constexpr int kKeysAtOnce = 128;
-// Attention: queries, scores, sums, and three numbers a head.
+inline constexpr int kKeysAtOnce = 128, kKvRows = 32;  // kKvRows: positions of a KV block
+inline constexpr int kHeadsAtOnce = 8, kElementsAtOnce = 64;
+// Attention: queries, scores, sums, three numbers a head; sums of each warp; where each key lies.
 OX_HOST_DEVICE constexpr int AttentionFloats(int heads_of_group, int d) {
-  return heads_of_group * (2 * d + kKeysAtOnce + 3);
+  return RoundUp(heads_of_group * (2 * d + kKeysAtOnce + 3), 2) + kWarps * kHeadsAtOnce * kElementsAtOnce +
+         2 * kKeysAtOnce;
 }
 // Routing: of each warp, how many rows each expert serves, and a row of logits.
 OX_HOST_DEVICE constexpr int RoutingInts(int most_experts) { return 2 * kWarps * most_experts; }

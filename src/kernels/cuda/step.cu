@@ -9,14 +9,25 @@ template <int kParts>
 __global__ void __launch_bounds__(kThreads, 1) StepKernel(StepArgs args, int layers, int begin, int end, uint32_t passed) {
   extern __shared__ __align__(128) uint8_t shared[];
   __shared__ Jobs jobs;
+  __shared__ Rings rings;
   __shared__ int rows[kTileTokens];
   __shared__ uint64_t peaks[kWarps];
-  const Block block{*args.model, args, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x), shared, jobs, rows,
-                    peaks};
+  if (threadIdx.x == 0) {
+    rings.slots = args.ring_slots;
+    rings.slot_bytes = args.ring_slot_bytes;
+    rings.slots_at = SharedAddress(shared) + args.ring_at;
+  }
+  __syncthreads();
+  rings.Init(static_cast<int>(threadIdx.x / 32));
+  __syncthreads();
+  const Block block{*args.model, args, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x), shared, jobs, rings,
+                    rows,        peaks};
+  Prepared prepared;
   const bool times = blockIdx.x == 0 && threadIdx.x == 0;
   for (int i = begin; i < end; ++i) {
     if (times) args.clocks[2 * i] = clock64();
-    RunPhase<kParts>(block, PhaseAt(i, layers));
+    RunPhase<kParts>(block, PhaseAt(i, layers), prepared.index == i, prepared.down);
+    Prepare(block, i, end, layers, prepared);
     if (i + 1 < end) GridBarrier(args.barrier, (passed += 1) * gridDim.x);
     if (times) args.clocks[2 * i + 1] = clock64();
   }

@@ -49,7 +49,6 @@ enum class TableType : int32_t { kF32, kBf16, kF16 };
 
 struct ModelArgs {
   int32_t layers, m, heads, kv_heads, d, f, v, most_experts;
-  int32_t kv_block;  // B
   float eps, alpha, limit;
   const void* embedding;  // [V, M]
   TableType embedding_type;
@@ -116,6 +115,7 @@ struct StepArgs {
   const int32_t* logits_rows;  // [R] rows of the step
   const SampleArgs* sample;    // [samples]
   const uint64_t* masks;
+  int32_t ring_slots, ring_slot_bytes, ring_at;  // of each warp; in a block's shared memory
   // --- kept between steps
   int32_t* last_token;  // [slots]
   int32_t* counts;      // [slots, V]
