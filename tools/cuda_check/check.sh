@@ -11,7 +11,7 @@ suite=$here/conformance_test program=$here/oxidized_gpt_oss
 
 run_checks() {  # name of the log, filter
   "$suite" --gtest_list_tests --gtest_filter="$2" | grep '^  Holds/' | awk '{ print "Devices/Conformance.Holds/" substr($1, 7) }' |
-    xargs -P 12 -I{} sh -c 'r=$(timeout 60 "$0" --gtest_filter={} --gtest_brief=1 2>&1); rc=$?; echo "=== {} rc $rc
+    xargs -P 12 -I{} sh -c 'r=$(timeout 30 "$0" --gtest_filter={} --gtest_brief=1 2>&1); rc=$?; echo "=== {} rc $rc
 $r"' "$suite" >"$out/$1.txt"
   echo "$1: $(grep -c '^=== .* rc 0' "$out/$1.txt") checks hold, $(grep '^===' "$out/$1.txt" | grep -vc ' rc 0$') do not"
   grep '^===' "$out/$1.txt" | grep -v ' rc 0$'

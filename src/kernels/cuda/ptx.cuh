@@ -55,7 +55,8 @@ __device__ inline void CopyBulk(uint32_t to, const void* from, uint32_t bytes, u
 }
 __device__ inline void WaitForCopy(uint32_t barrier, uint32_t parity) {
   uint32_t done = 0;
-  while (!done) {
+  for (uint32_t polls = 0; !done; ++polls) {
+    if (polls > 8000000u) __trap();
     asm volatile(
         "{\n.reg .pred p;\n"
         "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
