@@ -12,24 +12,18 @@
 namespace oxidized::cuda {
 
 template <int kParts>
-struct KvValue;
+struct KvValue {
+  using Type = float;
+  __device__ static Type Of(float x, Arithmetic a) {
+    return a == Arithmetic::kF16 ? __half2float(__float2half_rn(x)) : x;
+  }
+  __device__ static float ToFloat(Type x) { return x; }
+};
 template <>
 struct KvValue<1> {
   using Type = __nv_bfloat16;
-  __device__ static Type Of(float x) { return __float2bfloat16_rn(x); }
+  __device__ static Type Of(float x, Arithmetic) { return __float2bfloat16_rn(x); }
   __device__ static float ToFloat(Type x) { return __bfloat162float(x); }
-};
-template <>
-struct KvValue<2> {
-  using Type = __half;
-  __device__ static Type Of(float x) { return __float2half_rn(x); }
-  __device__ static float ToFloat(Type x) { return __half2float(x); }
-};
-template <>
-struct KvValue<3> {
-  using Type = float;
-  __device__ static Type Of(float x) { return x; }
-  __device__ static float ToFloat(Type x) { return x; }
 };
 
 // The D values of a position: key (0) or value (1).
@@ -173,22 +167,42 @@ __device__ void AttendSplit(const ModelArgs& m, const StepArgs& a, const LayerAr
   }
   if (!ArrivesLast(a.split_arrivals + int64_t{t} * m.kv_heads + kv_head, splits)) return;
 
-  for (int i = threadIdx.x; i < n * d; i += kThreads) {
-    const int h = i / d, e = i % d;
-    const float* of = mine + h * of_head;
+  // Of each head: the splits' highest scores into `of_warps`, their weights and denominators into `scores`, its
+  // denominator into `total`.
+  for (int i = threadIdx.x; i < n * splits; i += kThreads) {
+    const float* of = mine + i / splits * of_head + i % splits * (d + 2);
+    of_warps[i / splits * kMaxSplits + i % splits] = __ldcg(of + d + 1);                  // highest score
+    scores[i / splits * kKeysAtOnce + kMaxSplits + i % splits] = __ldcg(of + d);  // denominator
+  }
+  __syncthreads();
+  for (int h = threadIdx.x; h < n; h += kThreads) {
     const float sink = layer.sinks[kv_head * n + h];
     float most = sink;
     for (int s = 0; s < splits; ++s) {
-      const float other = __ldcg(of + s * (d + 2) + d + 1);
+      const float other = of_warps[h * kMaxSplits + s];
       most = other > most ? other : most;
     }
-    float sum = 0.0f, denominator = expf(sink - most);
+    float denominator = expf(sink - most);
     for (int s = 0; s < splits; ++s) {
-      const float weight = expf(__ldcg(of + s * (d + 2) + d + 1) - most);
-      sum = fmaf(__ldcg(of + s * (d + 2) + e), weight, sum);
-      denominator = fmaf(__ldcg(of + s * (d + 2) + d), weight, denominator);
+      const float weight = expf(of_warps[h * kMaxSplits + s] - most);
+      scores[h * kKeysAtOnce + s] = weight;
+      denominator = fmaf(scores[h * kKeysAtOnce + kMaxSplits + s], weight, denominator);
     }
-    a.attention[(int64_t{t} * m.heads + kv_head * n) * d + i] = sum / denominator;
+    total[h] = denominator;
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < n * d; i += kThreads) {
+    const int h = i / d;
+    const float* of = mine + h * of_head + i % d;
+    float parts[kMaxSplits];
+#pragma unroll
+    for (int s = 0; s < kMaxSplits; ++s) parts[s] = s < splits ? __ldcg(of + s * (d + 2)) : 0.0f;
+    float sum = 0.0f;
+#pragma unroll
+    for (int s = 0; s < kMaxSplits; ++s) {
+      if (s < splits) sum = fmaf(parts[s], scores[h * kKeysAtOnce + s], sum);
+    }
+    a.attention[(int64_t{t} * m.heads + kv_head * n) * d + i] = sum / total[h];
   }
 }
 

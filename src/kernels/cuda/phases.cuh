@@ -22,16 +22,38 @@ struct Block {
   uint64_t* peaks;  // [kWarps]
 };
 
+// Columns that a thread loads before it uses the first: latency is paid once for all.
+inline constexpr int kEach = 8, kStride = kThreads * kEach;
+// body(k, column) for this thread's columns of [base, base + kStride) that lie below n.
+template <class Body>
+__device__ inline void ForEach(int base, int n, const Body& body) {
+#pragma unroll
+  for (int k = 0; k < kEach; ++k) {
+    const int c = base + static_cast<int>(threadIdx.x) + k * kThreads;
+    if (c < n) body(k, c);
+  }
+}
+__device__ inline void LoadEach(const float* from, int base, int n, float (&values)[kEach]) {
+#pragma unroll
+  for (int k = 0; k < kEach; ++k) values[k] = 0.0f;
+  ForEach(base, n, [&](int k, int c) { values[k] = from[c]; });
+}
+
 // 1 / sqrt(mean(x^2) + eps) of `count` rows of M, row(i) each, into `factors`. Always by the whole block, so
 // that a row's sum has one order.
 template <class Row>
 __device__ inline void NormFactors(const ModelArgs& m, int count, const Row& row, float* factors) {
   __shared__ float sums[kWarps][kTileTokens];
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, n = m.m;
   for (int i = 0; i < count; ++i) {
     const float* x = row(i);
     float sum = 0.0f;
-    for (int c = threadIdx.x; c < m.m; c += kThreads) sum = fmaf(x[c], x[c], sum);
+    for (int base = 0; base < n; base += kStride) {
+      float values[kEach];
+      LoadEach(x, base, n, values);
+#pragma unroll
+      for (int k = 0; k < kEach; ++k) sum = fmaf(values[k], values[k], sum);
+    }
     sum = WarpSum(sum);
     if (lane == 0) sums[warp][i] = sum;
   }
@@ -39,30 +61,44 @@ __device__ inline void NormFactors(const ModelArgs& m, int count, const Row& row
   if (threadIdx.x < count) {
     float sum = 0.0f;
     for (int w = 0; w < kWarps; ++w) sum += sums[w][threadIdx.x];
-    factors[threadIdx.x] = 1.0f / sqrtf(sum / static_cast<float>(m.m) + m.eps);
+    factors[threadIdx.x] = 1.0f / sqrtf(sum / static_cast<float>(n) + m.eps);
   }
   __syncthreads();
 }
 __device__ inline float Normed(float x, float factor, float scale) { return x * factor * scale; }
+
+// put(i, column, y) with y the norms of `count` rows row(i).
+template <class Row, class Put>
+__device__ inline void NormRows(const ModelArgs& m, int count, const Row& row, const float* scale, const Put& put) {
+  __shared__ float factors[kTileTokens];
+  const int n = m.m;
+  float scales[kEach];
+  LoadEach(scale, 0, n, scales);  // on its way while the factors are made
+  NormFactors(m, count, row, factors);
+  for (int base = 0; base < n; base += kStride) {
+    if (base > 0) LoadEach(scale, base, n, scales);
+    for (int i = 0; i < count; ++i) {
+      float values[kEach];
+      LoadEach(row(i), base, n, values);
+      const float factor = factors[i];
+      ForEach(base, n, [&](int k, int c) { put(i, c, Normed(values[k], factor, scales[k])); });
+    }
+  }
+}
 
 // Inputs = norm of the residual of rows row_of(i); nobody reads the inputs before any more. At its end the block is
 // in step. `tap`: where the normed rows are shown, or null.
 template <int kParts, class RowOf>
 __device__ inline void LoadNormed(const Block& b, const Inputs<kParts>& x, int tokens, const float* scale,
                                   const RowOf& row_of, float* tap) {
-  __shared__ float factors[kTileTokens];
-  const ModelArgs& m = b.model;
-  NormFactors(
-      m, tokens, [&](int i) { return b.step.residual + int64_t{row_of(i)} * m.m; }, factors);
-  for (int i = 0; i < tokens; ++i) {
-    const int64_t at = int64_t{row_of(i)} * m.m;
-    for (int c = threadIdx.x; c < m.m; c += kThreads) {
-      const float y = Normed(b.step.residual[at + c], factors[i], scale[c]);
-      x.Set(i, c, y);
-      if (tap != nullptr) tap[at + c] = y;
-    }
-  }
-  x.ClearPadding(tokens, m.m);
+  const int n = b.model.m;
+  const float* residual = b.step.residual;
+  NormRows(
+      b.model, tokens, [&](int i) { return residual + int64_t{row_of(i)} * n; }, scale, [&](int i, int c, float y) {
+        x.Set(i, c, y);
+        if (tap != nullptr) tap[int64_t{row_of(i)} * n + c] = y;
+      });
+  x.ClearPadding(tokens, n);
   __syncthreads();
 }
 
@@ -71,18 +107,22 @@ template <int kParts, class RowOf>
 __device__ inline void LoadRows(const Inputs<kParts>& x, int tokens, const float* rows, int n, const RowOf& row_of) {
   for (int i = 0; i < tokens; ++i) {
     const float* row = rows + int64_t{row_of(i)} * n;
-    for (int c = threadIdx.x; c < n; c += kThreads) x.Set(i, c, row[c]);
+    for (int base = 0; base < n; base += kStride) {
+      float values[kEach];
+      LoadEach(row, base, n, values);
+      ForEach(base, n, [&](int k, int c) { x.Set(i, c, values[k]); });
+    }
   }
   x.ClearPadding(tokens, n);
   __syncthreads();
 }
 
 // The one product of a tile of tokens, when the block is done with the jobs before; the rings begin to fill.
-__device__ inline void OneJob(const Block& b, const Matrix& m, Range groups, int tokens) {
+__device__ inline void OneJob(const Block& b, const Matrix& m, const float* bias, Range groups, int tokens) {
   __syncthreads();
   if (threadIdx.x == 0) {
     b.jobs.Clear();
-    b.jobs.Add(m, static_cast<int>(groups.begin), static_cast<int>(groups.end), 0, tokens, 0);
+    b.jobs.Add(m, bias, static_cast<int>(groups.begin), static_cast<int>(groups.end), 0, tokens);
   }
   __syncthreads();
   StartRings(b.rings, b.jobs);
@@ -94,24 +134,25 @@ __device__ inline int TilesOf(int rows) { return (rows + kTileTokens - 1) / kTil
 // body(tile, first row, tokens, groups) for each tile of `rows` rows of which this block has groups of m, its job made
 // and its rings started; of the first one before, where the phase is `prepared`.
 template <class Body>
-__device__ inline void ForTiles(const Block& b, const Matrix& m, int rows, bool prepared, const Body& body) {
+__device__ inline void ForTiles(const Block& b, const Matrix& m, const float* bias, int rows, bool prepared,
+                                const Body& body) {
   const int tiles = TilesOf(rows);
   const Range units = ShareOf(int64_t{tiles} * m.groups, b.cta, b.ncta);
   for (int tile = 0; tile < tiles; ++tile) {
     const Range groups = GroupsOfTile(units, tile, tiles);
     if (groups.begin >= groups.end) continue;
     const int tokens = TokensOfTile(rows, tile);
-    if (!prepared) OneJob(b, m, groups, tokens);
+    if (!prepared) OneJob(b, m, bias, groups, tokens);
     prepared = false;
     body(tile * kTileTokens, tokens, groups);
   }
 }
-__device__ inline void PrepareTiles(const Block& b, const Matrix& m, int rows) {
+__device__ inline void PrepareTiles(const Block& b, const Matrix& m, const float* bias, int rows) {
   const int tiles = TilesOf(rows);
   const Range units = ShareOf(int64_t{tiles} * m.groups, b.cta, b.ncta);
   for (int tile = 0; tile < tiles; ++tile) {
     const Range groups = GroupsOfTile(units, tile, tiles);
-    if (groups.begin < groups.end) return OneJob(b, m, groups, TokensOfTile(rows, tile));
+    if (groups.begin < groups.end) return OneJob(b, m, bias, groups, TokensOfTile(rows, tile));
   }
 }
 
@@ -139,41 +180,58 @@ template <int kParts>
 __device__ inline void QueryKeyValue(const Block& b, const LayerArgs& layer, bool prepared) {
   const ModelArgs& m = b.model;
   const StepArgs& a = b.step;
-  const Inputs<kParts> x(b.shared, layer.qkv.cols);
+  const Inputs<kParts> x(b.shared, layer.qkv.cols, m.arithmetic == Arithmetic::kF16);
   const int half = m.d / 2, q_rows = m.heads * m.d, kv_rows = m.kv_heads * m.d;
-  ForTiles(b, layer.qkv, a.tokens, prepared, [&](int first, int tokens, Range groups) {
+  // What an output needs beside its sum.
+  struct Beside {
+    float bias[2];
+    Rotation turn;
+    typename KvValue<kParts>::Type* kept;
+  };
+  ForTiles(b, layer.qkv, layer.qkv_bias, a.tokens, prepared, [&](int first, int tokens, Range groups) {
     LoadNormed<kParts>(b, x, tokens, layer.attention_norm, [&](int i) { return first + i; },
                        groups.begin == 0 ? a.normed_tap : nullptr);
-    Multiply<kParts>(b.jobs, b.rings, x, [&](const Job&, int row, int token, float y0, float y1) {
-      if (row >= layer.qkv.rows) return;
-      const int t = first + token, sequence = a.sequence_of[t];
+    const auto beside = [&](const Job& job, int row, int token) {
+      Beside out = {};
+      if (row >= layer.qkv.rows) return out;
+      const int t = first + token;
       const int64_t position = a.positions[t];
-      y0 += layer.qkv_bias[row];
-      y1 += layer.qkv_bias[row + 1];
+      out.bias[0] = job.bias[row];
+      out.bias[1] = job.bias[row + 1];
+      if (row < q_rows + kv_rows) out.turn = m.rotation[position * half + row % m.d / 2];
+      if (row >= q_rows) {
+        const int in_kv = (row - q_rows) % kv_rows;
+        out.kept = KvAt<kParts>(m, a, layer, a.sequence_of[t], position, in_kv / m.d, row >= q_rows + kv_rows);
+      }
+      return out;
+    };
+    const auto store = [&](const Job&, int row, int token, float y0, float y1, const Beside& with) {
+      if (row >= layer.qkv.rows) return;
+      const int64_t t = first + token;
+      y0 += with.bias[0];
+      y1 += with.bias[1];
+      const int within = row % m.d;
       if (row < q_rows + kv_rows) {
-        const int within = row % m.d, pair = within / 2;
-        const Rotation turn = m.rotation[position * half + pair];
-        const float first_half = y0 * turn.cosine - y1 * turn.sine, second_half = y1 * turn.cosine + y0 * turn.sine;
+        const int pair = within / 2;
+        const float first_half = y0 * with.turn.cosine - y1 * with.turn.sine,
+                    second_half = y1 * with.turn.cosine + y0 * with.turn.sine;
         const bool is_query = row < q_rows;
-        const int head_row = (is_query ? row : row - q_rows) - within;  // of the head's first element
-        float* out = is_query ? a.query + int64_t{t} * q_rows + head_row : a.key + int64_t{t} * kv_rows + head_row;
+        float* out = is_query ? a.query + t * q_rows + row - within : a.key + t * kv_rows + row - q_rows - within;
         out[pair] = first_half;
         out[pair + half] = second_half;
         if (!is_query) {
-          auto* kept = KvAt<kParts>(m, a, layer, sequence, position, head_row / m.d, 0);
-          kept[pair] = KvValue<kParts>::Of(first_half);
-          kept[pair + half] = KvValue<kParts>::Of(second_half);
+          with.kept[pair] = KvValue<kParts>::Of(first_half, m.arithmetic);
+          with.kept[pair + half] = KvValue<kParts>::Of(second_half, m.arithmetic);
         }
       } else {
-        const int v_row = row - q_rows - kv_rows;
-        float* out = a.value + int64_t{t} * kv_rows + v_row;
+        float* out = a.value + t * kv_rows + row - q_rows - kv_rows;
         out[0] = y0;
         out[1] = y1;
-        auto* kept = KvAt<kParts>(m, a, layer, sequence, position, v_row / m.d, 1) + v_row % m.d;
-        kept[0] = KvValue<kParts>::Of(y0);
-        kept[1] = KvValue<kParts>::Of(y1);
+        with.kept[within] = KvValue<kParts>::Of(y0, m.arithmetic);
+        with.kept[within + 1] = KvValue<kParts>::Of(y1, m.arithmetic);
       }
-    });
+    };
+    Multiply<kParts, Beside>(b.jobs, b.rings, x, beside, store);
   });
 }
 
@@ -196,18 +254,30 @@ template <int kParts>
 __device__ inline void Out(const Block& b, const LayerArgs& layer, bool prepared) {
   const ModelArgs& m = b.model;
   const StepArgs& a = b.step;
-  const Inputs<kParts> x(b.shared, layer.out.cols);
-  ForTiles(b, layer.out, a.tokens, prepared, [&](int first, int tokens, Range) {
-    LoadRows<kParts>(x, tokens, a.attention, m.heads * m.d, [&](int i) { return first + i; });
-    Multiply<kParts>(b.jobs, b.rings, x, [&](const Job&, int row, int token, float y0, float y1) {
-      const float y[2] = {y0, y1};
+  const Inputs<kParts> x(b.shared, layer.out.cols, m.arithmetic == Arithmetic::kF16);
+  struct Beside {
+    float bias[2], residual[2];
+  };
+  ForTiles(b, layer.out, layer.out_bias, a.tokens, prepared, [&](int first, int tokens, Range) {
+    const auto beside = [&](const Job& job, int row, int token) {
+      Beside out = {};
       for (int i = 0; i < 2 && row + i < m.m; ++i) {
-        const int64_t at = int64_t{first + token} * m.m + row + i;
-        const float delta = y[i] + layer.out_bias[row + i];
-        a.attention_out[at] = delta;
-        a.residual[at] += delta;
+        out.bias[i] = job.bias[row + i];
+        out.residual[i] = a.residual[int64_t{first + token} * m.m + row + i];
       }
-    });
+      return out;
+    };
+    LoadRows<kParts>(x, tokens, a.attention, m.heads * m.d, [&](int i) { return first + i; });
+    Multiply<kParts, Beside>(
+        b.jobs, b.rings, x, beside, [&](const Job&, int row, int token, float y0, float y1, const Beside& with) {
+          const float y[2] = {y0, y1};
+          for (int i = 0; i < 2 && row + i < m.m; ++i) {
+            const int64_t at = int64_t{first + token} * m.m + row + i;
+            const float delta = y[i] + with.bias[i];
+            a.attention_out[at] = delta;
+            a.residual[at] = with.residual[i] + delta;
+          }
+        });
   });
 }
 
@@ -225,7 +295,7 @@ __device__ inline float RouterSlice(const float* x, const float* w, int m, int s
 // The router in f32, whatever the arithmetic; the last block chooses. With few rows a block makes one logit, a warp
 // each of its slices; else a warp makes a logit. The sums are the same.
 __device__ inline void Route(const Block& b, const LayerArgs& layer, int index) {
-  __shared__ float factor[1], slices[kRouterSlices];
+  __shared__ float slices[kRouterSlices];
   const ModelArgs& m = b.model;
   const StepArgs& a = b.step;
   float* normed = reinterpret_cast<float*>(b.shared);
@@ -237,11 +307,11 @@ __device__ inline void Route(const Block& b, const LayerArgs& layer, int index) 
     const float* x = a.residual + int64_t{t} * m.m;
     float* logits = a.router_logits + (int64_t{index} * a.tokens + t) * m.most_experts;
     __syncthreads();
-    NormFactors(m, 1, [&](int) { return x; }, factor);
-    for (int c = threadIdx.x; c < m.m; c += kThreads) {
-      normed[c] = Normed(x[c], factor[0], layer.mlp_norm[c]);
-      if (a.normed_tap != nullptr && chunk == 0) a.normed_tap[int64_t{t} * m.m + c] = normed[c];
-    }
+    NormRows(
+        m, 1, [&](int) { return x; }, layer.mlp_norm, [&](int, int c, float y) {
+          normed[c] = y;
+          if (a.normed_tap != nullptr && chunk == 0) a.normed_tap[int64_t{t} * m.m + c] = y;
+        });
     __syncthreads();
     const int expert = few ? chunk : chunk * kWarps + warp;
     const bool there = expert < layer.num_experts;
@@ -276,35 +346,55 @@ __device__ inline float SwiGlu(const ModelArgs& m, float gate, float up) {
   return gate / (1.0f + expf(-m.alpha * gate)) * (up + 1.0f);
 }
 
-// As many tiles from `tile` on as fit the inputs together; returns the first that is left. groups_of(tile): its share
-// of this block. Of several tiles, each has at most 4 rows. `share_rows`: tiles of one row may have the same one.
-template <class MatrixOf, class RowOf, class GroupsOf>
-__device__ inline int GatherJobs(const Block& b, int tile, int tiles, const MatrixOf& matrix_of, const RowOf& row_of,
+// As many tiles from `tile` on as fit the inputs together; returns the first that is left. product_of(expert): its
+// matrix and bias; groups_of(tile): its share of this block. Of several tiles, each has at most 4 rows. `share_rows`:
+// tiles of one row may have the same one.
+struct Product {
+  const Matrix& m;
+  const float* bias;
+};
+template <class ProductOf, class RowOf, class GroupsOf>
+__device__ inline int GatherJobs(const Block& b, int tile, int tiles, const ProductOf& product_of, const RowOf& row_of,
                                  const GroupsOf& groups_of, bool share_rows, int& rows) {
+  __shared__ Job found[kTileTokens];  // what lies at the next tiles, looked up side by side
   __shared__ int next, used;
+  __syncthreads();
+  if (threadIdx.x < kTileTokens && tile + static_cast<int>(threadIdx.x) < tiles) {
+    Job& job = found[threadIdx.x];
+    const Range groups = groups_of(tile + threadIdx.x);
+    const Tile of = b.step.tiles[tile + threadIdx.x];
+    const Product product = product_of(of.expert);
+    job.m = product.m;
+    job.bias = product.bias;
+    job.first_group = static_cast<int>(groups.begin);
+    job.through = static_cast<int>(groups.end);  // for now
+    job.tokens = of.count;
+#pragma unroll
+    for (int i = 0; i < kTileTokens; ++i) {
+      if (i < of.count) job.place[i] = b.step.places[of.begin + i];
+    }
+  }
   __syncthreads();
   if (threadIdx.x == 0) {
     b.jobs.Clear();
     used = 0;
-    for (next = tile; next < tiles && b.jobs.n < kTileTokens; ++next) {
-      const Range groups = groups_of(next);
-      if (groups.begin >= groups.end) continue;
-      const Tile of = b.step.tiles[next];
-      const Matrix& m = matrix_of(of.expert);
+    for (next = tile; next < tiles && next < tile + kTileTokens; ++next) {
+      const Job& job = found[next - tile];
+      if (job.first_group >= job.through) continue;
       const bool first = b.jobs.n == 0;
-      if (!first && (of.count > 4 || b.jobs.most_tokens > 4 || m.unit_bytes != b.jobs.job[0].m.unit_bytes ||
-                     m.unit_cols != b.jobs.job[0].m.unit_cols))
+      if (!first && (job.tokens > 4 || b.jobs.most_tokens > 4 || job.m.unit_bytes != b.jobs.job[0].m.unit_bytes ||
+                     job.m.unit_cols != b.jobs.job[0].m.unit_cols))
         break;
       int at = used;
-      if (share_rows && of.count == 1) {
-        const int row = row_of(of.begin);
-        for (at = 0; at < used && b.rows[at] != row;) ++at;
+      if (share_rows && job.tokens == 1) {
+        for (at = 0; at < used && b.rows[at] != row_of(job.place[0]);) ++at;
       }
       if (at == used) {
-        if (used + of.count > kTileTokens) break;
-        for (int i = 0; i < of.count; ++i) b.rows[used++] = row_of(of.begin + i);
+        if (used + job.tokens > kTileTokens) break;
+        for (int i = 0; i < job.tokens; ++i) b.rows[used++] = row_of(job.place[i]);
       }
-      b.jobs.Add(m, static_cast<int>(groups.begin), static_cast<int>(groups.end), at, of.count, next);
+      Job& added = b.jobs.Add(job.m, job.bias, job.first_group, job.through, at, job.tokens);
+      for (int i = 0; i < job.tokens; ++i) added.place[i] = job.place[i];
     }
   }
   __syncthreads();
@@ -313,27 +403,34 @@ __device__ inline int GatherJobs(const Block& b, int tile, int tiles, const Matr
   return next;
 }
 
+struct TwoFloats {
+  float at[2];
+};
+__device__ inline TwoFloats BiasOf(const Job& job, int row, int rows) {
+  return {row < rows ? job.bias[row] : 0.0f, row + 1 < rows ? job.bias[row + 1] : 0.0f};
+}
+
 template <int kParts>
 __device__ inline void GateUp(const Block& b, const LayerArgs& layer) {
   const ModelArgs& m = b.model;
   const StepArgs& a = b.step;
   const int tiles = *a.num_tiles;
   const Range units = ShareOf(int64_t{tiles} * ((2 * m.f + kUnitRows - 1) / kUnitRows), b.cta, b.ncta);
-  const Inputs<kParts> x(b.shared, PaddedColumns(m.m));
+  const Inputs<kParts> x(b.shared, PaddedColumns(m.m), m.arithmetic == Arithmetic::kF16);
   for (int tile = 0; tile < tiles;) {
     int rows;
     tile = GatherJobs(
-        b, tile, tiles, [&](int expert) -> const Matrix& { return layer.experts[expert].gate_up; },
-        [&](int place) { return a.places[place] / a.stride; },
-        [&](int of) { return GroupsOfTile(units, of, tiles); }, /*share_rows=*/true, rows);
-    if (rows == 0) return;
+        b, tile, tiles, [&](int e) { return Product{layer.experts[e].gate_up, layer.experts[e].gate_up_bias}; },
+        [&](int place) { return place / a.stride; }, [&](int of) { return GroupsOfTile(units, of, tiles); },
+        /*share_rows=*/true, rows);
+    if (rows == 0) continue;
     LoadNormed<kParts>(b, x, rows, layer.mlp_norm, [&](int i) { return b.rows[i]; }, nullptr);
-    Multiply<kParts>(b.jobs, b.rings, x, [&](const Job& job, int row, int token, float y0, float y1) {
-      if (row >= 2 * m.f) return;
-      const Tile of = a.tiles[job.tag];
-      const float* bias = layer.experts[of.expert].gate_up_bias;
-      a.gated[int64_t{a.places[of.begin + token]} * m.f + row / 2] = SwiGlu(m, y0 + bias[row], y1 + bias[row + 1]);
-    });
+    Multiply<kParts, TwoFloats>(
+        b.jobs, b.rings, x, [&](const Job& job, int row, int) { return BiasOf(job, row, 2 * m.f); },
+        [&](const Job& job, int row, int token, float y0, float y1, const TwoFloats& bias) {
+          if (row < 2 * m.f)
+            a.gated[int64_t{job.place[token]} * m.f + row / 2] = SwiGlu(m, y0 + bias.at[0], y1 + bias.at[1]);
+        });
   }
 }
 
@@ -343,8 +440,8 @@ __device__ inline Range DownGroups(const Block& b) {
 }
 __device__ inline int GatherDown(const Block& b, const LayerArgs& layer, int tile, int& rows) {
   return GatherJobs(
-      b, tile, *b.step.num_tiles, [&](int expert) -> const Matrix& { return layer.experts[expert].down; },
-      [&](int place) { return b.step.places[place]; }, [&](int) { return DownGroups(b); }, /*share_rows=*/false, rows);
+      b, tile, *b.step.num_tiles, [&](int e) { return Product{layer.experts[e].down, layer.experts[e].down_bias}; },
+      [](int place) { return place; }, [&](int) { return DownGroups(b); }, /*share_rows=*/false, rows);
 }
 
 // `prepared`: the first jobs are gathered, up to tile `left`, with `rows` rows.
@@ -358,33 +455,46 @@ __device__ inline void Down(const Block& b, const LayerArgs& layer, int index, b
   const Range groups = DownGroups(b);
   if (groups.begin >= groups.end) return;
   const int tiles = *a.num_tiles;
-  const Inputs<kParts> x(b.shared, PaddedColumns(m.f));
+  const Inputs<kParts> x(b.shared, PaddedColumns(m.f), m.arithmetic == Arithmetic::kF16);
   for (int tile = 0; tile < tiles;) {
     int rows = first_jobs.rows;
     tile = prepared ? first_jobs.left : GatherDown(b, layer, tile, rows);
     prepared = false;
     LoadRows<kParts>(x, rows, a.gated, m.f, [&](int i) { return b.rows[i]; });
-    Multiply<kParts>(b.jobs, b.rings, x, [&](const Job& job, int row, int token, float y0, float y1) {
-      const Tile of = a.tiles[job.tag];
-      const float* bias = layer.experts[of.expert].down_bias;
-      const float y[2] = {y0, y1};
-      for (int i = 0; i < 2 && row + i < m.m; ++i)
-        a.contributions[int64_t{a.places[of.begin + token]} * m.m + row + i] = y[i] + bias[row + i];
-    });
+    Multiply<kParts, TwoFloats>(
+        b.jobs, b.rings, x, [&](const Job& job, int row, int) { return BiasOf(job, row, m.m); },
+        [&](const Job& job, int row, int token, float y0, float y1, const TwoFloats& bias) {
+          float* out = a.contributions + int64_t{job.place[token]} * m.m + row;
+          if (row < m.m) out[0] = y0 + bias.at[0];
+          if (row + 1 < m.m) out[1] = y1 + bias.at[1];
+        });
   }
   __syncthreads();
+  // In the order of ranks; a few at a time, so that their loads run side by side.
+  constexpr int kRanks = 4;
   const int first = static_cast<int>(groups.begin) * kUnitRows;
   const int rows = min(m.m, static_cast<int>(groups.end) * kUnitRows) - first;
   for (int i = threadIdx.x; i < a.tokens * rows; i += kThreads) {
     const int t = i / rows, row = first + i % rows;
-    const int64_t place = (int64_t{index} * a.tokens + t) * a.stride;
+    const int64_t at = int64_t{t} * m.m + row, place = (int64_t{index} * a.tokens + t) * a.stride;
+    const float before = a.residual[at];
     float sum = 0.0f;
-    for (int rank = 0; rank < a.stride; ++rank) {
-      if (a.experts[place + rank] < 0) continue;
-      sum += a.weights[place + rank] * a.contributions[(int64_t{t} * a.stride + rank) * m.m + row];
+    for (int rank = 0; rank < a.stride; rank += kRanks) {
+      int expert[kRanks];
+      float weight[kRanks], part[kRanks];
+#pragma unroll
+      for (int r = 0; r < kRanks; ++r) {
+        expert[r] = rank + r < a.stride ? a.experts[place + rank + r] : -1;
+        weight[r] = rank + r < a.stride ? a.weights[place + rank + r] : 0.0f;
+        part[r] = rank + r < a.stride ? a.contributions[(int64_t{t} * a.stride + rank + r) * m.m + row] : 0.0f;
+      }
+#pragma unroll
+      for (int r = 0; r < kRanks; ++r) {
+        if (expert[r] >= 0) sum += weight[r] * part[r];
+      }
     }
-    a.moe_out[int64_t{t} * m.m + row] = sum;
-    a.residual[int64_t{t} * m.m + row] += sum;
+    a.moe_out[at] = sum;
+    a.residual[at] = before + sum;
   }
 }
 
@@ -392,15 +502,17 @@ template <int kParts>
 __device__ inline void Unembed(const Block& b, bool prepared) {
   const ModelArgs& m = b.model;
   const StepArgs& a = b.step;
-  const Inputs<kParts> x(b.shared, m.head.cols);
+  const Inputs<kParts> x(b.shared, m.head.cols, m.arithmetic == Arithmetic::kF16);
   for (int r = threadIdx.x; r < a.rows; r += kThreads) a.peaks[int64_t{r} * b.ncta + b.cta] = {0, 0};
-  ForTiles(b, m.head, a.rows, prepared, [&](int first, int tokens, Range groups) {
+  ForTiles(b, m.head, nullptr, a.rows, prepared, [&](int first, int tokens, Range groups) {
     LoadNormed<kParts>(b, x, tokens, m.final_norm, [&](int i) { return a.logits_rows[first + i]; }, nullptr);
-    Multiply<kParts>(b.jobs, b.rings, x, [&](const Job&, int row, int token, float y0, float y1) {
-      float* out = a.logits + int64_t{first + token} * m.v + row;
-      if (row < m.v) out[0] = y0;
-      if (row + 1 < m.v) out[1] = y1;
-    });
+    Multiply<kParts, int>(
+        b.jobs, b.rings, x, [](const Job&, int, int) { return 0; },
+        [&](const Job&, int row, int token, float y0, float y1, int) {
+          float* out = a.logits + int64_t{first + token} * m.v + row;
+          if (row < m.v) out[0] = y0;
+          if (row + 1 < m.v) out[1] = y1;
+        });
     // The highest of this block's part of each row, for the sampler.
     __syncthreads();
     const int begin = static_cast<int>(groups.begin) * kUnitRows, end = min(m.v, static_cast<int>(groups.end) * kUnitRows);
@@ -410,13 +522,12 @@ __device__ inline void Unembed(const Block& b, bool prepared) {
     }
   });
   if (a.normed_tap == nullptr) return;
-  __shared__ float factor[1];
   for (int t = b.cta; t < a.tokens; t += b.ncta) {
     const float* row = a.residual + int64_t{t} * m.m;
     __syncthreads();
-    NormFactors(m, 1, [&](int) { return row; }, factor);
-    for (int c = threadIdx.x; c < m.m; c += kThreads)
-      a.normed_tap[int64_t{t} * m.m + c] = Normed(row[c], factor[0], m.final_norm[c]);
+    NormRows(
+        m, 1, [&](int) { return row; }, m.final_norm,
+        [&](int, int c, float y) { a.normed_tap[int64_t{t} * m.m + c] = y; });
   }
 }
 
@@ -467,9 +578,9 @@ __device__ inline void Prepare(const Block& b, int index, int end, int layers, P
   const PhaseOf next = PhaseAt(target, layers);
   if (at.phase == Phase::kAttend || at.phase == Phase::kOut || at.phase == Phase::kRoute || at.phase > Phase::kDown) return;
   prepared.index = target;
-  if (next.phase == Phase::kQueryKeyValue) return PrepareTiles(b, b.model.layer[next.layer].qkv, b.step.tokens);
-  if (next.phase == Phase::kOut) return PrepareTiles(b, b.model.layer[next.layer].out, b.step.tokens);
-  if (next.phase == Phase::kUnembed) return PrepareTiles(b, b.model.head, b.step.rows);
+  if (next.phase == Phase::kQueryKeyValue) return PrepareTiles(b, b.model.layer[next.layer].qkv, b.model.layer[next.layer].qkv_bias, b.step.tokens);
+  if (next.phase == Phase::kOut) return PrepareTiles(b, b.model.layer[next.layer].out, b.model.layer[next.layer].out_bias, b.step.tokens);
+  if (next.phase == Phase::kUnembed) return PrepareTiles(b, b.model.head, nullptr, b.step.rows);
   const Range groups = DownGroups(b);
   if (groups.begin < groups.end && *b.step.num_tiles > 0)
     prepared.down.left = GatherDown(b, b.model.layer[next.layer], 0, prepared.down.rows);

@@ -20,18 +20,19 @@ template <int kParts>
 struct Inputs {
   uint8_t* at;
   int cols, stride;
+  bool to_f16;
 
-  __device__ Inputs(uint8_t* shared, int padded_cols)
-      : at(shared), cols(padded_cols), stride(InputStride(padded_cols)) {}
+  __device__ Inputs(uint8_t* shared, int padded_cols, bool rounds_to_f16)
+      : at(shared), cols(padded_cols), stride(InputStride(padded_cols)), to_f16(rounds_to_f16) {}
   __device__ uint16_t* Row(int part, int token) const {
     return reinterpret_cast<uint16_t*>(at + (part * kTileTokens + token) * stride);
   }
   __device__ float* Partials(int which, int chunks) const {
     return reinterpret_cast<float*>(at + stride * kParts * kTileTokens) + which * PassFloats(chunks);
   }
-  // x rounded as the arithmetic says (f16 first, where two parts hold it).
+  // x rounded as the arithmetic says.
   __device__ void Set(int token, int column, float x) const {
-    if constexpr (kParts == 2) x = __half2float(__float2half_rn(x));
+    if (kParts > 1 && to_f16) x = __half2float(__float2half_rn(x));
     uint16_t parts[kParts];
     SplitInto<kParts>(x, parts);
 #pragma unroll
@@ -54,7 +55,8 @@ struct Job {
   Matrix m;
   int first_group, through;  // its first group; groups of all jobs up to and with it
   int row, tokens;           // rows of the inputs
-  int tag;                   // the caller's
+  const float* bias;         // of the matrix's rows, for whoever stores
+  int place[kTileTokens];    // of an expert's tile: whose the tokens are
 };
 struct Jobs {
   Job job[kTileTokens];
@@ -62,10 +64,17 @@ struct Jobs {
 
   __device__ void Clear() { n = most_tokens = 0; }
   __device__ int groups() const { return n == 0 ? 0 : job[n - 1].through; }
-  __device__ void Add(const Matrix& m, int begin, int end, int row, int tokens, int tag) {
-    job[n] = {m, begin, groups() + end - begin, row, tokens, tag};
+  __device__ Job& Add(const Matrix& m, const float* bias, int begin, int end, int row, int tokens) {
+    Job& added = job[n];
+    added.m = m;
+    added.bias = bias;
+    added.first_group = begin;
+    added.through = groups() + end - begin;
+    added.row = row;
+    added.tokens = tokens;
     ++n;
     most_tokens = max(most_tokens, tokens);
+    return added;
   }
   // Of the group that is number q of all.
   __device__ const Job& Of(int q) const {
@@ -323,34 +332,46 @@ __device__ __noinline__ void SumUnits(const Jobs& jobs, Rings& rings, int begin,
   __syncwarp();
 }
 
-// store(job, row, token, y0, y1) for the rows row (even) and row + 1 of each group and each token of its job, by any
-// thread. Inputs lie in `x`, the jobs are filled and the rings started, visible to the block; behind this call, and a barrier, both may
-// be replaced. A job of more than 4 tokens is alone.
-template <int kParts, class Store>
-__device__ inline void Multiply(const Jobs& jobs, Rings& rings, const Inputs<kParts>& x, const Store& store) {
+// store(job, row, token, y0, y1, beside) for the rows row (even) and row + 1 of each group and each token of its job, by
+// any thread; beside(job, row, token) gives what the store reads of memory, asked for before the sums are made. Inputs
+// lie in `x`, the jobs are filled and the rings started, visible to the block; behind this call, and a barrier, both
+// may be replaced. A job of more than 4 tokens is alone.
+template <int kParts, class Beside, class MakeBeside, class Store>
+__device__ inline void Multiply(const Jobs& jobs, Rings& rings, const Inputs<kParts>& x, const MakeBeside& make_beside,
+                                const Store& store) {
   const int chunks = jobs.job[0].m.chunks, pass_groups = PassGroups(chunks), groups = jobs.groups();
   const int most_tokens = jobs.most_tokens;
   int which = 0;
   for (int begin = 0; begin < groups; begin += pass_groups, which ^= 1) {
-    const int n = min(pass_groups, groups - begin);
+    const int items = min(pass_groups, groups - begin) * (kUnitRows / 2) * most_tokens;
+    const auto with_item = [&](int i, const auto& body) {
+      const int token = i % most_tokens, pair = i / most_tokens;
+      const Job& job = jobs.Of(begin + pair / 4);
+      if (token < job.tokens)
+        body(job, jobs.GroupAt(job, begin + pair / 4) * kUnitRows + pair % 4 * 2, token, pair);
+    };
+    const int mine = threadIdx.x;
+    Beside beside = {};
+    if (mine < items)
+      with_item(mine, [&](const Job& job, int row, int token, int) { beside = make_beside(job, row, token); });
     float* partial = x.Partials(which, chunks);
     if (most_tokens <= 4)
       SumUnits<kParts, false>(jobs, rings, begin, groups, x, partial);
     else
       SumUnits<kParts, true>(jobs, rings, begin, groups, x, partial);
     __syncthreads();
-    for (int i = threadIdx.x; i < n * (kUnitRows / 2) * most_tokens; i += kThreads) {
-      const int token = i % most_tokens, pair = i / most_tokens;
-      const Job& job = jobs.Of(begin + pair / 4);
-      if (token >= job.tokens) continue;
-      const float* from = partial + (pair / 4 * chunks * kUnitRows + pair % 4 * 2) * kTileTokens + token;
-      float y0 = from[0], y1 = from[kTileTokens];
-      for (int chunk = 1; chunk < chunks; ++chunk) {
-        from += kUnitRows * kTileTokens;
-        y0 += from[0];
-        y1 += from[kTileTokens];
-      }
-      store(job, jobs.GroupAt(job, begin + pair / 4) * kUnitRows + pair % 4 * 2, token, y0, y1);
+    for (int i = mine; i < items; i += kThreads) {
+      with_item(i, [&](const Job& job, int row, int token, int pair) {
+        if (i != mine) beside = make_beside(job, row, token);
+        const float* from = partial + (pair / 4 * chunks * kUnitRows + pair % 4 * 2) * kTileTokens + token;
+        float y0 = from[0], y1 = from[kTileTokens];
+        for (int chunk = 1; chunk < chunks; ++chunk) {
+          from += kUnitRows * kTileTokens;
+          y0 += from[0];
+          y1 += from[kTileTokens];
+        }
+        store(job, row, token, y0, y1, beside);
+      });
     }
   }
 }

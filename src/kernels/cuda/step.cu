@@ -39,9 +39,7 @@ __global__ void CountKernel(const int32_t* tokens, int64_t n, int32_t* counts) {
 }
 
 const void* KernelOf(int parts) {
-  return parts == 1   ? reinterpret_cast<const void*>(StepKernel<1>)
-         : parts == 2 ? reinterpret_cast<const void*>(StepKernel<2>)
-                      : reinterpret_cast<const void*>(StepKernel<3>);
+  return parts == 1 ? reinterpret_cast<const void*>(StepKernel<1>) : reinterpret_cast<const void*>(StepKernel<3>);
 }
 
 }  // namespace

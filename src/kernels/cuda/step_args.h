@@ -10,10 +10,11 @@
 
 namespace oxidized::cuda {
 
-// Numbers of bf16 that an input of a product has, and what keys and values are kept in.
-enum class Arithmetic : int32_t { kBf16 = 1, kF16 = 2, kF32 = 3 };
-OX_HOST_DEVICE constexpr int PartsOf(Arithmetic a) { return static_cast<int>(a); }
-OX_HOST_DEVICE constexpr int KvBytes(Arithmetic a) { return a == Arithmetic::kF32 ? 4 : 2; }
+// What inputs of products, keys and values are rounded to. kF16 is kF32 with values rounded on the way: three parts of
+// bf16 for an input, of which an f16 needs two, and f32 for a key or value.
+enum class Arithmetic : int32_t { kBf16, kF16, kF32 };
+OX_HOST_DEVICE constexpr int PartsOf(Arithmetic a) { return a == Arithmetic::kBf16 ? 1 : 3; }
+OX_HOST_DEVICE constexpr int KvBytes(Arithmetic a) { return a == Arithmetic::kBf16 ? 2 : 4; }
 
 struct ExpertArgs {
   Matrix gate_up, down;           // [2F, M] rows 2j gate, 2j+1 up; [M, F]
