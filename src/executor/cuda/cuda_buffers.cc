@@ -36,6 +36,7 @@ int64_t DeviceBuffers::LayOutFixed(const ModelConfig& c, const ExecutorInfo& inf
   a.last_token = arena.Take<int32_t>(info.max_sequences);
   a.counts = arena.Take<int32_t>(int64_t{info.max_sequences} * c.vocab_size);
   *reused_tokens = arena.Take<int32_t>(info.max_context);
+  a.kv_rows = arena.Take<int64_t>(t * std::ssize(info.kv_windows));
   a.residual = arena.Take<float>(t * m);
   a.query = arena.Take<float>(t * c.query_width());
   a.key = arena.Take<float>(t * c.kv_width());
@@ -58,7 +59,6 @@ int64_t DeviceBuffers::LayOutRanked(const ModelConfig& c, const ExecutorInfo& in
   a.weights = arena.Take<float>(layers * places);
   a.dropped = arena.Take<uint8_t>(layers * info.max_step_tokens);
   a.rerouted = arena.Take<uint8_t>(layers * info.max_step_tokens);
-  a.places = arena.Take<int32_t>(places);
   a.tiles = arena.Take<Tile>(places / kTileTokens + c.most_experts());
   a.gated = arena.Take<float>(places * c.expert_width);
   a.contributions = arena.Take<float>(places * c.hidden_size);
@@ -70,6 +70,7 @@ int64_t DeviceBuffers::LayOutSampled(const ModelConfig& c, int blocks, int32_t r
   Arena arena(base);
   a.logits = arena.Take<float>(int64_t{rows} * c.vocab_size);
   a.peaks = arena.Take<RowPeak>(int64_t{rows} * blocks);
+  a.changed_peaks = arena.Take<RowPeak>(int64_t{samples} * blocks);
   a.changed = arena.Take<float>(int64_t{samples} * c.vocab_size);
   a.candidates = arena.Take<uint64_t>(int64_t{samples} * c.vocab_size);
   a.results = arena.Take<SampleResult>(samples);
@@ -115,6 +116,7 @@ void DeviceBuffers::Fit(int32_t stride, int32_t rows, int32_t samples, StepArgs&
     ranked_ = DeviceMemory(LayOutRanked(config_, info_, stride, nullptr, fixed_args_));
     stride_ = stride;
     LayOutRanked(config_, info_, stride, ranked_.data(), fixed_args_);
+    stream_.Fill(ranked_.data(), 0, ranked_.bytes());  // places of tiles that are not full are read, and not used
   }
   if (rows > rows_ || samples > samples_) {
     stream_.Wait();

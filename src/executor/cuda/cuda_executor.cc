@@ -516,7 +516,7 @@ class CudaExecutor final : public Executor {
   void Report(const Step& step, const Results& from, const RoutingObservation& routing,
               std::vector<StageCost>& out) const {
     static constexpr const char* kNames[] = {"embed",   "qkv",  "attention", "attention_out", "router",
-                                             "gate_up", "down", "unembed",   "sample",        "sample"};
+                                             "gate_up", "down", "unembed",   "sample",        "sample", "sample"};
     out.clear();
     for (const char* name : kNames) {
       if (out.empty() || out.back().stage != std::string_view(name)) out.push_back({.stage = name});
@@ -609,6 +609,7 @@ class CudaExecutor final : public Executor {
           show(tap::kLogits, -1, a.logits, config_.vocab_size, a.rows);
           break;
         case Phase::kGateUp:
+        case Phase::kChangeLogits:
         case Phase::kSample:
         case Phase::kKeepTokens:
           break;

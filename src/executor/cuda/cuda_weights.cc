@@ -75,7 +75,7 @@ DeviceWeights::DeviceWeights(const ModelConfig& config, const WeightsView& weigh
   model_.head = MatrixOf(Form::kBf16Planes, PlanesOf(weights.unembedding.dtype), c.vocab_size, c.hidden_size);
   model_.arithmetic = arithmetic;
   const KvLayout layout(c);
-  kv_groups_ = std::ssize(layout.groups);
+  model_.kv_groups = static_cast<int32_t>(layout.groups.size());
   for (int32_t l = 0; l < c.num_layers; ++l) {
     const LayerWeights& w = weights.layers[static_cast<size_t>(l)];
     LayerPlace& place = layers_.emplace_back();
@@ -104,9 +104,7 @@ void DeviceWeights::LayOut() {
   const ModelConfig& c = config_;
   model_on_card_ = small.Take<ModelArgs>(1);
   layers_on_card_ = small.Take<LayerArgs>(c.num_layers);
-  kv_on_card_ = small.Take<KvGroupArgs>(kv_groups_);
   model_.layer = layers_on_card_;
-  model_.kv = kv_on_card_;
   model_.rotation = small.Take<Rotation>(max_context_ * (c.head_dim / 2));
   model_.final_norm = small.Take<float>(c.hidden_size);
   for (LayerPlace& layer : layers_) {
@@ -199,9 +197,8 @@ void DeviceWeights::Upload(Stream& stream, const std::vector<KvGroupArgs>& kv,
   small_base_ = small_memory_.data();
   large_base_ = large_memory_.data();
   LayOut();
+  for (LayerPlace& layer : layers_) layer.args.kv = kv[static_cast<size_t>(layer.args.group)];
   FillSmall();
-  std::memcpy(small_.data() + (reinterpret_cast<uint8_t*>(kv_on_card_) - small_base_), kv.data(),
-              kv.size() * sizeof(KvGroupArgs));
   stream.ToDevice(small_base_, small_.data(), small_bytes_);
   small_ = {};
 

@@ -66,8 +66,7 @@ class DeviceWeights {
   std::vector<LayerPlace> layers_;
   ModelArgs* model_on_card_ = nullptr;
   LayerArgs* layers_on_card_ = nullptr;
-  KvGroupArgs* kv_on_card_ = nullptr;
-  int64_t kv_groups_ = 0, embedding_bytes_ = 0;
+  int64_t embedding_bytes_ = 0;
   WeightBytes bytes_;
 
   // Small things are put together on the host and copied at once; matrices are packed on the card.

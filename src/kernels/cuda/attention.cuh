@@ -26,16 +26,18 @@ struct KvValue<1> {
   __device__ static float ToFloat(Type x) { return __bfloat162float(x); }
 };
 
-// The D values of a position: key (0) or value (1).
-template <int kParts>
-__device__ inline typename KvValue<kParts>::Type* KvAt(const ModelArgs& m, const StepArgs& a, const LayerArgs& layer,
-                                                       int sequence, int64_t position, int kv_head, int which) {
-  const TableArgs& table = a.tables[layer.group];
+// Where a position lies in its group's memory: block * kKvRows + row of the block.
+__device__ inline int64_t KvRowOf(const TableArgs& table, int sequence, int64_t position) {
   const auto offset = static_cast<uint32_t>(position - table.first_position[sequence]);
-  const int64_t block = table.block_ids[table.offsets[sequence] + offset / kKvRows];
-  const KvGroupArgs& group = m.kv[layer.group];
-  const int row = ((layer.index_in_group * m.kv_heads + kv_head) * 2 + which) * kKvRows + offset % kKvRows;
-  return reinterpret_cast<typename KvValue<kParts>::Type*>(group.memory + block * group.block_bytes) +
+  return int64_t{table.block_ids[table.offsets[sequence] + offset / kKvRows]} * kKvRows + offset % kKvRows;
+}
+// The D values there: key (0) or value (1).
+template <int kParts>
+__device__ inline typename KvValue<kParts>::Type* KvOfRow(const ModelArgs& m, const LayerArgs& layer, int64_t kv_row,
+                                                          int kv_head, int which) {
+  const int row = ((layer.index_in_group * m.kv_heads + kv_head) * 2 + which) * kKvRows +
+                  static_cast<int>(kv_row % kKvRows);
+  return reinterpret_cast<typename KvValue<kParts>::Type*>(layer.kv.memory + kv_row / kKvRows * layer.kv.block_bytes) +
          int64_t{row} * m.d;
 }
 
@@ -66,6 +68,7 @@ __device__ void AttendSplit(const ModelArgs& m, const StepArgs& a, const LayerAr
   using Type = typename Value::Type;
   const int n = m.heads / m.kv_heads, d = m.d, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int sequence = a.sequence_of[t];
+  const TableArgs table = a.tables[layer.group];
   const int64_t last = a.positions[t], first = FirstVisible(last, layer.window);
   const int splits = SplitsOf(last - first + 1);
   const int64_t keys = SplitKeys(last - first + 1);
@@ -94,7 +97,7 @@ __device__ void AttendSplit(const ModelArgs& m, const StepArgs& a, const LayerAr
   for (int64_t from = begin; from < end; from += kKeysAtOnce) {
     const int count = static_cast<int>(min(end - from, int64_t{kKeysAtOnce}));
     for (int j = threadIdx.x; j < count; j += kThreads)
-      key_at[j] = KvAt<kParts>(m, a, layer, sequence, from + j, kv_head, 0);
+      key_at[j] = KvOfRow<kParts>(m, layer, KvRowOf(table, sequence, from + j), kv_head, 0);
     __syncthreads();
     for (int i = threadIdx.x; i < n * count; i += kThreads) {
       const int j = i % count, h = i / count;

@@ -29,10 +29,8 @@ __device__ inline bool ArrivesLast(uint32_t* counter, uint32_t blocks) {
   __shared__ bool last;
   __syncthreads();
   if (threadIdx.x == 0) {
-    __threadfence();
-    last = atomicAdd(counter, 1) == blocks - 1;
+    last = AddAcquireRelease(counter) == blocks - 1;
     if (last) *counter = 0;
-    __threadfence();
   }
   __syncthreads();
   return last;

@@ -46,18 +46,18 @@ OX_HOST_DEVICE constexpr int UnitBytes(Form form, int unit_cols) {
 // A matrix [rows, cols] as the products see it. The unit of a group of 8 rows, a chunk of columns and a plane
 // begins at ((group * chunks + chunk) * planes + plane) * unit_bytes.
 struct Matrix {
-  const uint8_t* units = nullptr;
-  int32_t rows = 0, groups = 0;  // groups: of 8 rows, the last one padded
-  int32_t cols = 0;              // padded
-  int32_t unit_cols = 0, chunks = 0, unit_bytes = 0, planes = 1;
-  Form form = Form::kBf16Planes;
+  const uint8_t* units;
+  int32_t rows, groups;  // groups: of 8 rows, the last one padded
+  int32_t cols;          // padded
+  int32_t unit_cols, chunks, unit_bytes, planes;
+  Form form;
 
   OX_HOST_DEVICE int64_t bytes() const {
     return int64_t{groups} * chunks * planes * unit_bytes;
   }
 };
 OX_HOST_DEVICE constexpr Matrix MatrixOf(Form form, int planes, int64_t rows, int64_t cols) {
-  Matrix m;
+  Matrix m = {};
   m.rows = static_cast<int32_t>(rows);
   m.groups = (m.rows + kUnitRows - 1) / kUnitRows;
   m.cols = PaddedColumns(cols);

@@ -245,7 +245,8 @@ TEST(CudaSchedule, CursorsMeetEveryUnitOnceInTheOrderOfPasses) {
       std::vector<int> seen(static_cast<size_t>(groups * chunks));
       for (int warp = 0; warp < kWarps; ++warp) {
         int last = -1;
-        for (UnitCursor at = FirstUnit(warp, groups, chunks); at.pass < groups; at = NextUnit(at, warp, groups, chunks)) {
+        const UnitOrder order{groups, chunks, PassGroups(chunks)};
+        for (UnitCursor at = FirstUnit(warp, order); at.pass < groups; at = NextUnit(at, warp, order)) {
           const int number = at.pass * chunks + at.unit;
           ASSERT_GT(number, last);
           last = number;

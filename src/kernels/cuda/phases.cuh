@@ -12,7 +12,8 @@
 namespace oxidized::cuda {
 
 struct Block {
-  const ModelArgs& model;
+  const ModelArgs& model;    // in shared memory: every barrier empties the first cache
+  const LayerArgs* layers;   // [2] in shared memory: layer l at l % 2, from the router of layer l - 1 on
   const StepArgs& step;
   int cta, ncta;
   uint8_t* shared;  // dynamic
@@ -118,14 +119,15 @@ __device__ inline void LoadRows(const Inputs<kParts>& x, int tokens, const float
 }
 
 // The one product of a tile of tokens, when the block is done with the jobs before; the rings begin to fill.
-__device__ inline void OneJob(const Block& b, const Matrix& m, const float* bias, Range groups, int tokens) {
+__device__ inline void OneJob(const Block& b, const Matrix& m, const float* bias, Range groups, int tokens,
+                              int ahead = kMostSlots) {
   __syncthreads();
   if (threadIdx.x == 0) {
     b.jobs.Clear();
     b.jobs.Add(m, bias, static_cast<int>(groups.begin), static_cast<int>(groups.end), 0, tokens);
   }
   __syncthreads();
-  StartRings(b.rings, b.jobs);
+  StartRings(b.rings, b.jobs, ahead);
 }
 
 __device__ inline int TokensOfTile(int rows, int tile) { return min(kTileTokens, rows - tile * kTileTokens); }
@@ -142,7 +144,10 @@ __device__ inline void ForTiles(const Block& b, const Matrix& m, const float* bi
     const Range groups = GroupsOfTile(units, tile, tiles);
     if (groups.begin >= groups.end) continue;
     const int tokens = TokensOfTile(rows, tile);
-    if (!prepared) OneJob(b, m, bias, groups, tokens);
+    if (prepared)
+      FillRings(b.rings, b.jobs, kMostSlots);
+    else
+      OneJob(b, m, bias, groups, tokens);
     prepared = false;
     body(tile * kTileTokens, tokens, groups);
   }
@@ -152,7 +157,7 @@ __device__ inline void PrepareTiles(const Block& b, const Matrix& m, const float
   const Range units = ShareOf(int64_t{tiles} * m.groups, b.cta, b.ncta);
   for (int tile = 0; tile < tiles; ++tile) {
     const Range groups = GroupsOfTile(units, tile, tiles);
-    if (groups.begin < groups.end) return OneJob(b, m, bias, groups, TokensOfTile(rows, tile));
+    if (groups.begin < groups.end) return OneJob(b, m, bias, groups, TokensOfTile(rows, tile), kAheadOfBarrier);
   }
 }
 
@@ -163,6 +168,8 @@ __device__ inline void Embed(const Block& b) {
     const int slot = a.slot[a.sequence_of[t]];
     const int id = a.token_ids[t] >= 0 ? a.token_ids[t] : a.last_token[slot];
     if (threadIdx.x == 0) atomicAdd(a.counts + int64_t{slot} * m.v + id, 1);
+    for (int g = threadIdx.x; g < m.kv_groups; g += kThreads)
+      a.kv_rows[int64_t{g} * a.tokens + t] = KvRowOf(a.tables[g], a.sequence_of[t], a.positions[t]);
     const int64_t from = int64_t{id} * m.m;
     for (int c = threadIdx.x; c < m.m; c += kThreads) {
       float value;
@@ -195,13 +202,13 @@ __device__ inline void QueryKeyValue(const Block& b, const LayerArgs& layer, boo
       Beside out = {};
       if (row >= layer.qkv.rows) return out;
       const int t = first + token;
-      const int64_t position = a.positions[t];
       out.bias[0] = job.bias[row];
       out.bias[1] = job.bias[row + 1];
-      if (row < q_rows + kv_rows) out.turn = m.rotation[position * half + row % m.d / 2];
+      if (row < q_rows + kv_rows) out.turn = m.rotation[a.positions[t] * half + row % m.d / 2];
       if (row >= q_rows) {
         const int in_kv = (row - q_rows) % kv_rows;
-        out.kept = KvAt<kParts>(m, a, layer, a.sequence_of[t], position, in_kv / m.d, row >= q_rows + kv_rows);
+        out.kept = KvOfRow<kParts>(m, layer, a.kv_rows[int64_t{layer.group} * a.tokens + t], in_kv / m.d,
+                                   row >= q_rows + kv_rows);
       }
       return out;
     };
@@ -355,14 +362,14 @@ struct Product {
 };
 template <class ProductOf, class RowOf, class GroupsOf>
 __device__ inline int GatherJobs(const Block& b, int tile, int tiles, const ProductOf& product_of, const RowOf& row_of,
-                                 const GroupsOf& groups_of, bool share_rows, int& rows) {
+                                 const GroupsOf& groups_of, bool share_rows, int& rows, int ahead = kMostSlots) {
   __shared__ Job found[kTileTokens];  // what lies at the next tiles, looked up side by side
   __shared__ int next, used;
   __syncthreads();
   if (threadIdx.x < kTileTokens && tile + static_cast<int>(threadIdx.x) < tiles) {
     Job& job = found[threadIdx.x];
     const Range groups = groups_of(tile + threadIdx.x);
-    const Tile of = b.step.tiles[tile + threadIdx.x];
+    const Tile of = b.step.tiles[tile + threadIdx.x];  // loads side by side
     const Product product = product_of(of.expert);
     job.m = product.m;
     job.bias = product.bias;
@@ -370,9 +377,7 @@ __device__ inline int GatherJobs(const Block& b, int tile, int tiles, const Prod
     job.through = static_cast<int>(groups.end);  // for now
     job.tokens = of.count;
 #pragma unroll
-    for (int i = 0; i < kTileTokens; ++i) {
-      if (i < of.count) job.place[i] = b.step.places[of.begin + i];
-    }
+    for (int i = 0; i < kTileTokens; ++i) job.place[i] = of.place[i];
   }
   __syncthreads();
   if (threadIdx.x == 0) {
@@ -398,7 +403,7 @@ __device__ inline int GatherJobs(const Block& b, int tile, int tiles, const Prod
     }
   }
   __syncthreads();
-  StartRings(b.rings, b.jobs);
+  StartRings(b.rings, b.jobs, ahead);
   rows = used;
   return next;
 }
@@ -420,7 +425,7 @@ __device__ inline void GateUp(const Block& b, const LayerArgs& layer) {
   for (int tile = 0; tile < tiles;) {
     int rows;
     tile = GatherJobs(
-        b, tile, tiles, [&](int e) { return Product{layer.experts[e].gate_up, layer.experts[e].gate_up_bias}; },
+        b, tile, tiles, [](const ExpertArgs& e) { return Product{e.gate_up, e.gate_up_bias}; },
         [&](int place) { return place / a.stride; }, [&](int of) { return GroupsOfTile(units, of, tiles); },
         /*share_rows=*/true, rows);
     if (rows == 0) continue;
@@ -438,10 +443,10 @@ __device__ inline void GateUp(const Block& b, const LayerArgs& layer) {
 __device__ inline Range DownGroups(const Block& b) {
   return ShareOf((b.model.m + kUnitRows - 1) / kUnitRows, b.cta, b.ncta);
 }
-__device__ inline int GatherDown(const Block& b, const LayerArgs& layer, int tile, int& rows) {
+__device__ inline int GatherDown(const Block& b, int tile, int& rows, int ahead = kMostSlots) {
   return GatherJobs(
-      b, tile, *b.step.num_tiles, [&](int e) { return Product{layer.experts[e].down, layer.experts[e].down_bias}; },
-      [](int place) { return place; }, [&](int) { return DownGroups(b); }, /*share_rows=*/false, rows);
+      b, tile, *b.step.num_tiles, [](const ExpertArgs& e) { return Product{e.down, e.down_bias}; },
+      [](int place) { return place; }, [&](int) { return DownGroups(b); }, /*share_rows=*/false, rows, ahead);
 }
 
 // `prepared`: the first jobs are gathered, up to tile `left`, with `rows` rows.
@@ -449,7 +454,7 @@ struct PreparedDown {
   int left, rows;
 };
 template <int kParts>
-__device__ inline void Down(const Block& b, const LayerArgs& layer, int index, bool prepared, PreparedDown first_jobs) {
+__device__ inline void Down(const Block& b, int index, bool prepared, PreparedDown first_jobs) {
   const ModelArgs& m = b.model;
   const StepArgs& a = b.step;
   const Range groups = DownGroups(b);
@@ -458,7 +463,12 @@ __device__ inline void Down(const Block& b, const LayerArgs& layer, int index, b
   const Inputs<kParts> x(b.shared, PaddedColumns(m.f), m.arithmetic == Arithmetic::kF16);
   for (int tile = 0; tile < tiles;) {
     int rows = first_jobs.rows;
-    tile = prepared ? first_jobs.left : GatherDown(b, layer, tile, rows);
+    if (prepared) {
+      tile = first_jobs.left;
+      FillRings(b.rings, b.jobs, kMostSlots);
+    } else {
+      tile = GatherDown(b, tile, rows);
+    }
     prepared = false;
     LoadRows<kParts>(x, rows, a.gated, m.f, [&](int i) { return b.rows[i]; });
     Multiply<kParts, TwoFloats>(
@@ -531,6 +541,17 @@ __device__ inline void Unembed(const Block& b, bool prepared) {
   }
 }
 
+__device__ inline void ChangeLogits(const Block& b) {
+  const Range part = ShareOf(b.model.v, b.cta, b.ncta);
+  for (int i = 0; i < b.step.samples; ++i) {
+    const SampleArgs& sample = b.step.sample[i];
+    if (!Changes(sample)) continue;
+    const RowPeak peak = ChangeLogits(b.step, sample, i, b.model.v, static_cast<int>(part.begin),
+                                      static_cast<int>(part.end), b.peaks);
+    if (threadIdx.x == 0) b.step.changed_peaks[int64_t{i} * b.ncta + b.cta] = peak;
+  }
+}
+
 __device__ inline void Sample(const Block& b) {
   for (int i = b.cta; i < b.step.samples; i += b.ncta) SampleRow(b.model, b.step, i, b.ncta);
 }
@@ -554,7 +575,7 @@ struct Prepared {
 
 template <int kParts>
 __device__ inline void RunPhase(const Block& b, PhaseOf at, bool prepared, PreparedDown down) {
-  const LayerArgs* layer = at.layer >= 0 ? b.model.layer + at.layer : nullptr;
+  const LayerArgs* layer = at.layer >= 0 ? b.layers + at.layer % 2 : nullptr;
   switch (at.phase) {
     case Phase::kEmbed: return Embed(b);
     case Phase::kQueryKeyValue: return QueryKeyValue<kParts>(b, *layer, prepared);
@@ -562,8 +583,9 @@ __device__ inline void RunPhase(const Block& b, PhaseOf at, bool prepared, Prepa
     case Phase::kOut: return Out<kParts>(b, *layer, prepared);
     case Phase::kRoute: return Route(b, *layer, at.layer);
     case Phase::kGateUp: return GateUp<kParts>(b, *layer);
-    case Phase::kDown: return Down<kParts>(b, *layer, at.layer, prepared, down);
+    case Phase::kDown: return Down<kParts>(b, at.layer, prepared, down);
     case Phase::kUnembed: return Unembed<kParts>(b, prepared);
+    case Phase::kChangeLogits: return ChangeLogits(b);
     case Phase::kSample: return Sample(b);
     case Phase::kKeepTokens: return KeepTokens(b);
   }
@@ -578,12 +600,13 @@ __device__ inline void Prepare(const Block& b, int index, int end, int layers, P
   const PhaseOf next = PhaseAt(target, layers);
   if (at.phase == Phase::kAttend || at.phase == Phase::kOut || at.phase == Phase::kRoute || at.phase > Phase::kDown) return;
   prepared.index = target;
-  if (next.phase == Phase::kQueryKeyValue) return PrepareTiles(b, b.model.layer[next.layer].qkv, b.model.layer[next.layer].qkv_bias, b.step.tokens);
-  if (next.phase == Phase::kOut) return PrepareTiles(b, b.model.layer[next.layer].out, b.model.layer[next.layer].out_bias, b.step.tokens);
+  const LayerArgs& next_layer = b.layers[next.layer < 0 ? 0 : next.layer % 2];
+  if (next.phase == Phase::kQueryKeyValue) return PrepareTiles(b, next_layer.qkv, next_layer.qkv_bias, b.step.tokens);
+  if (next.phase == Phase::kOut) return PrepareTiles(b, next_layer.out, next_layer.out_bias, b.step.tokens);
   if (next.phase == Phase::kUnembed) return PrepareTiles(b, b.model.head, nullptr, b.step.rows);
   const Range groups = DownGroups(b);
   if (groups.begin < groups.end && *b.step.num_tiles > 0)
-    prepared.down.left = GatherDown(b, b.model.layer[next.layer], 0, prepared.down.rows);
+    prepared.down.left = GatherDown(b, 0, prepared.down.rows, kAheadOfBarrier);
 }
 
 }  // namespace oxidized::cuda

@@ -16,7 +16,8 @@ TEST(CudaPhases, AStepIsEachPhaseOnceInOrder) {
       }
     }
     EXPECT_EQ(PhaseAt(ForwardPhases(layers) - 1, layers).phase, Phase::kUnembed);
-    EXPECT_EQ(PhaseAt(ForwardPhases(layers), layers).phase, Phase::kSample);
+    EXPECT_EQ(PhaseAt(ForwardPhases(layers), layers).phase, Phase::kChangeLogits);
+    EXPECT_EQ(PhaseAt(ForwardPhases(layers) + 1, layers).phase, Phase::kSample);
     EXPECT_EQ(PhaseAt(AllPhases(layers) - 1, layers).phase, Phase::kKeepTokens);
   }
 }

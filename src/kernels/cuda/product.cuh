@@ -61,6 +61,7 @@ struct Job {
 struct Jobs {
   Job job[kTileTokens];
   int n, most_tokens;
+  UnitOrder order;
 
   __device__ void Clear() { n = most_tokens = 0; }
   __device__ int groups() const { return n == 0 ? 0 : job[n - 1].through; }
@@ -72,7 +73,9 @@ struct Jobs {
     added.through = groups() + end - begin;
     added.row = row;
     added.tokens = tokens;
+    if (n == 0) order = {0, m.chunks, PassGroups(m.chunks)};
     ++n;
+    order.groups = groups();
     most_tokens = max(most_tokens, tokens);
     return added;
   }
@@ -263,37 +266,39 @@ __device__ inline const uint8_t* UnitOf(const Jobs& jobs, int chunks, UnitCursor
 }
 
 // Lane 0 of a warp asks for one unit more, if there is one.
-__device__ inline void AskForUnit(Rings& rings, RingState& state, const Jobs& jobs, int warp, int groups, int chunks) {
-  if (state.next.pass >= groups) return;
-  CopyBulk(rings.Slot(warp, state.issue_slot), UnitOf(jobs, chunks, state.next), jobs.job[0].m.unit_bytes,
+__device__ inline void AskForUnit(Rings& rings, RingState& state, const Jobs& jobs, int warp) {
+  if (state.next.pass >= jobs.order.groups) return;
+  CopyBulk(rings.Slot(warp, state.issue_slot), UnitOf(jobs, jobs.order.chunks, state.next), jobs.job[0].m.unit_bytes,
            rings.Barrier(warp, state.issue_slot));
   if (++state.issue_slot == rings.slots) state.issue_slot = 0;
   ++state.in_flight;
-  state.next = NextUnit(state.next, warp, groups, chunks);
+  state.next = NextUnit(state.next, warp, jobs.order);
 }
 
-// The jobs are filled: the rings begin to fill, whatever the block does until it multiplies. Called by all threads,
-// nothing is in flight.
-__device__ inline void StartRings(Rings& rings, const Jobs& jobs) {
+// The rings fill until `most` units are in flight, whatever the block does until it multiplies. Called by all threads.
+__device__ inline void FillRings(Rings& rings, const Jobs& jobs, int most) {
   if (rings.slots == 0 || threadIdx.x % 32 != 0 || jobs.n == 0) return;
-  const int warp = threadIdx.x / 32, groups = jobs.groups(), chunks = jobs.job[0].m.chunks;
+  const int warp = threadIdx.x / 32;
   RingState state = rings.state[warp];
-  state.next = FirstUnit(warp, groups, chunks);
-  for (int i = 0; i < rings.slots; ++i) AskForUnit(rings, state, jobs, warp, groups, chunks);
+  for (int i = state.in_flight; i < min(most, rings.slots); ++i) AskForUnit(rings, state, jobs, warp);
   rings.state[warp] = state;
 }
+// The same from the first unit of jobs that were just filled; nothing is in flight.
+__device__ inline void StartRings(Rings& rings, const Jobs& jobs, int most) {
+  if (threadIdx.x % 32 == 0 && jobs.n > 0) rings.state[threadIdx.x / 32].next = FirstUnit(threadIdx.x / 32, jobs.order);
+  FillRings(rings, jobs, most);
+}
 
-// The sums of every unit of the pass that begins with group `begin` of the jobs' `groups`, into `partial`
+// The sums of every unit of the pass that begins with group `begin` of the jobs, into `partial`
 // [units][8 rows][8 tokens].
 template <int kParts, bool kFull>
-__device__ __noinline__ void SumUnits(const Jobs& jobs, Rings& rings, int begin, int groups, const Inputs<kParts>& x,
-                                      float* partial) {
+__device__ __noinline__ void SumUnits(const Jobs& jobs, Rings& rings, int begin, const Inputs<kParts>& x, float* partial) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const Matrix& first = jobs.job[0].m;
   const int chunks = first.chunks, unit_cols = first.unit_cols, unit_bytes = first.unit_bytes;
   const Form form = first.form;
   const int steps = StepsOf(unit_cols), half_bytes = unit_cols;  // unit_cols / 2 columns of 2 bytes
-  const int part_bytes = x.stride * kTileTokens, units = UnitsOfPass(begin, groups, chunks);
+  const int part_bytes = x.stride * kTileTokens, units = UnitsOfPass(begin, jobs.order);
   const uint32_t inputs_at = SharedAddress(x.at) + t * 16 + (kFull ? 0 : g / 4 * half_bytes);
   const bool has_ring = kParts == 1 && rings.slots > 0;
   RingState state = rings.state[warp];
@@ -314,7 +319,7 @@ __device__ __noinline__ void SumUnits(const Jobs& jobs, Rings& rings, int begin,
         state.parity ^= 1;
       }
       --state.in_flight;
-      if (lane == 0) AskForUnit(rings, state, jobs, warp, groups, chunks);
+      if (lane == 0) AskForUnit(rings, state, jobs, warp);
     } else {
       const uint8_t* unit = UnitOf(jobs, chunks, {begin, u});
       const int planes = job.m.planes;
@@ -339,7 +344,7 @@ __device__ __noinline__ void SumUnits(const Jobs& jobs, Rings& rings, int begin,
 template <int kParts, class Beside, class MakeBeside, class Store>
 __device__ inline void Multiply(const Jobs& jobs, Rings& rings, const Inputs<kParts>& x, const MakeBeside& make_beside,
                                 const Store& store) {
-  const int chunks = jobs.job[0].m.chunks, pass_groups = PassGroups(chunks), groups = jobs.groups();
+  const int chunks = jobs.order.chunks, pass_groups = jobs.order.pass_groups, groups = jobs.order.groups;
   const int most_tokens = jobs.most_tokens;
   int which = 0;
   for (int begin = 0; begin < groups; begin += pass_groups, which ^= 1) {
@@ -356,9 +361,9 @@ __device__ inline void Multiply(const Jobs& jobs, Rings& rings, const Inputs<kPa
       with_item(mine, [&](const Job& job, int row, int token, int) { beside = make_beside(job, row, token); });
     float* partial = x.Partials(which, chunks);
     if (most_tokens <= 4)
-      SumUnits<kParts, false>(jobs, rings, begin, groups, x, partial);
+      SumUnits<kParts, false>(jobs, rings, begin, x, partial);
     else
-      SumUnits<kParts, true>(jobs, rings, begin, groups, x, partial);
+      SumUnits<kParts, true>(jobs, rings, begin, x, partial);
     __syncthreads();
     for (int i = mine; i < items; i += kThreads) {
       with_item(i, [&](const Job& job, int row, int token, int pair) {

@@ -73,18 +73,22 @@ __device__ inline uint32_t LoadAcquire(const uint32_t* p) {
   return v;
 }
 
+__device__ inline uint32_t AddAcquireRelease(uint32_t* p) {  // one; what it was before
+  uint32_t before;
+  asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(before) : "l"(p) : "memory");
+  return before;
+}
+
 // All blocks of the grid are resident (a cooperative launch); `counter` only grows, `target` is what it holds
 // when all have arrived. What was written before is seen behind it. A grid that waits for seconds is broken and
 // ends with an error.
 __device__ inline void GridBarrier(uint32_t* counter, uint32_t target) {
   __syncthreads();
   if (threadIdx.x == 0) {
-    __threadfence();
-    atomicAdd(counter, 1);
+    asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
     for (uint32_t polls = 0; static_cast<int32_t>(LoadAcquire(counter) - target) < 0; ++polls) {
       if (polls > 8000000u) __trap();
     }
-    __threadfence();
   }
   __syncthreads();
 }

@@ -133,7 +133,7 @@ __device__ inline void ChooseExperts(const ModelArgs& m, const StepArgs& a, cons
 
 // Places (row * stride + rank) by expert, in tiles. The order within an expert is any: no result depends on it.
 __device__ inline void GroupByExpert(const StepArgs& a, const LayerArgs& layer, int index, int32_t* shared) {
-  int32_t *count = shared, *begin = shared + layer.num_experts, *tile = shared + 2 * layer.num_experts;
+  int32_t *count = shared, *tile = shared + layer.num_experts;  // of an expert: places; its first tile
   const int32_t* experts = a.experts + int64_t{index} * a.tokens * a.stride;
   const int places = a.tokens * a.stride;
   __syncthreads();
@@ -143,24 +143,38 @@ __device__ inline void GroupByExpert(const StepArgs& a, const LayerArgs& layer, 
     if (experts[i] >= 0) atomicAdd(count + experts[i], 1);
   }
   __syncthreads();
-  if (threadIdx.x == 0) {
-    int at = 0, tiles = 0;
-    for (int e = 0; e < layer.num_experts; ++e) {
-      begin[e] = at;
-      tile[e] = tiles;
-      at += count[e];
-      tiles += (count[e] + kTileTokens - 1) / kTileTokens;
+  if (threadIdx.x < 32) {  // a warp sums up to which tile the experts before reach
+    int before = 0;
+    for (int e0 = 0; e0 < layer.num_experts; e0 += 32) {
+      const int e = e0 + static_cast<int>(threadIdx.x);
+      const int mine = e < layer.num_experts ? (count[e] + kTileTokens - 1) / kTileTokens : 0;
+      int through = mine;
+#pragma unroll
+      for (int step = 1; step < 32; step <<= 1) {
+        const int other = __shfl_up_sync(~0u, through, step);
+        if (static_cast<int>(threadIdx.x) >= step) through += other;
+      }
+      if (e < layer.num_experts) tile[e] = before + through - mine;
+      before += __shfl_sync(~0u, through, 31);
     }
-    *a.num_tiles = tiles;
+    if (threadIdx.x == 0) *a.num_tiles = before;
   }
   __syncthreads();
   for (int e = threadIdx.x; e < layer.num_experts; e += kThreads) {
-    for (int i = 0; i < count[e]; i += kTileTokens)
-      a.tiles[tile[e] + i / kTileTokens] = {e, begin[e] + i, min(kTileTokens, count[e] - i)};
+    const int n = count[e];
+    for (int i = 0; i < n; i += kTileTokens) {
+      Tile& of = a.tiles[tile[e] + i / kTileTokens];
+      of.count = min(kTileTokens, n - i);
+      of.expert = layer.experts[e];
+    }
   }
   __syncthreads();
+  for (int e = threadIdx.x; e < layer.num_experts; e += kThreads) count[e] = 0;
+  __syncthreads();
   for (int i = threadIdx.x; i < places; i += kThreads) {
-    if (experts[i] >= 0) a.places[atomicAdd(begin + experts[i], 1)] = i;
+    if (experts[i] < 0) continue;
+    const int at = atomicAdd(count + experts[i], 1);
+    a.tiles[tile[experts[i]] + at / kTileTokens].place[at % kTileTokens] = i;
   }
 }
 

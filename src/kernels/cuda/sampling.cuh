@@ -212,17 +212,34 @@ __device__ inline int Draw(const LogitsRow& row, const SamplingNumbers& numbers,
   return DrawKept(row, bound, numbers.min_p, numbers.seed, position, memory);
 }
 
-// logits with penalties, -infinity where masked.
-__device__ inline void ChangeLogits(const StepArgs& a, const SampleArgs& sample, const float* logits, int v,
-                                    float* changed) {
+__device__ inline bool Changes(const SampleArgs& sample) { return sample.numbers.penalties || sample.mask_ids >= 0; }
+
+// The ids [begin, end) of the logits with penalties, -infinity where masked; the highest of them.
+__device__ inline RowPeak ChangeLogits(const StepArgs& a, const SampleArgs& sample, int index, int v, int begin, int end,
+                                       uint64_t* of_warp) {
   const int32_t* counts = a.counts + int64_t{sample.slot} * v;
-  for (int i = threadIdx.x; i < v; i += kThreads) {
+  const float* logits = a.logits + int64_t{sample.logits_row} * v;
+  float* changed = a.changed + int64_t{index} * v;
+  for (int i = begin + static_cast<int>(threadIdx.x); i < end; i += kThreads) {
     float value = logits[i];
     if (sample.numbers.penalties) value = sampling_math::Penalized(value, counts[i], sample.numbers);
     if (sample.mask_ids >= 0 && (i >= sample.mask_ids || (a.masks[sample.mask_at + i / 64] >> (i % 64) & 1) == 0))
       value = kMaskedLogit;
     changed[i] = value;
   }
+  __syncthreads();
+  return PeakOf(changed, begin, end, of_warp);
+}
+
+// The highest of what the blocks found in their parts.
+__device__ inline RowPeak PeakOfParts(const RowPeak* parts, int n, uint64_t* of_warp) {
+  RowPeak peak = {0, 0};
+  for (int i = threadIdx.x; i < n; i += kThreads) {
+    const RowPeak part = parts[i];
+    peak.rank = part.rank > peak.rank ? part.rank : peak.rank;
+    peak.magnitude = part.magnitude > peak.magnitude ? part.magnitude : peak.magnitude;
+  }
+  return {BlockMax(peak.rank, of_warp), BlockMax(peak.magnitude, of_warp)};
 }
 
 __device__ inline void SampleRow(const ModelArgs& m, const StepArgs& a, int index, int blocks) {
@@ -233,27 +250,19 @@ __device__ inline void SampleRow(const ModelArgs& m, const StepArgs& a, int inde
   const bool first = threadIdx.x == 0;
   SampleResult result = {-1, 1, 0, 0, 0.0f, 0.0f};
 
-  // What the blocks found in their parts of the row.
-  RowPeak peak = {0, 0};
-  for (int i = threadIdx.x; i < blocks; i += kThreads) {
-    const RowPeak part = a.peaks[int64_t{sample.logits_row} * blocks + i];
-    peak.rank = part.rank > peak.rank ? part.rank : peak.rank;
-    peak.magnitude = part.magnitude > peak.magnitude ? part.magnitude : peak.magnitude;
-  }
-  result.finite = BlockMax(peak.magnitude, memory.of_warp) < sampling_math::kInfinity;
+  const RowPeak peak = PeakOfParts(a.peaks + int64_t{sample.logits_row} * blocks, blocks, memory.of_warp);
+  result.finite = peak.magnitude < sampling_math::kInfinity;
   if (!result.finite) {
     if (first) a.results[index] = result;
     return;
   }
-  const uint64_t raw_best = BlockMax(peak.rank, memory.of_warp);
+  const uint64_t raw_best = peak.rank;
   const float raw_highest = logits[sampling_math::TokenOfRank(raw_best)];
   LogitsRow row{logits, m.v, raw_highest, sample.numbers.inverse_temperature};
   uint64_t best = raw_best;
-  if (sample.numbers.penalties || sample.mask_ids >= 0) {
-    float* changed = a.changed + int64_t{index} * m.v;
-    ChangeLogits(a, sample, logits, m.v, changed);
-    __syncthreads();
-    best = PeakOf(changed, 0, m.v, memory.of_warp).rank;
+  if (Changes(sample)) {
+    const float* changed = a.changed + int64_t{index} * m.v;
+    best = PeakOfParts(a.changed_peaks + int64_t{index} * blocks, blocks, memory.of_warp).rank;
     row.values = changed;
     row.highest = changed[sampling_math::TokenOfRank(best)];
     result.empty_mask = row.highest == kMaskedLogit;

@@ -18,13 +18,22 @@ struct Range {
 };
 // The part of n things that is `share`'s of `shares`: contiguous, sizes differ by one at most.
 OX_HOST_DEVICE constexpr Range ShareOf(int64_t n, int64_t share, int64_t shares) {
+  if ((n * shares) >> 32 == 0) {  // divisions of 32 bits are several times faster
+    const auto n32 = static_cast<uint32_t>(n), by = static_cast<uint32_t>(shares);
+    return {n32 * static_cast<uint32_t>(share) / by, n32 * static_cast<uint32_t>(share + 1) / by};
+  }
   return {n * share / shares, n * (share + 1) / shares};
 }
 
 // Work of a product is tiles x groups: unit u is group u / tiles, tile u % tiles. The groups of one tile in the
 // units [begin, end).
 OX_HOST_DEVICE constexpr Range GroupsOfTile(Range units, int64_t tile, int64_t tiles) {
-  const auto first = [&](int64_t u) { return u <= tile ? int64_t{0} : (u - tile + tiles - 1) / tiles; };
+  const auto first = [&](int64_t u) -> int64_t {
+    if (u <= tile) return 0;
+    if (tiles == 1) return u - tile;
+    const int64_t n = u - tile + tiles - 1;
+    return n >> 32 == 0 ? static_cast<uint32_t>(n) / static_cast<uint32_t>(tiles) : n / tiles;
+  };
   return {first(units.begin), first(units.end)};
 }
 
@@ -53,29 +62,37 @@ OX_HOST_DEVICE constexpr int InputBytes(int padded_cols, int parts) {
 struct UnitCursor {
   int pass, unit;
 };
-OX_HOST_DEVICE constexpr int UnitsOfPass(int pass, int groups, int chunks) {
-  const int most = PassGroups(chunks), left = groups - pass;
-  return (left < most ? left : most) * chunks;
+// How the units of jobs are gone through: all their groups, units of a group, PassGroups(chunks).
+struct UnitOrder {
+  int groups, chunks, pass_groups;
+};
+OX_HOST_DEVICE constexpr int UnitsOfPass(int pass, const UnitOrder& order) {
+  const int left = order.groups - pass;
+  return (left < order.pass_groups ? left : order.pass_groups) * order.chunks;
 }
 // To a unit that there is, or behind the last pass (pass >= groups).
-OX_HOST_DEVICE constexpr UnitCursor Settled(UnitCursor at, int warp, int groups, int chunks) {
-  while (at.pass < groups && at.unit >= UnitsOfPass(at.pass, groups, chunks)) {
-    at.pass += PassGroups(chunks);
+OX_HOST_DEVICE constexpr UnitCursor Settled(UnitCursor at, int warp, const UnitOrder& order) {
+  while (at.pass < order.groups && at.unit >= UnitsOfPass(at.pass, order)) {
+    at.pass += order.pass_groups;
     at.unit = warp;
   }
   return at;
 }
-OX_HOST_DEVICE constexpr UnitCursor FirstUnit(int warp, int groups, int chunks) {
-  return Settled({0, warp}, warp, groups, chunks);
+OX_HOST_DEVICE constexpr UnitCursor FirstUnit(int warp, const UnitOrder& order) {
+  return Settled({0, warp}, warp, order);
 }
-OX_HOST_DEVICE constexpr UnitCursor NextUnit(UnitCursor at, int warp, int groups, int chunks) {
+OX_HOST_DEVICE constexpr UnitCursor NextUnit(UnitCursor at, int warp, const UnitOrder& order) {
   at.unit += kWarps;
-  return Settled(at, warp, groups, chunks);
+  return Settled(at, warp, order);
 }
 
 // A ring of a warp: units on their way into shared memory. Slots of the largest unit, as many as fit, at most
 // kMostSlots; none: units are read from the card's memory as they are used.
 inline constexpr int kMostSlots = 3;
+#ifndef OX_AHEAD
+#define OX_AHEAD 2
+#endif
+inline constexpr int kAheadOfBarrier = OX_AHEAD;  // units of a warp that are on their way while the grid waits
 OX_HOST_DEVICE constexpr int RingBytes(int slots, int slot_bytes) { return kWarps * slots * slot_bytes; }
 
 // Keys of a row of attention: up to 16 splits of 32 keys, of 64, and so on; by the number of visible keys alone.

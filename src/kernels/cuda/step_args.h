@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/layout.h"
+#include "kernels/cuda/schedule.h"
 #include "sampling/sampling_math.h"
 
 namespace oxidized::cuda {
@@ -22,6 +23,11 @@ struct ExpertArgs {
   const float* down_bias;         // [M]
 };
 
+struct KvGroupArgs {
+  uint8_t* memory;      // [blocks][layers of the group][G][key, value][B][D]
+  int64_t block_bytes;  // of all layers
+};
+
 struct LayerArgs {
   const float *attention_norm, *mlp_norm;  // [M]
   Matrix qkv;                              // [(H + 2G) * D, M]; rows of q and k in pairs i, i + D/2 of a head
@@ -34,11 +40,7 @@ struct LayerArgs {
   int32_t num_experts;
   int32_t window;  // 0: all
   int32_t group, index_in_group;
-};
-
-struct KvGroupArgs {
-  uint8_t* memory;      // [blocks][layers of the group][G][key, value][B][D]
-  int64_t block_bytes;  // of all layers
+  KvGroupArgs kv;  // of its group
 };
 
 // Of a position and a pair of elements.
@@ -49,7 +51,7 @@ struct Rotation {
 enum class TableType : int32_t { kF32, kBf16, kF16 };
 
 struct ModelArgs {
-  int32_t layers, m, heads, kv_heads, d, f, v, most_experts;
+  int32_t layers, m, heads, kv_heads, d, f, v, most_experts, kv_groups;
   float eps, alpha, limit;
   const void* embedding;  // [V, M]
   TableType embedding_type;
@@ -57,7 +59,6 @@ struct ModelArgs {
   Matrix head;             // [V, M]
   const Rotation* rotation;  // [positions][D/2]
   const LayerArgs* layer;  // [L]
-  const KvGroupArgs* kv;   // [groups]
   Arithmetic arithmetic;
 };
 
@@ -98,8 +99,11 @@ struct RowPeak {
   uint64_t rank, magnitude;
 };
 
+// Some of an expert's places (row * stride + rank), and its products: all that a block must look up.
 struct Tile {
-  int32_t expert, begin, count;  // places of an expert, at most kTileTokens
+  int32_t count;
+  int32_t place[kTileTokens];
+  ExpertArgs expert;
 };
 
 struct StepArgs {
@@ -121,6 +125,7 @@ struct StepArgs {
   int32_t* last_token;  // [slots]
   int32_t* counts;      // [slots, V]
   // --- values of the step
+  int64_t* kv_rows;  // [groups, T] where each row's keys and values go
   float *residual, *query, *key, *value, *attention, *attention_out, *moe_out;
   float* splits;             // [T, H, max_splits, D + 2]
   int32_t max_splits;
@@ -129,13 +134,12 @@ struct StepArgs {
   int32_t* experts;         // [L, T, stride]
   float* weights;
   uint8_t *dropped, *rerouted;  // [L, T]
-  int32_t* places;              // [T * stride] by expert
   Tile* tiles;
   int32_t* num_tiles;
   float* gated;          // [T * stride, F]
   float* contributions;  // [T * stride, M]
   float* logits;         // [R, V]
-  RowPeak* peaks;        // [R, blocks]
+  RowPeak *peaks, *changed_peaks;  // [R, blocks], [samples, blocks]
   float* changed;        // [samples, V], where a mask or penalties are
   uint64_t* candidates;  // [samples, V] ranks, for cuts
   uint64_t* top_ranks;   // of the samples' most likely tokens, in no order
@@ -158,12 +162,13 @@ enum class Phase : int32_t {
   kGateUp,         // norm, products, SwiGLU
   kDown,           // products, weighted sum, residual
   kUnembed,
+  kChangeLogits,   // penalties and masks, where a sample has some
   kSample,
   kKeepTokens,     // last tokens of the slots
 };
 inline constexpr int kLayerPhases = 6;
 OX_HOST_DEVICE constexpr int ForwardPhases(int layers) { return 1 + layers * kLayerPhases + 1; }
-OX_HOST_DEVICE constexpr int AllPhases(int layers) { return ForwardPhases(layers) + 2; }
+OX_HOST_DEVICE constexpr int AllPhases(int layers) { return ForwardPhases(layers) + 3; }
 struct PhaseOf {
   Phase phase;
   int layer;
