@@ -3,7 +3,7 @@
 
     tools/check_layers.py [REPOSITORY]
 
-Reads src/**/*.{h,cc,cu} and the DEPS of each module's CMakeLists.txt. Needs nothing but Python. Its own test, which
+Reads src/**/*.{h,cc,cu,cuh} and the DEPS of each module's CMakeLists.txt. Needs nothing but Python. Its own test, which
 plants bad edges, is tools/check_layers_test.py; both are registered with ctest.
 """
 
@@ -101,7 +101,7 @@ def check_repository(root):
     complaints = []
     heavy = {}  # a header of ours -> the heavy header that it includes
     includes = []  # (includer, line, target) of every quoted include
-    files = sorted(p for p in src.rglob("*") if p.suffix in (".h", ".cc", ".cu"))
+    files = sorted(p for p in src.rglob("*") if p.suffix in (".h", ".cc", ".cu", ".cuh"))
     for file in files:
         path = file.relative_to(src)
         if path.parts[0] not in FLOORS:

@@ -13,7 +13,8 @@ namespace {
 
 void RefuseWhatItHasNot(const DeviceOptions& options) {
   if (options.experts.budget)
-    Fail(ErrorKind::kUsage, "--expert-memory: --device cuda keeps every expert in the card's memory; leave it out");
+    Fail(ErrorKind::kUsage,
+         "--expert-memory: --device cuda keeps every expert in the card's memory; leave it out");
   if (options.activations == ActivationType::kInt8)
     Fail(ErrorKind::kUsage, "--activations int8: --device cuda has no 8-bit products; leave it out");
   if (options.pack_dense || !options.packed_weights.empty()) {
@@ -35,7 +36,8 @@ CudaExecutorOptions CudaOptionsOf(const DeviceOptions& options) {
 
 class CudaDevice final : public OpenDevice {
  public:
-  CudaDevice(std::shared_ptr<const Checkpoint> model, const DeviceOptions& options) : model_(std::move(model)) {
+  CudaDevice(std::shared_ptr<const Checkpoint> model, const DeviceOptions& options)
+      : model_(std::move(model)) {
     RefuseWhatItHasNot(options);
     const auto start = std::chrono::steady_clock::now();
     CudaExecutorOptions cuda = CudaOptionsOf(options);
@@ -86,7 +88,8 @@ DeviceAvailability Available() {
     available.what_to_do = "use --device cpu";
   } else {
     available.why_not = "no NVIDIA GPU can be used: " + found.error;
-    available.what_to_do = "install NVIDIA's driver for CUDA 13 (580 or later) where there is a GPU, or use --device cpu";
+    available.what_to_do =
+        "install NVIDIA's driver for CUDA 13 (580 or later) where there is a GPU, or use --device cpu";
   }
   return available;
 }
@@ -99,7 +102,8 @@ DevicePlan Plan(const Checkpoint& checkpoint, const DeviceOptions& options, bool
   RefuseWhatItHasNot(options);
   DevicePlan result;
   PlanInput& in = result.input;
-  const CudaMemoryNeed need = EstimateCudaMemory(checkpoint.config, checkpoint.weights, CudaOptionsOf(options));
+  const CudaMemoryNeed need =
+      EstimateCudaMemory(checkpoint.config, checkpoint.weights, CudaOptionsOf(options));
   in.dense_bytes = in.own_dense_bytes = need.dense_bytes;
   in.expert_bytes = in.own_expert_bytes = need.expert_bytes;
   in.experts = in.own_experts = checkpoint.config.all_experts();

@@ -51,8 +51,8 @@ int64_t DeviceBuffers::LayOutFixed(const ModelConfig& c, const ExecutorInfo& inf
   return arena.used();
 }
 
-int64_t DeviceBuffers::LayOutRanked(const ModelConfig& c, const ExecutorInfo& info, int32_t stride, uint8_t* base,
-                                    StepArgs& a) {
+int64_t DeviceBuffers::LayOutRanked(const ModelConfig& c, const ExecutorInfo& info, int32_t stride,
+                                    uint8_t* base, StepArgs& a) {
   Arena arena(base);
   const int64_t places = int64_t{info.max_step_tokens} * stride, layers = c.num_layers;
   a.experts = arena.Take<int32_t>(layers * places);
@@ -65,8 +65,8 @@ int64_t DeviceBuffers::LayOutRanked(const ModelConfig& c, const ExecutorInfo& in
   return arena.used();
 }
 
-int64_t DeviceBuffers::LayOutSampled(const ModelConfig& c, int blocks, int32_t rows, int32_t samples, uint8_t* base,
-                                     StepArgs& a) {
+int64_t DeviceBuffers::LayOutSampled(const ModelConfig& c, int blocks, int32_t rows, int32_t samples,
+                                     uint8_t* base, StepArgs& a) {
   Arena arena(base);
   a.logits = arena.Take<float>(int64_t{rows} * c.vocab_size);
   a.peaks = arena.Take<RowPeak>(int64_t{rows} * blocks);
@@ -116,7 +116,8 @@ void DeviceBuffers::Fit(int32_t stride, int32_t rows, int32_t samples, StepArgs&
     ranked_ = DeviceMemory(LayOutRanked(config_, info_, stride, nullptr, fixed_args_));
     stride_ = stride;
     LayOutRanked(config_, info_, stride, ranked_.data(), fixed_args_);
-    stream_.Fill(ranked_.data(), 0, ranked_.bytes());  // places of tiles that are not full are read, and not used
+    stream_.Fill(ranked_.data(), 0,
+                 ranked_.bytes());  // places of tiles that are not full are read, and not used
   }
   if (rows > rows_ || samples > samples_) {
     stream_.Wait();

@@ -1,6 +1,6 @@
-// What an executor keeps on the card beside the weights: KV memory, slots, and values of one step, of the largest
-// step from the start. Two sets grow when a step asks for more: those that go by experts a token, and rows of
-// logits.
+// What an executor keeps on the card beside the weights: KV memory, slots, and values of one step, of the
+// largest step from the start. Two sets grow when a step asks for more: those that go by experts a token, and
+// rows of logits.
 #pragma once
 
 #include <cstdint>
@@ -18,15 +18,16 @@ int64_t KvBytesOf(const ModelConfig& config, const ExecutorInfo& info, Arithmeti
 
 class DeviceBuffers {
  public:
-  // What they would take: values of the largest step with the model's own experts a token, and logits of one row
-  // for each slot.
+  // What they would take: values of the largest step with the model's own experts a token, and logits of one
+  // row for each slot.
   static int64_t BytesOfValues(const ModelConfig& config, const ExecutorInfo& info);
 
   // `blocks`: of a step's grid.
-  DeviceBuffers(const ModelConfig& config, const ExecutorInfo& info, Arithmetic arithmetic, int blocks, Stream& stream);
+  DeviceBuffers(const ModelConfig& config, const ExecutorInfo& info, Arithmetic arithmetic, int blocks,
+                Stream& stream);
 
-  // Fills the pointers of a step that has `stride` experts a token, and rows of logits and samples; grows what is
-  // too small, behind what the stream still runs.
+  // Fills the pointers of a step that has `stride` experts a token, and rows of logits and samples; grows
+  // what is too small, behind what the stream still runs.
   void Fit(int32_t stride, int32_t rows, int32_t samples, StepArgs& args);
 
   const std::vector<KvGroupArgs>& kv() const { return kv_args_; }
@@ -35,12 +36,12 @@ class DeviceBuffers {
   int32_t* reused_tokens() const { return reused_tokens_; }  // [max_context]
 
  private:
-  static int64_t LayOutFixed(const ModelConfig& config, const ExecutorInfo& info, uint8_t* base, StepArgs& args,
-                             int32_t** reused_tokens);
-  static int64_t LayOutRanked(const ModelConfig& config, const ExecutorInfo& info, int32_t stride, uint8_t* base,
-                              StepArgs& args);
-  static int64_t LayOutSampled(const ModelConfig& config, int blocks, int32_t rows, int32_t samples, uint8_t* base,
-                               StepArgs& args);
+  static int64_t LayOutFixed(const ModelConfig& config, const ExecutorInfo& info, uint8_t* base,
+                             StepArgs& args, int32_t** reused_tokens);
+  static int64_t LayOutRanked(const ModelConfig& config, const ExecutorInfo& info, int32_t stride,
+                              uint8_t* base, StepArgs& args);
+  static int64_t LayOutSampled(const ModelConfig& config, int blocks, int32_t rows, int32_t samples,
+                               uint8_t* base, StepArgs& args);
 
   const ModelConfig& config_;
   const ExecutorInfo& info_;

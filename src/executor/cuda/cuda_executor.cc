@@ -42,15 +42,15 @@ std::vector<const RoutingStrategy*> KnownRules() {
 
 PolicyArgs PolicyArgsOf(const RoutingPolicy& policy, int32_t model_k) {
   const std::string_view name = policy.strategy->name();
-  const auto row = std::find_if(std::begin(kRules), std::end(kRules),
-                                [&](const RuleRow& r) { return name == r.name; });
+  const auto row =
+      std::find_if(std::begin(kRules), std::end(kRules), [&](const RuleRow& r) { return name == r.name; });
   OX_CHECK(row != std::end(kRules));  // ExecutorInfo::can says which there are
   PolicyArgs args = {};
   args.rule = row->rule;
   args.k = ExpertsPerToken(policy, model_k);
   args.usable = policy.num_experts;
-  args.has_capacity = policy.strategy->uses_capacity() &&
-                      (policy.capacity_factor.has_value() || args.rule == Rule::kSwitch);
+  args.has_capacity =
+      policy.strategy->uses_capacity() && (policy.capacity_factor.has_value() || args.rule == Rule::kSwitch);
   args.capacity_factor = policy.capacity_factor.value_or(1.0);
   return args;
 }
@@ -63,8 +63,8 @@ struct SharedMemory {
 SharedMemory SharedMemoryOf(const ModelConfig& c, const DeviceWeights& weights) {
   const ModelArgs& m = weights.model();
   const int parts = PartsOf(m.arithmetic);
-  int64_t most = 4 * int64_t{std::max({AttentionFloats(c.heads_per_kv(), c.head_dim), RoutingInts(c.most_experts()),
-                                       c.hidden_size})};
+  int64_t most = 4 * int64_t{std::max({AttentionFloats(c.heads_per_kv(), c.head_dim),
+                                       RoutingInts(c.most_experts()), c.hidden_size})};
   int planes = 1, unit_bytes = 0;
   for (const Matrix* matrix : weights.matrices()) {
     most = std::max<int64_t>(most, InputBytes(matrix->cols, parts) + 2 * 4 * PassFloats(matrix->chunks));
@@ -73,8 +73,8 @@ SharedMemory SharedMemoryOf(const ModelConfig& c, const DeviceWeights& weights) 
   }
   if (most > kMostShared) {
     Fail(ErrorKind::kUnsupported,
-         "cuda: this model's shapes want {} bytes of shared memory a block, {} are there; use --device cpu", most,
-         kMostShared);
+         "cuda: this model's shapes want {} bytes of shared memory a block, {} are there; use --device cpu",
+         most, kMostShared);
   }
   SharedMemory shared;
   shared.ring_at = RoundUp(static_cast<int>(most), 128);
@@ -123,8 +123,10 @@ class CudaExecutor final : public Executor {
       stream_.Fill(buffers_.last_token_of(slot), 0, sizeof(int32_t));
       stream_.Fill(buffers_.counts_of(slot), 0, int64_t{config_.vocab_size} * int64_t{sizeof(int32_t)});
       if (tokens.empty()) return;
-      stream_.ToDevice(buffers_.reused_tokens(), tokens.data(), std::ssize(tokens) * int64_t{sizeof(int32_t)});
-      Checked(LaunchCount(buffers_.reused_tokens(), std::ssize(tokens), buffers_.counts_of(slot), stream_.handle()),
+      stream_.ToDevice(buffers_.reused_tokens(), tokens.data(),
+                       std::ssize(tokens) * int64_t{sizeof(int32_t)});
+      Checked(LaunchCount(buffers_.reused_tokens(), std::ssize(tokens), buffers_.counts_of(slot),
+                          stream_.handle()),
               "counting reused tokens");
     });
   }
@@ -133,8 +135,8 @@ class CudaExecutor final : public Executor {
     InOrder([this, list = std::vector<BlockCopy>(copies.begin(), copies.end())] {
       for (const BlockCopy& copy : list) {
         const KvGroupArgs& group = buffers_.kv()[static_cast<size_t>(copy.group)];
-        stream_.OnDevice(group.memory + copy.to * group.block_bytes, group.memory + copy.from * group.block_bytes,
-                         group.block_bytes);
+        stream_.OnDevice(group.memory + copy.to * group.block_bytes,
+                         group.memory + copy.from * group.block_bytes, group.block_bytes);
       }
     });
   }
@@ -198,7 +200,7 @@ class CudaExecutor final : public Executor {
     std::vector<const TokenMask*> late_masks;
     std::exception_ptr error;
     StepArgs args = {};
-    std::vector<int32_t> wanted;      // rows that have logits, ascending
+    std::vector<int32_t> wanted;  // rows that have logits, ascending
     std::vector<SampleArgs> samples;
     int64_t top_places = 0;
   };
@@ -289,8 +291,8 @@ class CudaExecutor final : public Executor {
 
   void Launch(Step& step, int begin, int end) {
     if (begin >= end) return;
-    Checked(LaunchStep(step.args, PartsOf(arithmetic_), config_.num_layers, blocks_, shared_.bytes, begin, end,
-                       barriers_passed_, stream_.handle()),
+    Checked(LaunchStep(step.args, PartsOf(arithmetic_), config_.num_layers, blocks_, shared_.bytes, begin,
+                       end, barriers_passed_, stream_.handle()),
             "starting a step");
     barriers_passed_ += static_cast<uint32_t>(end - begin - 1);
   }
@@ -306,7 +308,8 @@ class CudaExecutor final : public Executor {
     step.wanted.erase(std::unique(step.wanted.begin(), step.wanted.end()), step.wanted.end());
   }
   int32_t LogitsRowOf(const Step& step, int32_t row) const {
-    return static_cast<int32_t>(std::lower_bound(step.wanted.begin(), step.wanted.end(), row) - step.wanted.begin());
+    return static_cast<int32_t>(std::lower_bound(step.wanted.begin(), step.wanted.end(), row) -
+                                step.wanted.begin());
   }
 
   void MakeSamples(Step& step) const {
@@ -337,12 +340,14 @@ class CudaExecutor final : public Executor {
     CheckRows(batch, sequence_of);
     std::vector<PolicyArgs> policies;
     for (const int32_t policy : batch.policy)
-      policies.push_back(PolicyArgsOf(batch.policies[static_cast<size_t>(policy)], config_.experts_per_token));
+      policies.push_back(
+          PolicyArgsOf(batch.policies[static_cast<size_t>(policy)], config_.experts_per_token));
 
     inputs_.Begin();
     const int64_t ids = inputs_.Put(batch.token_ids), positions = inputs_.Put(batch.positions),
                   sequence = inputs_.Put(sequence_of), query_start = inputs_.Put(batch.query_start),
-                  slot = inputs_.Put(batch.slot), policy = inputs_.Put(policies), rows = inputs_.Put(step.wanted);
+                  slot = inputs_.Put(batch.slot), policy = inputs_.Put(policies),
+                  rows = inputs_.Put(step.wanted);
     struct Places {
       int64_t offsets, first, ids;
     };
@@ -356,7 +361,8 @@ class CudaExecutor final : public Executor {
     inputs_.Reserve(stream_, static_cast<int64_t>(places.size() * sizeof(TableArgs)) + 16);
     std::vector<TableArgs> tables;
     for (const Places& p : places)
-      tables.push_back({inputs_.At<int32_t>(p.offsets), inputs_.At<int64_t>(p.first), inputs_.At<int32_t>(p.ids)});
+      tables.push_back(
+          {inputs_.At<int32_t>(p.offsets), inputs_.At<int64_t>(p.first), inputs_.At<int32_t>(p.ids)});
     const int64_t table = inputs_.Put(tables);
     inputs_.Send(stream_, step.ring);
     StepArgs& a = step.args;
@@ -474,8 +480,8 @@ class CudaExecutor final : public Executor {
     for (int32_t s = 0; s < batch.num_sequences(); ++s) {
       LogitsSink* sink = batch.logits.empty() ? nullptr : batch.logits[static_cast<size_t>(s)];
       if (sink == nullptr) continue;
-      for (int32_t t = batch.query_start[static_cast<size_t>(s)]; t < batch.query_start[static_cast<size_t>(s) + 1];
-           ++t) {
+      for (int32_t t = batch.query_start[static_cast<size_t>(s)];
+           t < batch.query_start[static_cast<size_t>(s) + 1]; ++t) {
         sink->Row(batch.positions[static_cast<size_t>(t)],
                   {from.logits + int64_t{LogitsRowOf(step, t)} * config_.vocab_size,
                    static_cast<size_t>(config_.vocab_size)});
@@ -483,7 +489,8 @@ class CudaExecutor final : public Executor {
     }
 
     result.samples.resize(step.samples.size());
-    for (size_t i = 0; i < step.samples.size(); ++i) CollectSample(step.samples[i], from.samples[i], from, result.samples[i]);
+    for (size_t i = 0; i < step.samples.size(); ++i)
+      CollectSample(step.samples[i], from.samples[i], from, result.samples[i]);
 
     RoutingObservation& routing = result.routing;
     routing.Resize(config_.num_layers, a.tokens, a.stride, batch.router_logits ? config_.most_experts() : 0);
@@ -511,12 +518,13 @@ class CudaExecutor final : public Executor {
     for (const auto& [rank, logprob] : top) out.top.push_back({sampling_math::TokenOfRank(rank), logprob});
   }
 
-  // Times by the clock of one multiprocessor, as shares of what the step took in all; bytes of weights, keys and
-  // values that had to be read, operations of products.
+  // Times by the clock of one multiprocessor, as shares of what the step took in all; bytes of weights, keys
+  // and values that had to be read, operations of products.
   void Report(const Step& step, const Results& from, const RoutingObservation& routing,
               std::vector<StageCost>& out) const {
-    static constexpr const char* kNames[] = {"embed",   "qkv",  "attention", "attention_out", "router",
-                                             "gate_up", "down", "unembed",   "sample",        "sample", "sample"};
+    static constexpr const char* kNames[] = {"embed",  "qkv",     "attention", "attention_out",
+                                             "router", "gate_up", "down",      "unembed",
+                                             "sample", "sample",  "sample"};
     out.clear();
     for (const char* name : kNames) {
       if (out.empty() || out.back().stage != std::string_view(name)) out.push_back({.stage = name});
@@ -525,7 +533,8 @@ class CudaExecutor final : public Executor {
       return out[std::min(static_cast<size_t>(phase), out.size() - 1)];
     };
     double cycles = 0.0;
-    const int phases = step.samples.empty() ? ForwardPhases(config_.num_layers) : AllPhases(config_.num_layers);
+    const int phases =
+        step.samples.empty() ? ForwardPhases(config_.num_layers) : AllPhases(config_.num_layers);
     for (int i = 0; i < phases; ++i) {
       const auto taken = static_cast<double>(from.clocks[2 * i + 1] - from.clocks[2 * i]);
       stage_of(PhaseAt(i, config_.num_layers).phase).microseconds += taken;
@@ -558,7 +567,8 @@ class CudaExecutor final : public Executor {
         attention.flops += keys * 4 * config_.query_width();
       }
     }
-    if (rows > 0) AddProduct(stage_of(Phase::kUnembed), weights_.model().head.bytes(), rows, config_.vocab_size, m);
+    if (rows > 0)
+      AddProduct(stage_of(Phase::kUnembed), weights_.model().head.bytes(), rows, config_.vocab_size, m);
   }
   static void AddProduct(StageCost& stage, int64_t bytes, int64_t tokens, int64_t rows, int64_t cols) {
     stage.bytes += bytes;
@@ -569,7 +579,8 @@ class CudaExecutor final : public Executor {
   void ForwardShown(Step& step) {
     const StepArgs& a = step.args;
     const int layers = config_.num_layers;
-    const auto show = [&](std::string_view name, int32_t layer, const float* from, int64_t cols, int64_t rows) {
+    const auto show = [&](std::string_view name, int32_t layer, const float* from, int64_t cols,
+                          int64_t rows) {
       std::vector<float> values(static_cast<size_t>(rows * cols));
       stream_.ToHost(values.data(), from, std::ssize(values) * int64_t{sizeof(float)});
       stream_.Wait();
@@ -618,9 +629,11 @@ class CudaExecutor final : public Executor {
   }
 
   void ShowRouter(Step& step, int32_t layer) {
-    const int64_t t = step.args.tokens, width = config_.most_experts(), own = config_.layer(layer).num_experts;
+    const int64_t t = step.args.tokens, width = config_.most_experts(),
+                  own = config_.layer(layer).num_experts;
     std::vector<float> all(static_cast<size_t>(t * width)), values;
-    stream_.ToHost(all.data(), step.args.router_logits + layer * t * width, std::ssize(all) * int64_t{sizeof(float)});
+    stream_.ToHost(all.data(), step.args.router_logits + layer * t * width,
+                   std::ssize(all) * int64_t{sizeof(float)});
     stream_.Wait();
     for (int64_t row = 0; row < t; ++row) {
       const auto from = all.begin() + row * width;
@@ -673,8 +686,8 @@ CudaMemoryNeed EstimateCudaMemory(const ModelConfig& config, const WeightsView& 
   need.activation_bytes = cuda::DeviceBuffers::BytesOfValues(config, info);
   need.decode_dense_bytes = placed.DenseBytesOfStep();
   for (int32_t layer = 0; layer < config.num_layers; ++layer)
-    need.decode_expert_bytes +=
-        config.experts_per_token * (placed.expert(layer, 0).gate_up.bytes() + placed.expert(layer, 0).down.bytes());
+    need.decode_expert_bytes += config.experts_per_token * (placed.expert(layer, 0).gate_up.bytes() +
+                                                            placed.expert(layer, 0).down.bytes());
   return need;
 }
 

@@ -1,6 +1,6 @@
-// The executor for NVIDIA GPUs of compute capability 9.0: weights packed on the card, a step as one kernel whose
-// blocks go from phase to phase together (kernels/cuda/phases.cuh), tokens that stay on the card. Results depend
-// on the precision alone, never on chunks or batch mates (docs/cuda.md).
+// The executor for NVIDIA GPUs of compute capability 9.0: weights packed on the card, a step as one kernel
+// whose blocks go from phase to phase together (kernels/cuda/phases.cuh), tokens that stay on the card.
+// Results depend on the precision alone, never on chunks or batch mates (docs/cuda.md).
 #pragma once
 
 #include <functional>

@@ -53,7 +53,9 @@ Arithmetic ArithmeticOf(Precision precision, const WeightsView& weights) {
       break;
   }
   const DType stored = weights.unembedding.dtype;
-  return stored == DType::kF32 ? Arithmetic::kF32 : stored == DType::kF16 ? Arithmetic::kF16 : Arithmetic::kBf16;
+  return stored == DType::kF32   ? Arithmetic::kF32
+         : stored == DType::kF16 ? Arithmetic::kF16
+                                 : Arithmetic::kBf16;
 }
 
 DeviceWeights::DeviceWeights(const ModelConfig& config, const WeightsView& weights, Arithmetic arithmetic,

@@ -1,5 +1,5 @@
-// A model's weights on a card: laid out once, for planning as for use, then uploaded and packed there. What is
-// stored in fewer bits than its form on the card holds is exact there; nothing is rounded:
+// A model's weights on a card: laid out once, for planning as for use, then uploaded and packed there. What
+// is stored in fewer bits than its form on the card holds is exact there; nothing is rounded:
 //
 //   stored                      on the card
 //   MXFP4 in any order          units of MXFP4; as bf16 where a scale byte lies beyond kMostScale
@@ -30,19 +30,19 @@ struct WeightBytes {
 
 class DeviceWeights {
  public:
-  // Where everything will lie. `look`: at scales, which decide the form of experts; without, they are taken for
-  // usual ones, as values may not be there yet.
-  DeviceWeights(const ModelConfig& config, const WeightsView& weights, Arithmetic arithmetic, int64_t max_context,
-                bool look);
+  // Where everything will lie. `look`: at scales, which decide the form of experts; without, they are taken
+  // for usual ones, as values may not be there yet.
+  DeviceWeights(const ModelConfig& config, const WeightsView& weights, Arithmetic arithmetic,
+                int64_t max_context, bool look);
 
   WeightBytes bytes() const { return bytes_; }
   // Takes the card's memory and fills it. `progress` (bytes of it done, in all) may be empty and may throw.
   void Upload(Stream& stream, const std::vector<KvGroupArgs>& kv,
               const std::function<void(int64_t done, int64_t total)>& progress);
 
-  const ModelArgs& model() const { return model_; }               // pointers into the card, after Upload
+  const ModelArgs& model() const { return model_; }  // pointers into the card, after Upload
   const ModelArgs* on_card() const { return model_on_card_; }
-  std::vector<const Matrix*> matrices() const;                    // all of them, for shapes
+  std::vector<const Matrix*> matrices() const;  // all of them, for shapes
   const LayerArgs& layer(int32_t l) const { return layers_[static_cast<size_t>(l)].args; }
   const ExpertArgs& expert(int32_t l, int32_t e) const {
     return layers_[static_cast<size_t>(l)].experts[static_cast<size_t>(e)];

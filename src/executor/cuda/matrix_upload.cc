@@ -52,11 +52,13 @@ uint8_t* MatrixUpload::Staged(const void* from, int64_t bytes, int64_t at) {
 
 void MatrixUpload::Table(const MatrixView& from, void* to) {
   if (IsElement(from.dtype)) return stream_.ToDevice(to, from.data, from.bytes());
-  const int64_t row_bytes = from.cols * int64_t{sizeof(float)}, rows = std::max<int64_t>(1, kPieceBytes / row_bytes);
+  const int64_t row_bytes = from.cols * int64_t{sizeof(float)},
+                rows = std::max<int64_t>(1, kPieceBytes / row_bytes);
   for (int64_t first = 0; first < from.rows; first += rows) {
     const int64_t n = std::min(rows, from.rows - first);
     host_.resize(static_cast<size_t>(n * row_bytes));
-    for (int64_t r = 0; r < n; ++r) from.DecodeRow(first + r, reinterpret_cast<float*>(host_.data() + r * row_bytes));
+    for (int64_t r = 0; r < n; ++r)
+      from.DecodeRow(first + r, reinterpret_cast<float*>(host_.data() + r * row_bytes));
     stream_.ToDevice(static_cast<uint8_t*>(to) + first * row_bytes, host_.data(), n * row_bytes);
   }
 }
@@ -110,11 +112,13 @@ void MatrixUpload::Qkv(const ModelConfig& config, const LayerWeights& from, cons
 
 void MatrixUpload::Expert(const ExpertView& from, const Matrix& to) {
   if (to.form == Form::kMxfp4) return Codes(from, to);
-  if (from.layout == ExpertLayout::kTransposed) {  // a row of it is read across all of the matrix: once, not each
+  if (from.layout ==
+      ExpertLayout::kTransposed) {  // a row of it is read across all of the matrix: once, not each
     std::vector<float> all(static_cast<size_t>(from.rows * from.cols));
     const VectorView stored{from.values, from.dtype, from.rows * from.cols};
     for (int64_t c = 0; c < from.cols; ++c) {
-      for (int64_t r = 0; r < from.rows; ++r) all[static_cast<size_t>(r * from.cols + c)] = stored[c * from.rows + r];
+      for (int64_t r = 0; r < from.rows; ++r)
+        all[static_cast<size_t>(r * from.cols + c)] = stored[c * from.rows + r];
     }
     return Rows(to, from.rows, from.cols, Source::kF32, [&](int64_t r, void* where) {
       std::memcpy(where, all.data() + r * from.cols, static_cast<size_t>(from.cols) * sizeof(float));

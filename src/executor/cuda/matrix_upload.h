@@ -1,5 +1,5 @@
-// Matrices from where they are stored to units on the card: brought over as they are, or row by row as one of the
-// types that the packing kernels read, and packed there.
+// Matrices from where they are stored to units on the card: brought over as they are, or row by row as one of
+// the types that the packing kernels read, and packed there.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace oxidized::cuda {
 
-// Row r of the matrix of queries, keys and values: 0, 1, 2 and its row there. The rows of a head of q and k are
-// taken in pairs i, i + D/2, which the rotation turns together.
+// Row r of the matrix of queries, keys and values: 0, 1, 2 and its row there. The rows of a head of q and k
+// are taken in pairs i, i + D/2, which the rotation turns together.
 struct QkvRow {
   int matrix;
   int64_t row;

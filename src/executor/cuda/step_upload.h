@@ -1,5 +1,5 @@
-// Arrays of a step on their way to the card as one copy: put together on the host, sent from page-locked memory
-// of which there are two, since the copy for the step before may still be under way.
+// Arrays of a step on their way to the card as one copy: put together on the host, sent from page-locked
+// memory of which there are two, since the copy for the step before may still be under way.
 #pragma once
 
 #include <array>
@@ -27,8 +27,8 @@ class StepUpload {
   int64_t Put(const std::vector<T>& values) {
     return Put(std::span<const T>(values));
   }
-  // The card's memory for what was put until now, which may move when it grows: pointers may be made of places,
-  // and put, before the rest is sent. Waits for the stream where it grows.
+  // The card's memory for what was put until now, which may move when it grows: pointers may be made of
+  // places, and put, before the rest is sent. Waits for the stream where it grows.
   void Reserve(Stream& stream, int64_t more) {
     const auto wanted = static_cast<int64_t>(bytes_.size()) + more + 64;
     if (wanted <= device_.bytes()) return;

@@ -1,6 +1,6 @@
-// Attention of one row and KV head over one split of its keys by a block, in f32; keys and values as kept. The
-// last block of a row and head adds its splits up in their order, and the sink. Which keys a split has depends
-// on the row's position and the window alone.
+// Attention of one row and KV head over one split of its keys by a block, in f32; keys and values as kept.
+// The last block of a row and head adds its splits up in their order, and the sink. Which keys a split has
+// depends on the row's position and the window alone.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -33,11 +33,12 @@ __device__ inline int64_t KvRowOf(const TableArgs& table, int sequence, int64_t 
 }
 // The D values there: key (0) or value (1).
 template <int kParts>
-__device__ inline typename KvValue<kParts>::Type* KvOfRow(const ModelArgs& m, const LayerArgs& layer, int64_t kv_row,
-                                                          int kv_head, int which) {
+__device__ inline typename KvValue<kParts>::Type* KvOfRow(const ModelArgs& m, const LayerArgs& layer,
+                                                          int64_t kv_row, int kv_head, int which) {
   const int row = ((layer.index_in_group * m.kv_heads + kv_head) * 2 + which) * kKvRows +
                   static_cast<int>(kv_row % kKvRows);
-  return reinterpret_cast<typename KvValue<kParts>::Type*>(layer.kv.memory + kv_row / kKvRows * layer.kv.block_bytes) +
+  return reinterpret_cast<typename KvValue<kParts>::Type*>(layer.kv.memory +
+                                                           kv_row / kKvRows * layer.kv.block_bytes) +
          int64_t{row} * m.d;
 }
 
@@ -75,14 +76,16 @@ __device__ void AttendSplit(const ModelArgs& m, const StepArgs& a, const LayerAr
   const int64_t begin = first + split * keys, end = min(last + 1, begin + keys);
   const float scale = 1.0f / sqrtf(static_cast<float>(d));
 
-  float* q = shared;                      // [n, D]
-  float* out = q + n * d;                 // [n, D]
-  float* scores = out + n * d;            // [n, kKeysAtOnce]
+  float* q = shared;                          // [n, D]
+  float* out = q + n * d;                     // [n, D]
+  float* scores = out + n * d;                // [n, kKeysAtOnce]
   float* highest = scores + n * kKeysAtOnce;  // [n]
   float* total = highest + n;
   float* shrink = total + n;
-  float* of_warps = shared + RoundUp(n * (2 * d + kKeysAtOnce + 3), 2);  // [warps][kHeadsAtOnce][kElementsAtOnce]
-  auto* key_at = reinterpret_cast<const Type**>(of_warps + kWarps * kHeadsAtOnce * kElementsAtOnce);  // [keys]
+  float* of_warps =
+      shared + RoundUp(n * (2 * d + kKeysAtOnce + 3), 2);  // [warps][kHeadsAtOnce][kElementsAtOnce]
+  auto* key_at =
+      reinterpret_cast<const Type**>(of_warps + kWarps * kHeadsAtOnce * kElementsAtOnce);  // [keys]
   __syncthreads();
   for (int i = threadIdx.x; i < n * d; i += kThreads) {
     q[i] = a.query[(int64_t{t} * m.heads + kv_head * n) * d + i];
@@ -133,8 +136,10 @@ __device__ void AttendSplit(const ModelArgs& m, const StepArgs& a, const LayerAr
         const bool there[2] = {e0 + lane < d, e0 + lane + 32 < d};
 #pragma unroll 4
         for (int j = warp; j < count; j += kWarps) {
-          const Type* value = key_at[j] + kKvRows * d + e0 + lane;  // the values of a block lie behind its keys
-          const float x[2] = {there[0] ? Value::ToFloat(value[0]) : 0.0f, there[1] ? Value::ToFloat(value[32]) : 0.0f};
+          const Type* value =
+              key_at[j] + kKvRows * d + e0 + lane;  // the values of a block lie behind its keys
+          const float x[2] = {there[0] ? Value::ToFloat(value[0]) : 0.0f,
+                              there[1] ? Value::ToFloat(value[32]) : 0.0f};
 #pragma unroll
           for (int h = 0; h < kHeadsAtOnce; ++h) {
             const float weight = h0 + h < n ? scores[(h0 + h) * kKeysAtOnce + j] : 0.0f;
@@ -170,11 +175,11 @@ __device__ void AttendSplit(const ModelArgs& m, const StepArgs& a, const LayerAr
   }
   if (!ArrivesLast(a.split_arrivals + int64_t{t} * m.kv_heads + kv_head, splits)) return;
 
-  // Of each head: the splits' highest scores into `of_warps`, their weights and denominators into `scores`, its
-  // denominator into `total`.
+  // Of each head: the splits' highest scores into `of_warps`, their weights and denominators into `scores`,
+  // its denominator into `total`.
   for (int i = threadIdx.x; i < n * splits; i += kThreads) {
     const float* of = mine + i / splits * of_head + i % splits * (d + 2);
-    of_warps[i / splits * kMaxSplits + i % splits] = __ldcg(of + d + 1);                  // highest score
+    of_warps[i / splits * kMaxSplits + i % splits] = __ldcg(of + d + 1);          // highest score
     scores[i / splits * kKeysAtOnce + kMaxSplits + i % splits] = __ldcg(of + d);  // denominator
   }
   __syncthreads();

@@ -23,8 +23,8 @@ __device__ inline uint64_t BlockMax(uint64_t x, uint64_t* shared) {
   return OverBlock(WarpMax(x), shared, [](uint64_t a, uint64_t b) { return a > b ? a : b; });
 }
 
-// Whether this block is the last of `blocks` to come here; then it sees what all wrote before, and `counter` is
-// zero again.
+// Whether this block is the last of `blocks` to come here; then it sees what all wrote before, and `counter`
+// is zero again.
 __device__ inline bool ArrivesLast(uint32_t* counter, uint32_t blocks) {
   __shared__ bool last;
   __syncthreads();

@@ -1,5 +1,5 @@
-// What the files of kernels offer to the C++ beside them: launches that return nullptr, or what the runtime says
-// went wrong. Without exceptions and formatting, which nvcc compiles slowly.
+// What the files of kernels offer to the C++ beside them: launches that return nullptr, or what the runtime
+// says went wrong. Without exceptions and formatting, which nvcc compiles slowly.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 namespace oxidized::cuda {
 
 const char* AllowShared(int parts, int bytes);
-const char* LaunchStep(const StepArgs& args, int parts, int layers, int blocks, int shared_bytes, int begin, int end,
-                       uint32_t passed, void* stream);
+const char* LaunchStep(const StepArgs& args, int parts, int layers, int blocks, int shared_bytes, int begin,
+                       int end, uint32_t passed, void* stream);
 
 // counts[token] += 1 for each.
 const char* LaunchCount(const int32_t* tokens, int64_t n, int32_t* counts, void* stream);
@@ -27,7 +27,8 @@ struct PackRows {
 };
 const char* LaunchPack(const PackRows& pack, void* stream);
 
-// Codes [rows, cols / 32, 16] in the published order, scales [rows, cols / 32]; all scales at most kMostScale.
+// Codes [rows, cols / 32, 16] in the published order, scales [rows, cols / 32]; all scales at most
+// kMostScale.
 struct PackCodes {
   Matrix to;
   int32_t rows, cols;

@@ -1,5 +1,5 @@
-// How weight matrices lie on the card: units of 8 rows x C columns as operand A of mma.sync m16n8k16, each one
-// contiguous run of bytes (docs/cuda.md, "Loops at full rate"). Plain arithmetic for host and device; the
+// How weight matrices lie on the card: units of 8 rows x C columns as operand A of mma.sync m16n8k16, each
+// one contiguous run of bytes (docs/cuda.md, "Loops at full rate"). Plain arithmetic for host and device; the
 // packing kernels and the products go by it, layout_test.cc holds it to tensor/.
 //
 // Rows 0..7 of the instruction's 16 are the unit's rows over the first half of its columns, rows 8..15 the
@@ -26,16 +26,20 @@ OX_HOST_DEVICE constexpr int PaddedColumns(int64_t cols) {
   return RoundUp(static_cast<int>(cols), kColumnGranule);
 }
 
-// Columns of a unit: the most up to 320 (MXFP4: 960) that divide the padded columns. 2880: 320 and 960; 4096: 256.
+// Columns of a unit: the most up to 320 (MXFP4: 960) that divide the padded columns. 2880: 320 and 960; 4096:
+// 256.
 OX_HOST_DEVICE constexpr int UnitColumns(Form form, int padded_cols) {
-  const int most = (form == Form::kMxfp4 ? 960 : 320) / kColumnGranule, granules = padded_cols / kColumnGranule;
+  const int most = (form == Form::kMxfp4 ? 960 : 320) / kColumnGranule,
+            granules = padded_cols / kColumnGranule;
   for (int n = most; n > 1; --n) {
     if (granules % n == 0) return n * kColumnGranule;
   }
   return kColumnGranule;
 }
 
-OX_HOST_DEVICE constexpr int StepsOf(int unit_cols) { return unit_cols / 32; }  // instructions, 4 tokens at most
+OX_HOST_DEVICE constexpr int StepsOf(int unit_cols) {
+  return unit_cols / 32;
+}  // instructions, 4 tokens at most
 // MXFP4: 2 bytes of scales for each row and pair of steps, a row's padded to 16 bytes.
 OX_HOST_DEVICE constexpr int ScaleBytesOfRow(int steps) { return RoundUp(steps, 16); }
 OX_HOST_DEVICE constexpr int UnitBytes(Form form, int unit_cols) {
@@ -52,9 +56,7 @@ struct Matrix {
   int32_t unit_cols, chunks, unit_bytes, planes;
   Form form;
 
-  OX_HOST_DEVICE int64_t bytes() const {
-    return int64_t{groups} * chunks * planes * unit_bytes;
-  }
+  OX_HOST_DEVICE int64_t bytes() const { return int64_t{groups} * chunks * planes * unit_bytes; }
 };
 OX_HOST_DEVICE constexpr Matrix MatrixOf(Form form, int planes, int64_t rows, int64_t cols) {
   Matrix m = {};
@@ -84,7 +86,9 @@ OX_HOST_DEVICE constexpr int ColumnOf(int step, int lane, int reg, int half, int
   return (reg % 2) * (unit_cols / 2) + step / 2 * 32 + lane % 4 * 8 + step % 2 * 4 + reg / 2 * 2 + half;
 }
 
-OX_HOST_DEVICE constexpr int Bf16ByteAt(int step, int lane) { return step * 512 + lane * 16; }  // 4 words of 4
+OX_HOST_DEVICE constexpr int Bf16ByteAt(int step, int lane) {
+  return step * 512 + lane * 16;
+}  // 4 words of 4
 
 // MXFP4: a word of 8 codes a lane and step; four steps in a row where four are left, so that a lane reads 16
 // bytes.
@@ -120,8 +124,8 @@ OX_HOST_DEVICE constexpr uint32_t CodesAsBf16(uint32_t word, int reg) {
   if (reg == 2) return (word >> 6 | word << 26) & kMask;
   return (word << 6 & 0x80C080C0u) | (word >> 2 & 0x01000100u);
 }
-// The products multiply that by 2^(scale - 1), whose bf16 exponent is scale + 126: exact for all codes. Larger
-// scale bytes do not fit; the loader stores a matrix that has one as bf16.
+// The products multiply that by 2^(scale - 1), whose bf16 exponent is scale + 126: exact for all codes.
+// Larger scale bytes do not fit; the loader stores a matrix that has one as bf16.
 inline constexpr int kMostScale = 128;
 OX_HOST_DEVICE constexpr uint8_t StoredScale(uint8_t scale) { return static_cast<uint8_t>(scale + 126); }
 

@@ -1,5 +1,5 @@
-// Layouts and bit tricks of the card's kernels, on the host: against tensor/, and by a model of the instruction
-// that meets lanes and registers as the kernels do.
+// Layouts and bit tricks of the card's kernels, on the host: against tensor/, and by a model of the
+// instruction that meets lanes and registers as the kernels do.
 #include "kernels/cuda/layout.h"
 
 #include <gtest/gtest.h>
@@ -103,7 +103,8 @@ void Model(const Fragment& f, double (&d)[32][4]) {
 
 // A unit against tokens, lane by lane as SumUnits has it; `word_of(step, lane, reg)` gives A's registers.
 template <class WordOf>
-std::vector<double> UnitTimesTokens(const WordOf& word_of, int cols, const std::vector<uint16_t>& x, int tokens) {
+std::vector<double> UnitTimesTokens(const WordOf& word_of, int cols, const std::vector<uint16_t>& x,
+                                    int tokens) {
   const bool full = tokens > 4;
   double sums[2][32][4] = {};
   for (int step = 0; step < StepsOf(cols); ++step) {
@@ -113,7 +114,8 @@ std::vector<double> UnitTimesTokens(const WordOf& word_of, int cols, const std::
         const int g = lane / 4, t = lane % 4, token = full ? g : g % 4, second = full ? h : g / 4;
         for (int reg = 0; reg < 4; ++reg) f.a[lane][reg] = word_of(step, lane, reg);
         if (token >= tokens) continue;
-        const uint16_t* from = x.data() + token * cols + second * (cols / 2) + step / 2 * 32 + t * 8 + step % 2 * 4;
+        const uint16_t* from =
+            x.data() + token * cols + second * (cols / 2) + step / 2 * 32 + t * 8 + step % 2 * 4;
         for (int reg = 0; reg < 2; ++reg)
           f.b[lane][reg] = from[reg * 2] | static_cast<uint32_t>(from[reg * 2 + 1]) << 16;
       }
@@ -136,15 +138,20 @@ TEST(CudaLayout, AUnitTimesTokensIsTheProduct) {
   for (const int cols : {64, 192, 320}) {
     for (const int tokens : {1, 3, 4, 5, 8}) {
       std::vector<uint16_t> w(static_cast<size_t>(kUnitRows * cols)), x(static_cast<size_t>(tokens * cols));
-      for (size_t i = 0; i < w.size(); ++i) w[i] = FloatToBf16(static_cast<float>(Random(1, std::ssize(w) + static_cast<int64_t>(i)) % 31) - 15.0f);
-      for (size_t i = 0; i < x.size(); ++i) x[i] = FloatToBf16(static_cast<float>(Random(2, static_cast<int64_t>(i)) % 15) - 7.0f);
+      for (size_t i = 0; i < w.size(); ++i)
+        w[i] =
+            FloatToBf16(static_cast<float>(Random(1, std::ssize(w) + static_cast<int64_t>(i)) % 31) - 15.0f);
+      for (size_t i = 0; i < x.size(); ++i)
+        x[i] = FloatToBf16(static_cast<float>(Random(2, static_cast<int64_t>(i)) % 15) - 7.0f);
       std::vector<uint32_t> unit(static_cast<size_t>(UnitBytes(Form::kBf16Planes, cols)) / 4);
       for (size_t i = 0; i < unit.size(); ++i) {
         unit[i] = Bf16Word(static_cast<int>(i), cols,
                            [&](int row, int col) { return w[static_cast<size_t>(row * cols + col)]; });
       }
       const auto y = UnitTimesTokens(
-          [&](int step, int lane, int reg) { return unit[static_cast<size_t>(Bf16ByteAt(step, lane) / 4 + reg)]; },
+          [&](int step, int lane, int reg) {
+            return unit[static_cast<size_t>(Bf16ByteAt(step, lane) / 4 + reg)];
+          },
           cols, x, tokens);
       for (int row = 0; row < kUnitRows; ++row) {
         for (int token = 0; token < tokens; ++token) {
@@ -163,12 +170,14 @@ TEST(CudaLayout, AnMxfp4UnitHoldsItsRows) {
   for (const int cols : {64, 128, 192, 960}) {
     std::vector<uint8_t> codes(static_cast<size_t>(kUnitRows * cols)), scales(codes.size() / 32);
     for (size_t i = 0; i < codes.size(); ++i) codes[i] = Random(3, static_cast<int64_t>(i)) % 16;
-    for (size_t i = 0; i < scales.size(); ++i) scales[i] = static_cast<uint8_t>(118 + Random(4, static_cast<int64_t>(i)) % 11);
+    for (size_t i = 0; i < scales.size(); ++i)
+      scales[i] = static_cast<uint8_t>(118 + Random(4, static_cast<int64_t>(i)) % 11);
     const int steps = StepsOf(cols), bytes = UnitBytes(Form::kMxfp4, cols);
     std::vector<uint32_t> unit(static_cast<size_t>(bytes) / 4);
     for (size_t i = 0; i < unit.size(); ++i) {
       unit[i] = Mxfp4Word(
-          static_cast<int>(i), cols, [&](int row, int col) -> uint32_t { return codes[static_cast<size_t>(row * cols + col)]; },
+          static_cast<int>(i), cols,
+          [&](int row, int col) -> uint32_t { return codes[static_cast<size_t>(row * cols + col)]; },
           [&](int row, int col) { return scales[static_cast<size_t>((row * cols + col) / 32)]; });
     }
     const auto* raw = reinterpret_cast<const uint8_t*>(unit.data());
@@ -215,7 +224,8 @@ TEST(CudaParts, ThreePartsAreAnF32AndTwoAnF16) {
       ASSERT_EQ(sum, value);
       ASSERT_EQ(stored, value);
       float planes = 0.0f;
-      for (int plane = 1; plane >= 0; --plane) planes += FromBf16(PartOfStored(&half, Source::kF16, 0, 2, plane));
+      for (int plane = 1; plane >= 0; --plane)
+        planes += FromBf16(PartOfStored(&half, Source::kF16, 0, 2, plane));
       ASSERT_EQ(planes, value);
     }
   }

@@ -18,11 +18,12 @@ __global__ void PackKernel(PackRows pack) {
     const int64_t unit = i / words;
     const int plane = static_cast<int>(unit % m.planes);
     const int64_t chunk = unit / m.planes % m.chunks, group = unit / m.planes / m.chunks;
-    const uint32_t word = Bf16Word(static_cast<int>(i % words), m.unit_cols, [&](int row, int col) -> uint16_t {
-      const int64_t r = group * kUnitRows + row, c = chunk * m.unit_cols + col;
-      if (r >= pack.rows || c >= pack.cols) return 0;
-      return PartOfStored(pack.from, pack.type, r * pack.cols + c, m.planes, plane);
-    });
+    const uint32_t word =
+        Bf16Word(static_cast<int>(i % words), m.unit_cols, [&](int row, int col) -> uint16_t {
+          const int64_t r = group * kUnitRows + row, c = chunk * m.unit_cols + col;
+          if (r >= pack.rows || c >= pack.cols) return 0;
+          return PartOfStored(pack.from, pack.type, r * pack.cols + c, m.planes, plane);
+        });
     reinterpret_cast<uint32_t*>(const_cast<uint8_t*>(m.units))[(first_unit * words) + i] = word;
   }
 }
@@ -56,13 +57,15 @@ int BlocksFor(int64_t words) {
 
 const char* LaunchPack(const PackRows& pack, void* stream) {
   const Matrix& m = pack.to;
-  const int64_t words = int64_t{(pack.rows + kUnitRows - 1) / kUnitRows} * m.chunks * m.planes * (m.unit_bytes / 4);
+  const int64_t words =
+      int64_t{(pack.rows + kUnitRows - 1) / kUnitRows} * m.chunks * m.planes * (m.unit_bytes / 4);
   PackKernel<<<BlocksFor(words), kPackThreads, 0, static_cast<cudaStream_t>(stream)>>>(pack);
   return Words(cudaGetLastError());
 }
 
 const char* LaunchPackCodes(const PackCodes& pack, void* stream) {
-  PackCodesKernel<<<BlocksFor(pack.to.bytes() / 4), kPackThreads, 0, static_cast<cudaStream_t>(stream)>>>(pack);
+  PackCodesKernel<<<BlocksFor(pack.to.bytes() / 4), kPackThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+      pack);
   return Words(cudaGetLastError());
 }
 

@@ -1,5 +1,5 @@
-// One word of a unit from the values that it holds: what the packing kernels do for each of their threads, and
-// what tests on the host hold to tensor/.
+// One word of a unit from the values that it holds: what the packing kernels do for each of their threads,
+// and what tests on the host hold to tensor/.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,15 @@ OX_HOST_DEVICE inline uint32_t Bf16Word(int word, int unit_cols, const BitsAt& b
   const int step = word / 128, lane = word / 4 % 32, reg = word % 4;
   uint32_t out = 0;
   for (int half = 0; half < 2; ++half)
-    out |= static_cast<uint32_t>(bits_at(lane / 4, ColumnOf(step, lane, reg, half, unit_cols))) << (16 * half);
+    out |= static_cast<uint32_t>(bits_at(lane / 4, ColumnOf(step, lane, reg, half, unit_cols)))
+           << (16 * half);
   return out;
 }
 
 // code_at(row, col), scale_at(row, col): 4 bits, and the scale byte of the block that holds the column.
 template <class CodeAt, class ScaleAt>
-OX_HOST_DEVICE inline uint32_t Mxfp4Word(int word, int unit_cols, const CodeAt& code_at, const ScaleAt& scale_at) {
+OX_HOST_DEVICE inline uint32_t Mxfp4Word(int word, int unit_cols, const CodeAt& code_at,
+                                         const ScaleAt& scale_at) {
   const int steps = StepsOf(unit_cols);
   uint32_t out = 0;
   if (word < steps * 32) {
@@ -50,7 +52,8 @@ OX_HOST_DEVICE inline float StoredValue(const void* from, Source type, int64_t i
   if (type == Source::kF32) return static_cast<const float*>(from)[i];
   const uint16_t bits = static_cast<const uint16_t*>(from)[i];
   if (type == Source::kBf16) return FromBf16(bits);
-  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16, exponent = bits >> 10 & 31u, rest = bits & 1023u;
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16, exponent = bits >> 10 & 31u,
+                 rest = bits & 1023u;
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000u | rest << 13);
   if (exponent == 0) {
     const float tiny = static_cast<float>(rest) * 0x1p-24f;

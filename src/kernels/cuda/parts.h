@@ -1,6 +1,6 @@
 // Values as sums of bf16, for products of more than bf16 inputs on tensor cores that take bf16 alone: an f32
-// is exactly three, an f16 two. The parts are cut, not rounded, so nothing overflows; the rest below 2^-133 of
-// a tiny value is lost.
+// is exactly three, an f16 two. The parts are cut, not rounded, so nothing overflows; the rest below 2^-133
+// of a tiny value is lost.
 #pragma once
 
 #include <bit>

@@ -1,5 +1,5 @@
-// The phases of a step, each by all blocks of a grid: block `cta` of `ncta` takes its share. Between two phases
-// the grid waits (or a new one is launched).
+// The phases of a step, each by all blocks of a grid: block `cta` of `ncta` takes its share. Between two
+// phases the grid waits (or a new one is launched).
 #pragma once
 
 #include "kernels/cuda/attention.cuh"
@@ -12,8 +12,8 @@
 namespace oxidized::cuda {
 
 struct Block {
-  const ModelArgs& model;    // in shared memory: every barrier empties the first cache
-  const LayerArgs* layers;   // [2] in shared memory: layer l at l % 2, from the router of layer l - 1 on
+  const ModelArgs& model;   // in shared memory: every barrier empties the first cache
+  const LayerArgs* layers;  // [2] in shared memory: layer l at l % 2, from the router of layer l - 1 on
   const StepArgs& step;
   int cta, ncta;
   uint8_t* shared;  // dynamic
@@ -70,7 +70,8 @@ __device__ inline float Normed(float x, float factor, float scale) { return x * 
 
 // put(i, column, y) with y the norms of `count` rows row(i).
 template <class Row, class Put>
-__device__ inline void NormRows(const ModelArgs& m, int count, const Row& row, const float* scale, const Put& put) {
+__device__ inline void NormRows(const ModelArgs& m, int count, const Row& row, const float* scale,
+                                const Put& put) {
   __shared__ float factors[kTileTokens];
   const int n = m.m;
   float scales[kEach];
@@ -87,15 +88,16 @@ __device__ inline void NormRows(const ModelArgs& m, int count, const Row& row, c
   }
 }
 
-// Inputs = norm of the residual of rows row_of(i); nobody reads the inputs before any more. At its end the block is
-// in step. `tap`: where the normed rows are shown, or null.
+// Inputs = norm of the residual of rows row_of(i); nobody reads the inputs before any more. At its end the
+// block is in step. `tap`: where the normed rows are shown, or null.
 template <int kParts, class RowOf>
 __device__ inline void LoadNormed(const Block& b, const Inputs<kParts>& x, int tokens, const float* scale,
                                   const RowOf& row_of, float* tap) {
   const int n = b.model.m;
   const float* residual = b.step.residual;
   NormRows(
-      b.model, tokens, [&](int i) { return residual + int64_t{row_of(i)} * n; }, scale, [&](int i, int c, float y) {
+      b.model, tokens, [&](int i) { return residual + int64_t{row_of(i)} * n; }, scale,
+      [&](int i, int c, float y) {
         x.Set(i, c, y);
         if (tap != nullptr) tap[int64_t{row_of(i)} * n + c] = y;
       });
@@ -105,7 +107,8 @@ __device__ inline void LoadNormed(const Block& b, const Inputs<kParts>& x, int t
 
 // Inputs = rows row_of(i) of n values each.
 template <int kParts, class RowOf>
-__device__ inline void LoadRows(const Inputs<kParts>& x, int tokens, const float* rows, int n, const RowOf& row_of) {
+__device__ inline void LoadRows(const Inputs<kParts>& x, int tokens, const float* rows, int n,
+                                const RowOf& row_of) {
   for (int i = 0; i < tokens; ++i) {
     const float* row = rows + int64_t{row_of(i)} * n;
     for (int base = 0; base < n; base += kStride) {
@@ -133,8 +136,8 @@ __device__ inline void OneJob(const Block& b, const Matrix& m, const float* bias
 __device__ inline int TokensOfTile(int rows, int tile) { return min(kTileTokens, rows - tile * kTileTokens); }
 __device__ inline int TilesOf(int rows) { return (rows + kTileTokens - 1) / kTileTokens; }
 
-// body(tile, first row, tokens, groups) for each tile of `rows` rows of which this block has groups of m, its job made
-// and its rings started; of the first one before, where the phase is `prepared`.
+// body(tile, first row, tokens, groups) for each tile of `rows` rows of which this block has groups of m, its
+// job made and its rings started; of the first one before, where the phase is `prepared`.
 template <class Body>
 __device__ inline void ForTiles(const Block& b, const Matrix& m, const float* bias, int rows, bool prepared,
                                 const Body& body) {
@@ -157,7 +160,8 @@ __device__ inline void PrepareTiles(const Block& b, const Matrix& m, const float
   const Range units = ShareOf(int64_t{tiles} * m.groups, b.cta, b.ncta);
   for (int tile = 0; tile < tiles; ++tile) {
     const Range groups = GroupsOfTile(units, tile, tiles);
-    if (groups.begin < groups.end) return OneJob(b, m, bias, groups, TokensOfTile(rows, tile), kAheadOfBarrier);
+    if (groups.begin < groups.end)
+      return OneJob(b, m, bias, groups, TokensOfTile(rows, tile), kAheadOfBarrier);
   }
 }
 
@@ -174,9 +178,14 @@ __device__ inline void Embed(const Block& b) {
     for (int c = threadIdx.x; c < m.m; c += kThreads) {
       float value;
       switch (m.embedding_type) {
-        case TableType::kF32: value = static_cast<const float*>(m.embedding)[from + c]; break;
-        case TableType::kBf16: value = FromBf16(static_cast<const uint16_t*>(m.embedding)[from + c]); break;
-        default: value = __half2float(static_cast<const __half*>(m.embedding)[from + c]);
+        case TableType::kF32:
+          value = static_cast<const float*>(m.embedding)[from + c];
+          break;
+        case TableType::kBf16:
+          value = FromBf16(static_cast<const uint16_t*>(m.embedding)[from + c]);
+          break;
+        default:
+          value = __half2float(static_cast<const __half*>(m.embedding)[from + c]);
       }
       a.residual[int64_t{t} * m.m + c] = value;
     }
@@ -196,8 +205,9 @@ __device__ inline void QueryKeyValue(const Block& b, const LayerArgs& layer, boo
     typename KvValue<kParts>::Type* kept;
   };
   ForTiles(b, layer.qkv, layer.qkv_bias, a.tokens, prepared, [&](int first, int tokens, Range groups) {
-    LoadNormed<kParts>(b, x, tokens, layer.attention_norm, [&](int i) { return first + i; },
-                       groups.begin == 0 ? a.normed_tap : nullptr);
+    LoadNormed<kParts>(
+        b, x, tokens, layer.attention_norm, [&](int i) { return first + i; },
+        groups.begin == 0 ? a.normed_tap : nullptr);
     const auto beside = [&](const Job& job, int row, int token) {
       Beside out = {};
       if (row >= layer.qkv.rows) return out;
@@ -223,7 +233,8 @@ __device__ inline void QueryKeyValue(const Block& b, const LayerArgs& layer, boo
         const float first_half = y0 * with.turn.cosine - y1 * with.turn.sine,
                     second_half = y1 * with.turn.cosine + y0 * with.turn.sine;
         const bool is_query = row < q_rows;
-        float* out = is_query ? a.query + t * q_rows + row - within : a.key + t * kv_rows + row - q_rows - within;
+        float* out =
+            is_query ? a.query + t * q_rows + row - within : a.key + t * kv_rows + row - q_rows - within;
         out[pair] = first_half;
         out[pair + half] = second_half;
         if (!is_query) {
@@ -275,16 +286,16 @@ __device__ inline void Out(const Block& b, const LayerArgs& layer, bool prepared
       return out;
     };
     LoadRows<kParts>(x, tokens, a.attention, m.heads * m.d, [&](int i) { return first + i; });
-    Multiply<kParts, Beside>(
-        b.jobs, b.rings, x, beside, [&](const Job&, int row, int token, float y0, float y1, const Beside& with) {
-          const float y[2] = {y0, y1};
-          for (int i = 0; i < 2 && row + i < m.m; ++i) {
-            const int64_t at = int64_t{first + token} * m.m + row + i;
-            const float delta = y[i] + with.bias[i];
-            a.attention_out[at] = delta;
-            a.residual[at] = with.residual[i] + delta;
-          }
-        });
+    Multiply<kParts, Beside>(b.jobs, b.rings, x, beside,
+                             [&](const Job&, int row, int token, float y0, float y1, const Beside& with) {
+                               const float y[2] = {y0, y1};
+                               for (int i = 0; i < 2 && row + i < m.m; ++i) {
+                                 const int64_t at = int64_t{first + token} * m.m + row + i;
+                                 const float delta = y[i] + with.bias[i];
+                                 a.attention_out[at] = delta;
+                                 a.residual[at] = with.residual[i] + delta;
+                               }
+                             });
   });
 }
 
@@ -299,8 +310,8 @@ __device__ inline float RouterSlice(const float* x, const float* w, int m, int s
   return WarpSum(sum);
 }
 
-// The router in f32, whatever the arithmetic; the last block chooses. With few rows a block makes one logit, a warp
-// each of its slices; else a warp makes a logit. The sums are the same.
+// The router in f32, whatever the arithmetic; the last block chooses. With few rows a block makes one logit,
+// a warp each of its slices; else a warp makes a logit. The sums are the same.
 __device__ inline void Route(const Block& b, const LayerArgs& layer, int index) {
   __shared__ float slices[kRouterSlices];
   const ModelArgs& m = b.model;
@@ -315,7 +326,8 @@ __device__ inline void Route(const Block& b, const LayerArgs& layer, int index) 
     float* logits = a.router_logits + (int64_t{index} * a.tokens + t) * m.most_experts;
     __syncthreads();
     NormRows(
-        m, 1, [&](int) { return x; }, layer.mlp_norm, [&](int, int c, float y) {
+        m, 1, [&](int) { return x; }, layer.mlp_norm,
+        [&](int, int c, float y) {
           normed[c] = y;
           if (a.normed_tap != nullptr && chunk == 0) a.normed_tap[int64_t{t} * m.m + c] = y;
         });
@@ -353,16 +365,17 @@ __device__ inline float SwiGlu(const ModelArgs& m, float gate, float up) {
   return gate / (1.0f + expf(-m.alpha * gate)) * (up + 1.0f);
 }
 
-// As many tiles from `tile` on as fit the inputs together; returns the first that is left. product_of(expert): its
-// matrix and bias; groups_of(tile): its share of this block. Of several tiles, each has at most 4 rows. `share_rows`:
-// tiles of one row may have the same one.
+// As many tiles from `tile` on as fit the inputs together; returns the first that is left.
+// product_of(expert): its matrix and bias; groups_of(tile): its share of this block. Of several tiles, each
+// has at most 4 rows. `share_rows`: tiles of one row may have the same one.
 struct Product {
   const Matrix& m;
   const float* bias;
 };
 template <class ProductOf, class RowOf, class GroupsOf>
-__device__ inline int GatherJobs(const Block& b, int tile, int tiles, const ProductOf& product_of, const RowOf& row_of,
-                                 const GroupsOf& groups_of, bool share_rows, int& rows, int ahead = kMostSlots) {
+__device__ inline int GatherJobs(const Block& b, int tile, int tiles, const ProductOf& product_of,
+                                 const RowOf& row_of, const GroupsOf& groups_of, bool share_rows, int& rows,
+                                 int ahead = kMostSlots) {
   __shared__ Job found[kTileTokens];  // what lies at the next tiles, looked up side by side
   __shared__ int next, used;
   __syncthreads();
@@ -387,8 +400,9 @@ __device__ inline int GatherJobs(const Block& b, int tile, int tiles, const Prod
       const Job& job = found[next - tile];
       if (job.first_group >= job.through) continue;
       const bool first = b.jobs.n == 0;
-      if (!first && (job.tokens > 4 || b.jobs.most_tokens > 4 || job.m.unit_bytes != b.jobs.job[0].m.unit_bytes ||
-                     job.m.unit_cols != b.jobs.job[0].m.unit_cols))
+      if (!first &&
+          (job.tokens > 4 || b.jobs.most_tokens > 4 || job.m.unit_bytes != b.jobs.job[0].m.unit_bytes ||
+           job.m.unit_cols != b.jobs.job[0].m.unit_cols))
         break;
       int at = used;
       if (share_rows && job.tokens == 1) {
@@ -496,7 +510,8 @@ __device__ inline void Down(const Block& b, int index, bool prepared, PreparedDo
       for (int r = 0; r < kRanks; ++r) {
         expert[r] = rank + r < a.stride ? a.experts[place + rank + r] : -1;
         weight[r] = rank + r < a.stride ? a.weights[place + rank + r] : 0.0f;
-        part[r] = rank + r < a.stride ? a.contributions[(int64_t{t} * a.stride + rank + r) * m.m + row] : 0.0f;
+        part[r] =
+            rank + r < a.stride ? a.contributions[(int64_t{t} * a.stride + rank + r) * m.m + row] : 0.0f;
       }
 #pragma unroll
       for (int r = 0; r < kRanks; ++r) {
@@ -525,7 +540,8 @@ __device__ inline void Unembed(const Block& b, bool prepared) {
         });
     // The highest of this block's part of each row, for the sampler.
     __syncthreads();
-    const int begin = static_cast<int>(groups.begin) * kUnitRows, end = min(m.v, static_cast<int>(groups.end) * kUnitRows);
+    const int begin = static_cast<int>(groups.begin) * kUnitRows,
+              end = min(m.v, static_cast<int>(groups.end) * kUnitRows);
     for (int i = 0; i < tokens; ++i) {
       const RowPeak peak = PeakOf(a.logits + int64_t{first + i} * m.v, begin, end, b.peaks);
       if (threadIdx.x == 0) a.peaks[int64_t{first + i} * b.ncta + b.cta] = peak;
@@ -566,8 +582,8 @@ __device__ inline void KeepTokens(const Block& b) {
   }
 }
 
-// A phase whose first jobs were made, and whose weights are on their way, since the phase before it or the one before
-// that was done with.
+// A phase whose first jobs were made, and whose weights are on their way, since the phase before it or the
+// one before that was done with.
 struct Prepared {
   int index = -1;  // -1: none
   PreparedDown down = {};
@@ -577,31 +593,45 @@ template <int kParts>
 __device__ inline void RunPhase(const Block& b, PhaseOf at, bool prepared, PreparedDown down) {
   const LayerArgs* layer = at.layer >= 0 ? b.layers + at.layer % 2 : nullptr;
   switch (at.phase) {
-    case Phase::kEmbed: return Embed(b);
-    case Phase::kQueryKeyValue: return QueryKeyValue<kParts>(b, *layer, prepared);
-    case Phase::kAttend: return Attend<kParts>(b, *layer);
-    case Phase::kOut: return Out<kParts>(b, *layer, prepared);
-    case Phase::kRoute: return Route(b, *layer, at.layer);
-    case Phase::kGateUp: return GateUp<kParts>(b, *layer);
-    case Phase::kDown: return Down<kParts>(b, at.layer, prepared, down);
-    case Phase::kUnembed: return Unembed<kParts>(b, prepared);
-    case Phase::kChangeLogits: return ChangeLogits(b);
-    case Phase::kSample: return Sample(b);
-    case Phase::kKeepTokens: return KeepTokens(b);
+    case Phase::kEmbed:
+      return Embed(b);
+    case Phase::kQueryKeyValue:
+      return QueryKeyValue<kParts>(b, *layer, prepared);
+    case Phase::kAttend:
+      return Attend<kParts>(b, *layer);
+    case Phase::kOut:
+      return Out<kParts>(b, *layer, prepared);
+    case Phase::kRoute:
+      return Route(b, *layer, at.layer);
+    case Phase::kGateUp:
+      return GateUp<kParts>(b, *layer);
+    case Phase::kDown:
+      return Down<kParts>(b, at.layer, prepared, down);
+    case Phase::kUnembed:
+      return Unembed<kParts>(b, prepared);
+    case Phase::kChangeLogits:
+      return ChangeLogits(b);
+    case Phase::kSample:
+      return Sample(b);
+    case Phase::kKeepTokens:
+      return KeepTokens(b);
   }
 }
 
-// Behind phase `index`, before the grid waits: what the next products read that no later phase decides. Not beyond
-// `end`.
+// Behind phase `index`, before the grid waits: what the next products read that no later phase decides. Not
+// beyond `end`.
 __device__ inline void Prepare(const Block& b, int index, int end, int layers, Prepared& prepared) {
   const PhaseOf at = PhaseAt(index, layers);
   const int target = at.phase == Phase::kQueryKeyValue ? index + 2 : index + 1;  // across attention
   if (b.rings.slots == 0 || target >= end) return;
   const PhaseOf next = PhaseAt(target, layers);
-  if (at.phase == Phase::kAttend || at.phase == Phase::kOut || at.phase == Phase::kRoute || at.phase > Phase::kDown) return;
+  if (at.phase == Phase::kAttend || at.phase == Phase::kOut || at.phase == Phase::kRoute ||
+      at.phase > Phase::kDown)
+    return;
   prepared.index = target;
   const LayerArgs& next_layer = b.layers[next.layer < 0 ? 0 : next.layer % 2];
-  if (next.phase == Phase::kQueryKeyValue) return PrepareTiles(b, next_layer.qkv, next_layer.qkv_bias, b.step.tokens);
+  if (next.phase == Phase::kQueryKeyValue)
+    return PrepareTiles(b, next_layer.qkv, next_layer.qkv_bias, b.step.tokens);
   if (next.phase == Phase::kOut) return PrepareTiles(b, next_layer.out, next_layer.out_bias, b.step.tokens);
   if (next.phase == Phase::kUnembed) return PrepareTiles(b, b.model.head, nullptr, b.step.rows);
   const Range groups = DownGroups(b);

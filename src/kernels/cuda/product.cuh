@@ -14,8 +14,8 @@
 
 namespace oxidized::cuda {
 
-// A block's dynamic shared memory: inputs of a tile of tokens, then sums of units, twice, so that one pass may
-// be reduced while the next is made.
+// A block's dynamic shared memory: inputs of a tile of tokens, then sums of units, twice, so that one pass
+// may be reduced while the next is made.
 template <int kParts>
 struct Inputs {
   uint8_t* at;
@@ -38,8 +38,8 @@ struct Inputs {
 #pragma unroll
     for (int p = 0; p < kParts; ++p) Row(p, token)[column] = parts[p];
   }
-  // Columns behind the values. Rows beside the tokens are met by an instruction too: they may hold anything, since
-  // its columns do not touch each other.
+  // Columns behind the values. Rows beside the tokens are met by an instruction too: they may hold anything,
+  // since its columns do not touch each other.
   __device__ void ClearPadding(int tokens, int values) const {
     const int padding = cols - values;
     for (int i = threadIdx.x; i < tokens * padding; i += kThreads) {
@@ -49,8 +49,8 @@ struct Inputs {
   }
 };
 
-// Products that a block makes together: groups of rows of matrices that are cut alike, each against rows of the
-// inputs. In shared memory.
+// Products that a block makes together: groups of rows of matrices that are cut alike, each against rows of
+// the inputs. In shared memory.
 struct Job {
   Matrix m;
   int first_group, through;  // its first group; groups of all jobs up to and with it
@@ -175,8 +175,9 @@ __device__ inline void DecodeMxfp4(uint32_t w, uint32_t first, uint32_t second, 
 
 // Pairs of steps j and j + 1 (if there are two) of an MXFP4 unit; scales: of 8 pairs, those of j among them.
 template <int kParts, bool kFull, class Unit>
-__device__ inline void DotMxfp4Pairs(const Unit& unit, int steps, int j, const uint4& scales, int lane, uint32_t x,
-                                     int part_bytes, int second_bytes, Sums<kParts, kFull>& sums) {
+__device__ inline void DotMxfp4Pairs(const Unit& unit, int steps, int j, const uint4& scales, int lane,
+                                     uint32_t x, int part_bytes, int second_bytes,
+                                     Sums<kParts, kFull>& sums) {
   const uint32_t of_two = j % 8 == 0 ? scales.x : j % 8 == 2 ? scales.y : j % 8 == 4 ? scales.z : scales.w;
   const auto pair = [&](uint32_t w0, uint32_t w1, uint32_t s, int k) {
     const uint32_t first = __byte_perm(s, 0, 0x4040) << 7, second = __byte_perm(s, 0, 0x4141) << 7;
@@ -201,7 +202,8 @@ __device__ inline void DotMxfp4(const Unit& unit, int dynamic_steps, int lane, u
   if constexpr (kSteps > 0) {
     uint4 scales[(kSteps + 15) / 16];
 #pragma unroll
-    for (int i = 0; i < (kSteps + 15) / 16; ++i) scales[i] = unit.Load16(ScaleByteAt(lane / 4, i * 8, 0, kSteps));
+    for (int i = 0; i < (kSteps + 15) / 16; ++i)
+      scales[i] = unit.Load16(ScaleByteAt(lane / 4, i * 8, 0, kSteps));
 #pragma unroll
     for (int j = 0; j < kSteps / 2; j += 2)
       DotMxfp4Pairs(unit, kSteps, j, scales[j / 8], lane, x, part_bytes, second_bytes, sums);
@@ -231,9 +233,9 @@ __device__ inline void DotUnit(Form form, const Unit& unit, int steps, int lane,
   }
 }
 
-// A warp's ring of units. Lane 0 asks for the next ones, in the order of the warp's cursor over its jobs; all lanes
-// wait for the oldest and read it. Its state lies in shared memory between passes. With a ring every matrix of the
-// model has one plane.
+// A warp's ring of units. Lane 0 asks for the next ones, in the order of the warp's cursor over its jobs; all
+// lanes wait for the oldest and read it. Its state lies in shared memory between passes. With a ring every
+// matrix of the model has one plane.
 struct RingState {
   UnitCursor next;  // to be asked for
   int issue_slot, read_slot, in_flight;
@@ -268,14 +270,15 @@ __device__ inline const uint8_t* UnitOf(const Jobs& jobs, int chunks, UnitCursor
 // Lane 0 of a warp asks for one unit more, if there is one.
 __device__ inline void AskForUnit(Rings& rings, RingState& state, const Jobs& jobs, int warp) {
   if (state.next.pass >= jobs.order.groups) return;
-  CopyBulk(rings.Slot(warp, state.issue_slot), UnitOf(jobs, jobs.order.chunks, state.next), jobs.job[0].m.unit_bytes,
-           rings.Barrier(warp, state.issue_slot));
+  CopyBulk(rings.Slot(warp, state.issue_slot), UnitOf(jobs, jobs.order.chunks, state.next),
+           jobs.job[0].m.unit_bytes, rings.Barrier(warp, state.issue_slot));
   if (++state.issue_slot == rings.slots) state.issue_slot = 0;
   ++state.in_flight;
   state.next = NextUnit(state.next, warp, jobs.order);
 }
 
-// The rings fill until `most` units are in flight, whatever the block does until it multiplies. Called by all threads.
+// The rings fill until `most` units are in flight, whatever the block does until it multiplies. Called by all
+// threads.
 __device__ inline void FillRings(Rings& rings, const Jobs& jobs, int most) {
   if (rings.slots == 0 || threadIdx.x % 32 != 0 || jobs.n == 0) return;
   const int warp = threadIdx.x / 32;
@@ -285,14 +288,16 @@ __device__ inline void FillRings(Rings& rings, const Jobs& jobs, int most) {
 }
 // The same from the first unit of jobs that were just filled; nothing is in flight.
 __device__ inline void StartRings(Rings& rings, const Jobs& jobs, int most) {
-  if (threadIdx.x % 32 == 0 && jobs.n > 0) rings.state[threadIdx.x / 32].next = FirstUnit(threadIdx.x / 32, jobs.order);
+  if (threadIdx.x % 32 == 0 && jobs.n > 0)
+    rings.state[threadIdx.x / 32].next = FirstUnit(threadIdx.x / 32, jobs.order);
   FillRings(rings, jobs, most);
 }
 
 // The sums of every unit of the pass that begins with group `begin` of the jobs, into `partial`
 // [units][8 rows][8 tokens].
 template <int kParts, bool kFull>
-__device__ __noinline__ void SumUnits(const Jobs& jobs, Rings& rings, int begin, const Inputs<kParts>& x, float* partial) {
+__device__ __noinline__ void SumUnits(const Jobs& jobs, Rings& rings, int begin, const Inputs<kParts>& x,
+                                      float* partial) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const Matrix& first = jobs.job[0].m;
   const int chunks = first.chunks, unit_cols = first.unit_cols, unit_bytes = first.unit_bytes;
@@ -311,7 +316,8 @@ __device__ __noinline__ void SumUnits(const Jobs& jobs, Rings& rings, int begin,
     if (has_ring) {
       WaitForCopy(rings.Barrier(warp, state.read_slot), state.parity);
       sums.Clear();
-      DotUnit(form, InShared{rings.Slot(warp, state.read_slot)}, steps, lane, inputs, part_bytes, half_bytes, sums);
+      DotUnit(form, InShared{rings.Slot(warp, state.read_slot)}, steps, lane, inputs, part_bytes, half_bytes,
+              sums);
       total = sums.Row();
       __syncwarp();
       if (++state.read_slot == rings.slots) {
@@ -331,19 +337,20 @@ __device__ __noinline__ void SumUnits(const Jobs& jobs, Rings& rings, int begin,
         total.y = plane == planes - 1 ? of_row.y : total.y + of_row.y;
       }
     }
-    if (kFull || t < 2) *reinterpret_cast<float2*>(partial + (u * kUnitRows + g) * kTileTokens + 2 * t) = total;
+    if (kFull || t < 2)
+      *reinterpret_cast<float2*>(partial + (u * kUnitRows + g) * kTileTokens + 2 * t) = total;
   }
   if (lane == 0) rings.state[warp] = state;
   __syncwarp();
 }
 
-// store(job, row, token, y0, y1, beside) for the rows row (even) and row + 1 of each group and each token of its job, by
-// any thread; beside(job, row, token) gives what the store reads of memory, asked for before the sums are made. Inputs
-// lie in `x`, the jobs are filled and the rings started, visible to the block; behind this call, and a barrier, both
-// may be replaced. A job of more than 4 tokens is alone.
+// store(job, row, token, y0, y1, beside) for the rows row (even) and row + 1 of each group and each token of
+// its job, by any thread; beside(job, row, token) gives what the store reads of memory, asked for before the
+// sums are made. Inputs lie in `x`, the jobs are filled and the rings started, visible to the block; behind
+// this call, and a barrier, both may be replaced. A job of more than 4 tokens is alone.
 template <int kParts, class Beside, class MakeBeside, class Store>
-__device__ inline void Multiply(const Jobs& jobs, Rings& rings, const Inputs<kParts>& x, const MakeBeside& make_beside,
-                                const Store& store) {
+__device__ inline void Multiply(const Jobs& jobs, Rings& rings, const Inputs<kParts>& x,
+                                const MakeBeside& make_beside, const Store& store) {
   const int chunks = jobs.order.chunks, pass_groups = jobs.order.pass_groups, groups = jobs.order.groups;
   const int most_tokens = jobs.most_tokens;
   int which = 0;
@@ -358,7 +365,8 @@ __device__ inline void Multiply(const Jobs& jobs, Rings& rings, const Inputs<kPa
     const int mine = threadIdx.x;
     Beside beside = {};
     if (mine < items)
-      with_item(mine, [&](const Job& job, int row, int token, int) { beside = make_beside(job, row, token); });
+      with_item(mine,
+                [&](const Job& job, int row, int token, int) { beside = make_beside(job, row, token); });
     float* partial = x.Partials(which, chunks);
     if (most_tokens <= 4)
       SumUnits<kParts, false>(jobs, rings, begin, x, partial);

@@ -34,7 +34,9 @@ __device__ inline uint2 LoadWeights8(const uint8_t* p) {
 }
 
 // Shared memory by its 32-bit address; an ordinary load, whose place among barriers the compiler keeps.
-__device__ inline uint32_t SharedAddress(const void* p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
+__device__ inline uint32_t SharedAddress(const void* p) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
+}
 template <typename T>
 __device__ inline T LoadShared(uint32_t address) {
   return *static_cast<const T*>(__cvta_shared_to_generic(address));
@@ -44,13 +46,16 @@ __device__ inline T LoadShared(uint32_t address) {
 __device__ inline void InitCopyBarrier(uint32_t barrier) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(barrier) : "memory");
 }
-__device__ inline void FenceCopyBarriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+__device__ inline void FenceCopyBarriers() {
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
 // `bytes`, both addresses: multiples of 16. By one thread.
 __device__ inline void CopyBulk(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from),
-      "r"(bytes), "r"(barrier)
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(barrier)
       : "memory");
 }
 __device__ inline void WaitForCopy(uint32_t barrier, uint32_t parity) {
@@ -80,8 +85,8 @@ __device__ inline uint32_t AddAcquireRelease(uint32_t* p) {  // one; what it was
 }
 
 // All blocks of the grid are resident (a cooperative launch); `counter` only grows, `target` is what it holds
-// when all have arrived. What was written before is seen behind it. A grid that waits for seconds is broken and
-// ends with an error.
+// when all have arrived. What was written before is seen behind it. A grid that waits for seconds is broken
+// and ends with an error.
 __device__ inline void GridBarrier(uint32_t* counter, uint32_t target) {
   __syncthreads();
   if (threadIdx.x == 0) {

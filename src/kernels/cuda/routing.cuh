@@ -1,5 +1,5 @@
-// Which experts each row uses, by the rules of moe/strategies, from the logits of all rows of a layer; and the
-// rows of each expert in tiles. By one block.
+// Which experts each row uses, by the rules of moe/strategies, from the logits of all rows of a layer; and
+// the rows of each expert in tiles. By one block.
 #pragma once
 
 #include "kernels/cuda/block.cuh"
@@ -8,7 +8,8 @@
 
 namespace oxidized::cuda {
 
-// By a warp, `logits` in shared memory: the expert ranked behind all those whose rank is above `limit`: descending logit, lowest id first.
+// By a warp, `logits` in shared memory: the expert ranked behind all those whose rank is above `limit`:
+// descending logit, lowest id first.
 __device__ inline uint64_t NextRank(const float* logits, int usable, uint64_t limit) {
   uint64_t best = 0;
   for (int e = threadIdx.x % 32; e < usable; e += 32) {
@@ -36,8 +37,8 @@ __device__ inline void SoftmaxOf(float* weights, int n) {
 }
 
 // By a warp. The k first, or with `served` the k first with room; returns how many it found.
-__device__ inline int TakeExperts(const float* logits, int usable, int k, const RoutedRow& row, int32_t* served,
-                                  int64_t capacity, int& rerouted) {
+__device__ inline int TakeExperts(const float* logits, int usable, int k, const RoutedRow& row,
+                                  int32_t* served, int64_t capacity, int& rerouted) {
   int chosen = 0, rank = 0;
   uint64_t limit = ~uint64_t{0};
   while (chosen < k && rank < usable) {
@@ -110,8 +111,8 @@ __device__ inline void ChooseExperts(const ModelArgs& m, const StepArgs& a, cons
       row.weights[i] = 0.0f;
     }
     __syncwarp();
-    ChooseRow(policy, min(policy.k, usable), usable, logits, row, served, capacity,
-              a.dropped + at, a.rerouted + at);
+    ChooseRow(policy, min(policy.k, usable), usable, logits, row, served, capacity, a.dropped + at,
+              a.rerouted + at);
   };
   for (int t = warp; t < a.tokens; t += kWarps) {
     const PolicyArgs& policy = a.policy[a.sequence_of[t]];
@@ -122,7 +123,8 @@ __device__ inline void ChooseExperts(const ModelArgs& m, const StepArgs& a, cons
   for (int s = warp; s < a.sequences; s += kWarps) {
     const PolicyArgs& policy = a.policy[s];
     if (!policy.has_capacity) continue;
-    const int usable = policy.usable > 0 ? min(policy.usable, num_experts) : num_experts, k = min(policy.k, usable);
+    const int usable = policy.usable > 0 ? min(policy.usable, num_experts) : num_experts,
+              k = min(policy.k, usable);
     const double choices = static_cast<double>(a.query_start[s + 1] - a.query_start[s]) * k;
     const auto capacity = static_cast<int64_t>(ceil(policy.capacity_factor * choices / usable));
     for (int e = lane; e < num_experts; e += 32) served[e] = 0;
@@ -131,7 +133,8 @@ __device__ inline void ChooseExperts(const ModelArgs& m, const StepArgs& a, cons
   }
 }
 
-// Places (row * stride + rank) by expert, in tiles. The order within an expert is any: no result depends on it.
+// Places (row * stride + rank) by expert, in tiles. The order within an expert is any: no result depends on
+// it.
 __device__ inline void GroupByExpert(const StepArgs& a, const LayerArgs& layer, int index, int32_t* shared) {
   int32_t *count = shared, *tile = shared + layer.num_experts;  // of an expert: places; its first tile
   const int32_t* experts = a.experts + int64_t{index} * a.tokens * a.stride;

@@ -31,7 +31,8 @@ struct LogitsRow {
 inline constexpr float kMaskedLogit = -INFINITY;
 // The lowest rank of a token that is not masked.
 __device__ inline uint64_t LowestRank() {
-  const uint32_t order = static_cast<uint32_t>(sampling_math::ValueOrder(kMaskedLogit) + 1) ^ sampling_math::kSign;
+  const uint32_t order =
+      static_cast<uint32_t>(sampling_math::ValueOrder(kMaskedLogit) + 1) ^ sampling_math::kSign;
   return uint64_t{order} << 32;
 }
 // By all threads of a block, over the values [begin, end) of a row.
@@ -58,12 +59,13 @@ __device__ inline uint64_t CandidateMass(const LogitsRow& row, uint64_t rank) {
   return row.MassAt(sampling_math::TokenOfRank(rank));
 }
 
-// How much of the row lies at each depth below the highest value: depth d holds what is within 2^d / 4 units of
-// temperature; the last one everything that is not masked. By mass, or by number of tokens.
+// How much of the row lies at each depth below the highest value: depth d holds what is within 2^d / 4 units
+// of temperature; the last one everything that is not masked. By mass, or by number of tokens.
 inline constexpr int kDepths = 8;
 __device__ inline float DepthBound(const LogitsRow& row, int depth) {
-  return depth == kDepths - 1 ? kMaskedLogit
-                              : row.highest - static_cast<float>(1 << depth) * 0.25f / row.inverse_temperature;
+  return depth == kDepths - 1
+             ? kMaskedLogit
+             : row.highest - static_cast<float>(1 << depth) * 0.25f / row.inverse_temperature;
 }
 
 struct Depths {
@@ -90,8 +92,8 @@ __device__ inline Depths MeasureDepths(const LogitsRow& row, SamplerMemory& memo
 }
 
 // Everything down to the first depth that holds `target`.
-__device__ inline Candidates Collect(const LogitsRow& row, const Depths& depths, uint64_t target, uint64_t* ranks,
-                                     SamplerMemory& memory) {
+__device__ inline Candidates Collect(const LogitsRow& row, const Depths& depths, uint64_t target,
+                                     uint64_t* ranks, SamplerMemory& memory) {
   int depth = 0;
   while (depth < kDepths - 1 && depths.within[depth] < target) ++depth;
   const float bound = DepthBound(row, depth);
@@ -107,8 +109,8 @@ __device__ inline Candidates Collect(const LogitsRow& row, const Depths& depths,
   return {ranks, memory.count};
 }
 
-// The highest rank r for which the candidates from r on (and from `bound` on) measure `target`; `bound` if all
-// of them measure less.
+// The highest rank r for which the candidates from r on (and from `bound` on) measure `target`; `bound` if
+// all of them measure less.
 template <bool kMass>
 __device__ inline uint64_t CutAt(const LogitsRow& row, const Candidates& of, uint64_t bound, uint64_t target,
                                  SamplerMemory& memory) {
@@ -145,10 +147,10 @@ __device__ inline uint64_t CutAt(const LogitsRow& row, const Candidates& of, uin
   return prefix;
 }
 
-// The token that holds the point: kept ones (from `bound` on, of weight min_p at least) side by side in the order
-// of their ids.
-__device__ inline int DrawKept(const LogitsRow& row, uint64_t bound, float min_p, uint64_t seed, int64_t position,
-                               SamplerMemory& memory) {
+// The token that holds the point: kept ones (from `bound` on, of weight min_p at least) side by side in the
+// order of their ids.
+__device__ inline int DrawKept(const LogitsRow& row, uint64_t bound, float min_p, uint64_t seed,
+                               int64_t position, SamplerMemory& memory) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int each = (row.size + kWarps - 1) / kWarps, begin = warp * each, end = min(row.size, begin + each);
   const auto mass_at = [&](int i) -> uint64_t {
@@ -178,7 +180,8 @@ __device__ inline int DrawKept(const LogitsRow& row, uint64_t bound, float min_p
         const uint64_t other = __shfl_up_sync(~0u, through, step);
         if (lane >= step) through += other;
       }
-      if (point < before + through && point >= before + through - mass) memory.chosen = static_cast<uint64_t>(from + lane);
+      if (point < before + through && point >= before + through - mass)
+        memory.chosen = static_cast<uint64_t>(from + lane);
       before += __shfl_sync(~0u, through, 31);
       if (before > point) break;
     }
@@ -187,8 +190,8 @@ __device__ inline int DrawKept(const LogitsRow& row, uint64_t bound, float min_p
   return static_cast<int>(memory.chosen);
 }
 
-__device__ inline int Draw(const LogitsRow& row, const SamplingNumbers& numbers, int64_t position, uint64_t* ranks,
-                           SamplerMemory& memory) {
+__device__ inline int Draw(const LogitsRow& row, const SamplingNumbers& numbers, int64_t position,
+                           uint64_t* ranks, SamplerMemory& memory) {
   constexpr uint64_t kWhole = uint64_t{1} << 32;
   const bool top_k = numbers.top_k > 0 && numbers.top_k < row.size, top_p = numbers.top_p < kWhole;
   uint64_t bound = LowestRank();
@@ -212,18 +215,21 @@ __device__ inline int Draw(const LogitsRow& row, const SamplingNumbers& numbers,
   return DrawKept(row, bound, numbers.min_p, numbers.seed, position, memory);
 }
 
-__device__ inline bool Changes(const SampleArgs& sample) { return sample.numbers.penalties || sample.mask_ids >= 0; }
+__device__ inline bool Changes(const SampleArgs& sample) {
+  return sample.numbers.penalties || sample.mask_ids >= 0;
+}
 
 // The ids [begin, end) of the logits with penalties, -infinity where masked; the highest of them.
-__device__ inline RowPeak ChangeLogits(const StepArgs& a, const SampleArgs& sample, int index, int v, int begin, int end,
-                                       uint64_t* of_warp) {
+__device__ inline RowPeak ChangeLogits(const StepArgs& a, const SampleArgs& sample, int index, int v,
+                                       int begin, int end, uint64_t* of_warp) {
   const int32_t* counts = a.counts + int64_t{sample.slot} * v;
   const float* logits = a.logits + int64_t{sample.logits_row} * v;
   float* changed = a.changed + int64_t{index} * v;
   for (int i = begin + static_cast<int>(threadIdx.x); i < end; i += kThreads) {
     float value = logits[i];
     if (sample.numbers.penalties) value = sampling_math::Penalized(value, counts[i], sample.numbers);
-    if (sample.mask_ids >= 0 && (i >= sample.mask_ids || (a.masks[sample.mask_at + i / 64] >> (i % 64) & 1) == 0))
+    if (sample.mask_ids >= 0 &&
+        (i >= sample.mask_ids || (a.masks[sample.mask_at + i / 64] >> (i % 64) & 1) == 0))
       value = kMaskedLogit;
     changed[i] = value;
   }

@@ -1,5 +1,5 @@
-// How the blocks of a step share its work, and what fits a block's shared memory. Plain arithmetic for host and
-// device. None of it decides an order of summation.
+// How the blocks of a step share its work, and what fits a block's shared memory. Plain arithmetic for host
+// and device. None of it decides an order of summation.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace oxidized::cuda {
 
 inline constexpr int kWarps = 12, kThreads = kWarps * 32;  // of a block; one block a SM
 inline constexpr int kTileTokens = 8;                      // columns of an instruction
-inline constexpr int kPassUnits = 48;                      // units whose sums are kept at once, if chunks allow
+inline constexpr int kPassUnits = 48;  // units whose sums are kept at once, if chunks allow
 
 struct Range {
   int64_t begin, end;
@@ -25,8 +25,8 @@ OX_HOST_DEVICE constexpr Range ShareOf(int64_t n, int64_t share, int64_t shares)
   return {n * share / shares, n * (share + 1) / shares};
 }
 
-// Work of a product is tiles x groups: unit u is group u / tiles, tile u % tiles. The groups of one tile in the
-// units [begin, end).
+// Work of a product is tiles x groups: unit u is group u / tiles, tile u % tiles. The groups of one tile in
+// the units [begin, end).
 OX_HOST_DEVICE constexpr Range GroupsOfTile(Range units, int64_t tile, int64_t tiles) {
   const auto first = [&](int64_t u) -> int64_t {
     if (u <= tile) return 0;
@@ -37,8 +37,8 @@ OX_HOST_DEVICE constexpr Range GroupsOfTile(Range units, int64_t tile, int64_t t
   return {first(units.begin), first(units.end)};
 }
 
-// Groups whose units are summed between two barriers of a block: if it can be, so many that every warp has as many
-// units.
+// Groups whose units are summed between two barriers of a block: if it can be, so many that every warp has as
+// many units.
 OX_HOST_DEVICE constexpr int PassGroups(int chunks) {
   const int most = chunks >= kPassUnits ? 1 : kPassUnits / chunks;
   for (int groups = most; groups > 0; --groups) {
@@ -50,15 +50,15 @@ OX_HOST_DEVICE constexpr int PassFloats(int chunks) {
   return (chunks > kPassUnits ? chunks : kPassUnits) * kUnitRows * kTileTokens;
 }
 
-// Inputs of a product in shared memory: rows of one token and part, bf16, apart by 64 modulo 128 bytes, so that
-// the 8 rows of an instruction meet no bank twice.
+// Inputs of a product in shared memory: rows of one token and part, bf16, apart by 64 modulo 128 bytes, so
+// that the 8 rows of an instruction meet no bank twice.
 OX_HOST_DEVICE constexpr int InputStride(int padded_cols) { return padded_cols * 2 + 64; }
 OX_HOST_DEVICE constexpr int InputBytes(int padded_cols, int parts) {
   return InputStride(padded_cols) * parts * kTileTokens;
 }
 
-// The next unit of a warp: unit `unit` of the pass that begins with group `pass`. A warp has every kWarps-th unit of
-// each pass.
+// The next unit of a warp: unit `unit` of the pass that begins with group `pass`. A warp has every kWarps-th
+// unit of each pass.
 struct UnitCursor {
   int pass, unit;
 };
@@ -89,13 +89,11 @@ OX_HOST_DEVICE constexpr UnitCursor NextUnit(UnitCursor at, int warp, const Unit
 // A ring of a warp: units on their way into shared memory. Slots of the largest unit, as many as fit, at most
 // kMostSlots; none: units are read from the card's memory as they are used.
 inline constexpr int kMostSlots = 3;
-#ifndef OX_AHEAD
-#define OX_AHEAD 2
-#endif
-inline constexpr int kAheadOfBarrier = OX_AHEAD;  // units of a warp that are on their way while the grid waits
+inline constexpr int kAheadOfBarrier = 2;  // units of a warp that are on their way while the grid waits
 OX_HOST_DEVICE constexpr int RingBytes(int slots, int slot_bytes) { return kWarps * slots * slot_bytes; }
 
-// Keys of a row of attention: up to 16 splits of 32 keys, of 64, and so on; by the number of visible keys alone.
+// Keys of a row of attention: up to 16 splits of 32 keys, of 64, and so on; by the number of visible keys
+// alone.
 inline constexpr int kMaxSplits = 16, kLeastSplitKeys = 32;
 OX_HOST_DEVICE constexpr int64_t SplitKeys(int64_t visible) {
   int64_t keys = kLeastSplitKeys;

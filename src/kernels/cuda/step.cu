@@ -14,7 +14,8 @@ __device__ void CopyWords(T* to, const T* from) {
 }
 
 template <int kParts>
-__global__ void __launch_bounds__(kThreads, 1) StepKernel(StepArgs args, int layers, int begin, int end, uint32_t passed) {
+__global__ void __launch_bounds__(kThreads, 1)
+    StepKernel(StepArgs args, int layers, int begin, int end, uint32_t passed) {
   extern __shared__ __align__(128) uint8_t shared[];
   __shared__ Jobs jobs;
   __shared__ Rings rings;
@@ -36,8 +37,9 @@ __global__ void __launch_bounds__(kThreads, 1) StepKernel(StepArgs args, int lay
   __syncthreads();
   rings.Init(static_cast<int>(threadIdx.x / 32));
   __syncthreads();
-  const Block block{model,  layer_args, args,  static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x),
-                    shared, jobs,       rings, rows,                         peaks};
+  const Block block{
+      model, layer_args, args, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x), shared, jobs,
+      rings, rows,       peaks};
   Prepared prepared;
   const bool times = blockIdx.x == 0 && threadIdx.x == 0;
   for (int i = begin; i < end; ++i) {
@@ -57,7 +59,8 @@ __global__ void CountKernel(const int32_t* tokens, int64_t n, int32_t* counts) {
 }
 
 const void* KernelOf(int parts) {
-  return parts == 1 ? reinterpret_cast<const void*>(StepKernel<1>) : reinterpret_cast<const void*>(StepKernel<3>);
+  return parts == 1 ? reinterpret_cast<const void*>(StepKernel<1>)
+                    : reinterpret_cast<const void*>(StepKernel<3>);
 }
 
 }  // namespace
@@ -66,16 +69,18 @@ const char* AllowShared(int parts, int bytes) {
   return Words(cudaFuncSetAttribute(KernelOf(parts), cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
 }
 
-const char* LaunchStep(const StepArgs& args, int parts, int layers, int blocks, int shared_bytes, int begin, int end,
-                       uint32_t passed, void* stream) {
+const char* LaunchStep(const StepArgs& args, int parts, int layers, int blocks, int shared_bytes, int begin,
+                       int end, uint32_t passed, void* stream) {
   StepArgs copy = args;
   void* parameters[] = {&copy, &layers, &begin, &end, &passed};
   return Words(cudaLaunchCooperativeKernel(KernelOf(parts), dim3(blocks), dim3(kThreads), parameters,
-                                           static_cast<size_t>(shared_bytes), static_cast<cudaStream_t>(stream)));
+                                           static_cast<size_t>(shared_bytes),
+                                           static_cast<cudaStream_t>(stream)));
 }
 
 const char* LaunchCount(const int32_t* tokens, int64_t n, int32_t* counts, void* stream) {
-  CountKernel<<<static_cast<unsigned>((n + 255) / 256), 256, 0, static_cast<cudaStream_t>(stream)>>>(tokens, n, counts);
+  CountKernel<<<static_cast<unsigned>((n + 255) / 256), 256, 0, static_cast<cudaStream_t>(stream)>>>(
+      tokens, n, counts);
   return Words(cudaGetLastError());
 }
 

@@ -1,5 +1,5 @@
-// What a step's kernels read: the model on the card, the executor's buffers there, and one step. Plain structs
-// of device pointers and numbers, filled by executor/cuda, passed by value. Dimension letters as in
+// What a step's kernels read: the model on the card, the executor's buffers there, and one step. Plain
+// structs of device pointers and numbers, filled by executor/cuda, passed by value. Dimension letters as in
 // model_config.h.
 #pragma once
 
@@ -11,16 +11,16 @@
 
 namespace oxidized::cuda {
 
-// What inputs of products, keys and values are rounded to. kF16 is kF32 with values rounded on the way: three parts of
-// bf16 for an input, of which an f16 needs two, and f32 for a key or value.
+// What inputs of products, keys and values are rounded to. kF16 is kF32 with values rounded on the way: three
+// parts of bf16 for an input, of which an f16 needs two, and f32 for a key or value.
 enum class Arithmetic : int32_t { kBf16, kF16, kF32 };
 OX_HOST_DEVICE constexpr int PartsOf(Arithmetic a) { return a == Arithmetic::kBf16 ? 1 : 3; }
 OX_HOST_DEVICE constexpr int KvBytes(Arithmetic a) { return a == Arithmetic::kBf16 ? 2 : 4; }
 
 struct ExpertArgs {
-  Matrix gate_up, down;           // [2F, M] rows 2j gate, 2j+1 up; [M, F]
-  const float* gate_up_bias;      // [2F]
-  const float* down_bias;         // [M]
+  Matrix gate_up, down;       // [2F, M] rows 2j gate, 2j+1 up; [M, F]
+  const float* gate_up_bias;  // [2F]
+  const float* down_bias;     // [M]
 };
 
 struct KvGroupArgs {
@@ -56,9 +56,9 @@ struct ModelArgs {
   const void* embedding;  // [V, M]
   TableType embedding_type;
   const float* final_norm;
-  Matrix head;             // [V, M]
+  Matrix head;               // [V, M]
   const Rotation* rotation;  // [positions][D/2]
-  const LayerArgs* layer;  // [L]
+  const LayerArgs* layer;    // [L]
   Arithmetic arithmetic;
 };
 
@@ -66,20 +66,20 @@ struct ModelArgs {
 enum class Rule : int32_t { kTopK, kSwitch, kExpert1 };
 struct PolicyArgs {
   Rule rule;
-  int32_t k;              // asked for
-  int32_t usable;         // 0: all
+  int32_t k;       // asked for
+  int32_t usable;  // 0: all
   int32_t has_capacity;
   double capacity_factor;
 };
 
 struct SampleArgs {
   int32_t logits_row, slot;
-  int32_t draw;       // false: only scored
-  int32_t mask_ids;   // ids that the mask knows; -1: no mask
-  int64_t mask_at;    // its first word of `masks`
-  int64_t position;   // of the token drawn
+  int32_t draw;      // false: only scored
+  int32_t mask_ids;  // ids that the mask knows; -1: no mask
+  int64_t mask_at;   // its first word of `masks`
+  int64_t position;  // of the token drawn
   int32_t top, score;
-  int64_t top_at;     // first place of `top_ranks`
+  int64_t top_at;  // first place of `top_ranks`
   SamplingNumbers numbers;
 };
 struct SampleResult {
@@ -110,15 +110,15 @@ struct StepArgs {
   const ModelArgs* model;
   // --- the step, uploaded
   int32_t tokens, sequences, stride, rows, samples;  // T, S, experts a token, rows of logits
-  const int32_t* token_ids;    // [T] or -1: the slot's last
-  const int64_t* positions;    // [T]
-  const int32_t* sequence_of;  // [T]
-  const int32_t* query_start;  // [S+1]
-  const int32_t* slot;         // [S]
-  const PolicyArgs* policy;    // [S]
-  const TableArgs* tables;     // [groups]
-  const int32_t* logits_rows;  // [R] rows of the step
-  const SampleArgs* sample;    // [samples]
+  const int32_t* token_ids;                          // [T] or -1: the slot's last
+  const int64_t* positions;                          // [T]
+  const int32_t* sequence_of;                        // [T]
+  const int32_t* query_start;                        // [S+1]
+  const int32_t* slot;                               // [S]
+  const PolicyArgs* policy;                          // [S]
+  const TableArgs* tables;                           // [groups]
+  const int32_t* logits_rows;                        // [R] rows of the step
+  const SampleArgs* sample;                          // [samples]
   const uint64_t* masks;
   int32_t ring_slots, ring_slot_bytes, ring_at;  // of each warp; in a block's shared memory
   // --- kept between steps
@@ -127,27 +127,27 @@ struct StepArgs {
   // --- values of the step
   int64_t* kv_rows;  // [groups, T] where each row's keys and values go
   float *residual, *query, *key, *value, *attention, *attention_out, *moe_out;
-  float* splits;             // [T, H, max_splits, D + 2]
+  float* splits;  // [T, H, max_splits, D + 2]
   int32_t max_splits;
   uint32_t* split_arrivals;  // [T, G], zero between uses
-  float* router_logits;     // [L, T, E]
-  int32_t* experts;         // [L, T, stride]
+  float* router_logits;      // [L, T, E]
+  int32_t* experts;          // [L, T, stride]
   float* weights;
   uint8_t *dropped, *rerouted;  // [L, T]
   Tile* tiles;
   int32_t* num_tiles;
-  float* gated;          // [T * stride, F]
-  float* contributions;  // [T * stride, M]
-  float* logits;         // [R, V]
+  float* gated;                    // [T * stride, F]
+  float* contributions;            // [T * stride, M]
+  float* logits;                   // [R, V]
   RowPeak *peaks, *changed_peaks;  // [R, blocks], [samples, blocks]
-  float* changed;        // [samples, V], where a mask or penalties are
-  uint64_t* candidates;  // [samples, V] ranks, for cuts
-  uint64_t* top_ranks;   // of the samples' most likely tokens, in no order
+  float* changed;                  // [samples, V], where a mask or penalties are
+  uint64_t* candidates;            // [samples, V] ranks, for cuts
+  uint64_t* top_ranks;             // of the samples' most likely tokens, in no order
   float* top_logprobs;
   SampleResult* results;
-  float* normed_tap;       // [T, M], where taps are shown
-  int64_t* clocks;         // [phases, 2] of one multiprocessor: when a phase began, and ended for all
-  uint32_t* barrier;       // of the grid; grows for ever
+  float* normed_tap;          // [T, M], where taps are shown
+  int64_t* clocks;            // [phases, 2] of one multiprocessor: when a phase began, and ended for all
+  uint32_t* barrier;          // of the grid; grows for ever
   uint32_t* router_arrivals;  // zero between uses
 };
 
@@ -157,14 +157,14 @@ enum class Phase : int32_t {
   kEmbed,
   kQueryKeyValue,  // norm, products, rotation, keys and values stored
   kAttend,
-  kOut,            // product, residual
-  kRoute,          // norm, router, choice, tiles of rows by expert
-  kGateUp,         // norm, products, SwiGLU
-  kDown,           // products, weighted sum, residual
+  kOut,     // product, residual
+  kRoute,   // norm, router, choice, tiles of rows by expert
+  kGateUp,  // norm, products, SwiGLU
+  kDown,    // products, weighted sum, residual
   kUnembed,
-  kChangeLogits,   // penalties and masks, where a sample has some
+  kChangeLogits,  // penalties and masks, where a sample has some
   kSample,
-  kKeepTokens,     // last tokens of the slots
+  kKeepTokens,  // last tokens of the slots
 };
 inline constexpr int kLayerPhases = 6;
 OX_HOST_DEVICE constexpr int ForwardPhases(int layers) { return 1 + layers * kLayerPhases + 1; }

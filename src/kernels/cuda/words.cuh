@@ -5,6 +5,8 @@
 
 namespace oxidized::cuda {
 
-inline const char* Words(cudaError_t error) { return error == cudaSuccess ? nullptr : cudaGetErrorString(error); }
+inline const char* Words(cudaError_t error) {
+  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+}
 
 }  // namespace oxidized::cuda

@@ -25,8 +25,13 @@ Cards FindCards() {
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp properties;
     if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
-    Card card{i, properties.name, properties.major, properties.minor, properties.multiProcessorCount,
-              static_cast<int64_t>(properties.totalGlobalMem), 0};
+    Card card{i,
+              properties.name,
+              properties.major,
+              properties.minor,
+              properties.multiProcessorCount,
+              static_cast<int64_t>(properties.totalGlobalMem),
+              0};
     size_t free = 0, total = 0;
     int before = 0;
     if (cudaGetDevice(&before) == cudaSuccess && cudaSetDevice(i) == cudaSuccess) {
@@ -53,7 +58,8 @@ DeviceMemory::DeviceMemory(int64_t bytes) : bytes_(bytes) {
     size_t free = 0, total = 0;
     cudaMemGetInfo(&free, &total);
     Fail(ErrorKind::kNoMemory, "cuda: {:.2f} GiB of the card's memory were asked for, {:.2f} are free ({})",
-         static_cast<double>(bytes) / (1 << 30), static_cast<double>(free) / (1 << 30), cudaGetErrorString(error));
+         static_cast<double>(bytes) / (1 << 30), static_cast<double>(free) / (1 << 30),
+         cudaGetErrorString(error));
   }
   data_ = static_cast<uint8_t*>(data);
 }

@@ -1,6 +1,6 @@
 // The CUDA runtime behind plain C++: devices, memory, one stream, events. Errors of the runtime become
-// Error(kind), one line with what was tried. Nothing here includes a header of CUDA, so that all of the program
-// compiles without them.
+// Error(kind), one line with what was tried. Nothing here includes a header of CUDA, so that all of the
+// program compiles without them.
 #pragma once
 
 #include <cstddef>
@@ -76,7 +76,8 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  void ToDevice(void* to, const void* from, int64_t bytes);  // `from` pageable: it is read before the call returns
+  void ToDevice(void* to, const void* from,
+                int64_t bytes);  // `from` pageable: it is read before the call returns
   void ToHost(void* to, const void* from, int64_t bytes);
   void OnDevice(void* to, const void* from, int64_t bytes);
   void Fill(void* to, int byte, int64_t bytes);
