@@ -3,6 +3,9 @@
 # its own; the demo model's text on the card beside the CPU's; memcheck; a first speed.
 #
 #   check.sh FOLDER_OF_pack.sh OUT [part...]     parts: conformance wide text memcheck speed [all but speed]
+#
+# OXIDIZED_CONFORMANCE=full adds to the checks; SANITIZER_SECONDS, MODEL and SPEED_TESTS change memcheck and speed. The
+# suite looks for its goldens where it was built: make that path a link to tests/ here.
 here=$1 out=$2
 shift 2
 parts=${*:-conformance wide text memcheck}
@@ -11,7 +14,7 @@ suite=$here/conformance_test program=$here/oxidized_gpt_oss
 
 run_checks() {  # name of the log, filter
   "$suite" --gtest_list_tests --gtest_filter="$2" | grep '^  Holds/' | awk '{ print "Devices/Conformance.Holds/" substr($1, 7) }' |
-    xargs -P 12 -I{} sh -c 'r=$(timeout 30 "$0" --gtest_filter={} --gtest_brief=1 2>&1); rc=$?; echo "=== {} rc $rc
+    xargs -P 12 -I{} sh -c 'r=$(timeout 120 "$0" --gtest_filter={} --gtest_brief=1 2>&1); rc=$?; echo "=== {} rc $rc
 $r"' "$suite" >"$out/$1.txt"
   echo "$1: $(grep -c '^=== .* rc 0' "$out/$1.txt") checks hold, $(grep '^===' "$out/$1.txt" | grep -vc ' rc 0$') do not"
   grep '^===' "$out/$1.txt" | grep -v ' rc 0$'
