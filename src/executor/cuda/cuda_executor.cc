@@ -8,6 +8,9 @@
 #include "base/error.h"
 #include "executor/cuda/cuda_buffers.h"
 #include "executor/cuda/cuda_weights.h"
+#include "executor/cuda/policy_args.h"
+#include "executor/cuda/shared_memory.h"
+#include "executor/cuda/stage_report.h"
 #include "executor/cuda/step_upload.h"
 #include "executor/slots.h"
 #include "executor/taps.h"
@@ -26,63 +29,6 @@ void Checked(const char* error, const char* what) {
 
 const char* NameOf(Arithmetic a) {
   return a == Arithmetic::kF32 ? "f32" : a == Arithmetic::kF16 ? "f16" : "bf16";
-}
-
-struct RuleRow {
-  const char* name;
-  Rule rule;
-};
-constexpr RuleRow kRules[] = {{"topk", Rule::kTopK}, {"switch", Rule::kSwitch}, {"expert1", Rule::kExpert1}};
-
-std::vector<const RoutingStrategy*> KnownRules() {
-  std::vector<const RoutingStrategy*> known;
-  for (const RuleRow& row : kRules) known.push_back(FindRoutingStrategy(row.name));
-  return known;
-}
-
-PolicyArgs PolicyArgsOf(const RoutingPolicy& policy, int32_t model_k) {
-  const std::string_view name = policy.strategy->name();
-  const auto row =
-      std::find_if(std::begin(kRules), std::end(kRules), [&](const RuleRow& r) { return name == r.name; });
-  OX_CHECK(row != std::end(kRules));  // ExecutorInfo::can says which there are
-  PolicyArgs args = {};
-  args.rule = row->rule;
-  args.k = ExpertsPerToken(policy, model_k);
-  args.usable = policy.num_experts;
-  args.has_capacity =
-      policy.strategy->uses_capacity() && (policy.capacity_factor.has_value() || args.rule == Rule::kSwitch);
-  args.capacity_factor = policy.capacity_factor.value_or(1.0);
-  return args;
-}
-
-// A block's shared memory: what every phase of the model fits into, and behind it rings where there is room.
-constexpr int kMostShared = 232448 - 8192;  // of a block, less what the kernel has statically
-struct SharedMemory {
-  int bytes = 0, ring_at = 0, slots = 0, slot_bytes = 0;
-};
-SharedMemory SharedMemoryOf(const ModelConfig& c, const DeviceWeights& weights) {
-  const ModelArgs& m = weights.model();
-  const int parts = PartsOf(m.arithmetic);
-  int64_t most = 4 * int64_t{std::max({AttentionFloats(c.heads_per_kv(), c.head_dim),
-                                       RoutingInts(c.most_experts()), c.hidden_size})};
-  int planes = 1, unit_bytes = 0;
-  for (const Matrix* matrix : weights.matrices()) {
-    most = std::max<int64_t>(most, InputBytes(matrix->cols, parts) + 2 * 4 * PassFloats(matrix->chunks));
-    planes = std::max(planes, matrix->planes);
-    unit_bytes = std::max(unit_bytes, matrix->unit_bytes);
-  }
-  if (most > kMostShared) {
-    Fail(ErrorKind::kUnsupported,
-         "cuda: this model's shapes want {} bytes of shared memory a block, {} are there; use --device cpu",
-         most, kMostShared);
-  }
-  SharedMemory shared;
-  shared.ring_at = RoundUp(static_cast<int>(most), 128);
-  shared.slot_bytes = unit_bytes;
-  if (parts == 1 && planes == 1)
-    shared.slots = std::clamp((kMostShared - shared.ring_at) / RingBytes(1, unit_bytes), 0, kMostSlots);
-  shared.bytes = shared.ring_at + RingBytes(shared.slots, unit_bytes);
-  return shared;
 }
 
 class CudaExecutor final : public Executor {
@@ -500,7 +446,8 @@ class CudaExecutor final : public Executor {
     std::copy_n(from.rerouted, routing.rerouted.size(), routing.rerouted.begin());
     std::copy_n(from.router_logits, routing.logits.size(), routing.logits.begin());
 
-    Report(step, from, routing, result.stages);
+    ReportStages(config_, weights_, a, batch.positions, routing, from.clocks,
+                 Event::Microseconds(from.begun, from.done), result.stages);
   }
 
   void CollectSample(const SampleArgs& sample, const SampleResult& drawn, const Results& from,
@@ -516,63 +463,6 @@ class CudaExecutor final : public Executor {
       top.emplace_back(from.top_ranks[sample.top_at + i], from.top_logprobs[sample.top_at + i]);
     std::sort(top.begin(), top.end(), [](const auto& x, const auto& y) { return x.first > y.first; });
     for (const auto& [rank, logprob] : top) out.top.push_back({sampling_math::TokenOfRank(rank), logprob});
-  }
-
-  // Times by the clock of one multiprocessor, as shares of what the step took in all; bytes of weights, keys
-  // and values that had to be read, operations of products.
-  void Report(const Step& step, const Results& from, const RoutingObservation& routing,
-              std::vector<StageCost>& out) const {
-    static constexpr const char* kNames[] = {"embed",  "qkv",     "attention", "attention_out",
-                                             "router", "gate_up", "down",      "unembed",
-                                             "sample", "sample",  "sample"};
-    out.clear();
-    for (const char* name : kNames) {
-      if (out.empty() || out.back().stage != std::string_view(name)) out.push_back({.stage = name});
-    }
-    const auto stage_of = [&](Phase phase) -> StageCost& {
-      return out[std::min(static_cast<size_t>(phase), out.size() - 1)];
-    };
-    double cycles = 0.0;
-    const int phases =
-        step.samples.empty() ? ForwardPhases(config_.num_layers) : AllPhases(config_.num_layers);
-    for (int i = 0; i < phases; ++i) {
-      const auto taken = static_cast<double>(from.clocks[2 * i + 1] - from.clocks[2 * i]);
-      stage_of(PhaseAt(i, config_.num_layers).phase).microseconds += taken;
-      cycles += taken;
-    }
-    const double each = cycles > 0.0 ? Event::Microseconds(from.begun, from.done) / cycles : 0.0;
-    for (StageCost& stage : out) stage.microseconds *= each;
-
-    const int64_t tokens = step.args.tokens, rows = step.args.rows, m = config_.hidden_size;
-    for (int32_t layer = 0; layer < config_.num_layers; ++layer) {
-      const LayerArgs& args = weights_.layer(layer);
-      AddProduct(stage_of(Phase::kQueryKeyValue), args.qkv.bytes(), tokens, args.qkv.rows, m);
-      AddProduct(stage_of(Phase::kOut), args.out.bytes(), tokens, m, config_.query_width());
-      AddProduct(stage_of(Phase::kRoute), int64_t{args.num_experts} * m * 4, tokens, args.num_experts, m);
-      std::vector<bool> used(static_cast<size_t>(args.num_experts), false);
-      const size_t places = static_cast<size_t>(tokens) * static_cast<size_t>(step.args.stride);
-      const auto chosen = std::span(routing.experts).subspan(static_cast<size_t>(layer) * places, places);
-      for (const int32_t expert : chosen) {
-        if (expert < 0) continue;
-        const ExpertArgs& e = weights_.expert(layer, expert);
-        const bool first = !used[static_cast<size_t>(expert)];
-        used[static_cast<size_t>(expert)] = true;
-        AddProduct(stage_of(Phase::kGateUp), first ? e.gate_up.bytes() : 0, 1, e.gate_up.rows, m);
-        AddProduct(stage_of(Phase::kDown), first ? e.down.bytes() : 0, 1, m, config_.expert_width);
-      }
-      StageCost& attention = stage_of(Phase::kAttend);
-      for (const int64_t position : step.batch.positions) {
-        const int64_t keys = position + 1 - FirstVisible(position, args.window);
-        attention.bytes += keys * 2 * config_.kv_width() * KvBytes(arithmetic_);
-        attention.flops += keys * 4 * config_.query_width();
-      }
-    }
-    if (rows > 0)
-      AddProduct(stage_of(Phase::kUnembed), weights_.model().head.bytes(), rows, config_.vocab_size, m);
-  }
-  static void AddProduct(StageCost& stage, int64_t bytes, int64_t tokens, int64_t rows, int64_t cols) {
-    stage.bytes += bytes;
-    stage.flops += 2 * tokens * rows * cols;
   }
 
   // Phase by phase, each one's values shown behind it.

@@ -3,11 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "executor/cpu/test_model.h"
 #include "executor/cuda/cuda_executor.h"
 #include "executor/cuda/matrix_upload.h"
+#include "executor/cuda/policy_args.h"
+#include "executor/cuda/shared_memory.h"
 
 namespace oxidized {
 namespace {
@@ -74,6 +77,42 @@ TEST(CudaWeights, AScaleTooLargeForUnitsMakesItsMatrixBf16) {
   EXPECT_EQ(placed.expert(1, 3).down.planes, 1);
   EXPECT_EQ(placed.expert(1, 3).gate_up.form, cuda::Form::kMxfp4);
   EXPECT_EQ(placed.expert(1, 2).down.form, cuda::Form::kMxfp4);
+}
+
+// Products of the published widths: 2880 and 64 heads of 64, which needs no weights to say.
+TEST(CudaSharedMemory, PublishedWidthsHaveRingsInBf16AndFitInF32) {
+  ModelConfig config = Small();
+  config.num_layers = 1;
+  config.hidden_size = config.expert_width = 2880;
+  config.num_heads = 64;
+  config.num_kv_heads = 8;
+  config.head_dim = 64;
+  config.layers = AlternatingLayers(1, 128, 2);
+  const test::TestModel model(config, DType::kBF16, ExpertLayout::kMxfp4);
+  const cuda::DeviceWeights bf16(model.config, model.weights, cuda::Arithmetic::kBf16, 64, /*look=*/false);
+  const cuda::SharedMemory rings = cuda::SharedMemoryOf(model.config, bf16);
+  EXPECT_EQ(rings.slots, 2);
+  EXPECT_EQ(rings.slot_bytes, 5120);
+  EXPECT_LE(rings.bytes, cuda::kMostShared);
+  const cuda::DeviceWeights f32(model.config, model.weights, cuda::Arithmetic::kF32, 64, /*look=*/false);
+  EXPECT_EQ(cuda::SharedMemoryOf(model.config, f32).slots, 0);
+}
+
+TEST(CudaPolicies, EveryRuleOfThisProgramIsKnown) {
+  const std::vector<const RoutingStrategy*> known = cuda::KnownRules();
+  ASSERT_EQ(known.size(), RoutingStrategies().size());
+  for (const RoutingStrategy* rule : RoutingStrategies())
+    EXPECT_NE(std::find(known.begin(), known.end(), rule), known.end()) << rule->name();
+  RoutingPolicy policy;
+  EXPECT_EQ(cuda::PolicyArgsOf(policy, 4).k, 4);
+  EXPECT_FALSE(cuda::PolicyArgsOf(policy, 4).has_capacity);
+  policy.capacity_factor = 1.5;
+  EXPECT_TRUE(cuda::PolicyArgsOf(policy, 4).has_capacity);
+  EXPECT_EQ(cuda::PolicyArgsOf(policy, 4).capacity_factor, 1.5);
+  policy.capacity_factor.reset();
+  policy.strategy = FindRoutingStrategy("switch");
+  EXPECT_EQ(cuda::PolicyArgsOf(policy, 4).k, 1);
+  EXPECT_TRUE(cuda::PolicyArgsOf(policy, 4).has_capacity);  // 1 unless given
 }
 
 TEST(CudaWeights, AnEstimateGrowsWithWhatIsAskedFor) {
