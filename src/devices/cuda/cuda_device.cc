@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "devices/plan_weights.h"
 #include "executor/cuda/cuda_executor.h"
 #include "kernels/cuda/runtime/runtime.h"
 
