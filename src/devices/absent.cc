@@ -22,7 +22,9 @@ DeviceRow Absent(const char* name, const char* what, DeviceAvailability (*why)()
 
 DeviceRow AbsentCudaRow() {
   return Absent("cuda", "NVIDIA GPUs", [] {
-    return DeviceAvailability{{}, "this version has no code for NVIDIA GPUs", "use --device cpu"};
+    return DeviceAvailability{{},
+                              "this program was built without nvcc, CUDA's compiler",
+                              "build it where nvcc 13 is on the PATH, or use --device cpu"};
   });
 }
 

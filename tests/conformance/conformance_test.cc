@@ -8,6 +8,7 @@
 #include <ostream>
 
 #include "conformance/subjects.h"
+#include "devices/device.h"
 
 namespace oxidized::conformance {
 namespace {
@@ -44,6 +45,24 @@ TEST_P(Conformance, Holds) {
   for (const std::string& refused : outcomes[0].refused) std::cout << "refused: " << refused << '\n';
   for (const std::string& failure : Failures(outcomes)) ADD_FAILURE() << failure;
   if (!outcomes[0].left_out.empty()) GTEST_SKIP() << outcomes[0].left_out;
+}
+
+// Devices that this machine or build has not: seen in the list of tests, with the reason.
+class Absent : public ::testing::TestWithParam<std::string> {};
+std::vector<std::string> AbsentRows() {
+  std::vector<std::string> names;
+  for (const DeviceRow& row : Devices()) {
+    if (row.available().instances.empty()) names.push_back(row.name);
+  }
+  return names;
+}
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Absent);
+INSTANTIATE_TEST_SUITE_P(Devices, Absent, ::testing::ValuesIn(AbsentRows()),
+                         [](const auto& param_info) { return param_info.param; });
+TEST_P(Absent, IsNotHere) {
+  const DeviceAvailability found = DeviceNamed(GetParam()).available();
+  ASSERT_FALSE(found.why_not.empty() || found.what_to_do.empty());
+  GTEST_SKIP() << GetParam() << ": " << found.why_not << "; " << found.what_to_do;
 }
 
 }  // namespace

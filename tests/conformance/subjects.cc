@@ -10,6 +10,9 @@
 #include "executor/testing/conformance/models.h"
 #include "executor/testing/queued_executor.h"
 #include "kernels/cpu/cpu_kernels.h"
+#ifdef OXIDIZED_HAS_CUDA
+#include "executor/cuda/cuda_executor.h"
+#endif
 
 namespace oxidized::conformance {
 namespace {
@@ -43,6 +46,9 @@ Subject OfRow(const DeviceRow& row, const std::string& name, const DeviceOptions
     Executor* executor = &device->executor();
     return OpenedExecutor{std::move(device), executor};
   };
+#ifdef OXIDIZED_HAS_CUDA
+  if (row.name == std::string_view("cuda")) subject.fail_next_step = FailNextCudaStep;
+#endif
   return subject;
 }
 

@@ -60,7 +60,7 @@ BenchReport Measure(const BenchOptions& o) {
   const auto open = [&](int32_t threads, int32_t sequences, int64_t kv_tokens) {
     RuntimeOptions options = o.runtime;
     options.text = TextParts::kNone;
-    options.device.threads = threads;
+    options.device.threads = o.threads.empty() ? 0 : threads;  // not asked for: the device's own choice
     options.device.read_ahead = true;
     options.device.limits.max_sequences = sequences;
     options.device.limits.kv_tokens = kv_tokens;
