@@ -137,7 +137,7 @@ class Options(CommandLine):
         result = run("-m", self.model, "--raw", "-p", "x " * 20, "--max-tokens", "1", "--moe-window", "5",
                      environment={"OXIDIZED_SHOW_MOE_METRICS": "1"})
         self.assertIn(b"last 5", result.stderr)
-        self.refused(USAGE, "exclude each other", "-i", environment={"OXIDIZED_JSON": "1"})
+        self.refused(USAGE, "exclude each other", environment={"OXIDIZED_JSON": "1", "OXIDIZED_INTERACTIVE": "1"})
 
     def test_a_bad_value_in_the_environment_names_its_variable(self):
         for variable, value, says in [("MAX_TOKENS", "abc", "--max-tokens: 'abc' is not a whole number"),
@@ -161,7 +161,9 @@ class Options(CommandLine):
                 self.assertNotIn(b" sets ", run(*reference, *more, environment=environment).stderr)
         if os.cpu_count() > 1:
             self.refused(USAGE, "(OXIDIZED_THREADS sets --threads)", *reference, environment={"OXIDIZED_THREADS": "2"})
-        self.refused(USAGE, "exclude each other (OXIDIZED_JSON sets --json)", "-i", environment={"OXIDIZED_JSON": "1"})
+        both = {"OXIDIZED_JSON": "1", "OXIDIZED_INTERACTIVE": "1"}
+        self.refused(USAGE, "exclude each other (OXIDIZED_INTERACTIVE sets --interactive, OXIDIZED_JSON sets --json)",
+                     environment=both)
 
     def test_what_chooses_among_tokens_is_idle_when_the_most_likely_is_taken(self):
         arguments = ("-m", self.model, "--raw", "-p", "x", "--max-tokens", "1", "--seed", "1", "--top-p", "0.5")

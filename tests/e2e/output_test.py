@@ -213,8 +213,16 @@ class Output(CommandLine):
         convert = ("convert", self.model, target.with_suffix(".gguf"))
         for name, arguments in {**self.writers(target), "synth": ("synth", "--preset", "tiny", "--out", target)}.items():
             with self.subTest(name):
-                for file in (left, *kept):
+                self.good(*arguments)
+                for file in kept:
                     file.write_text("cut")
+                if target.is_dir():
+                    left.mkdir()
+                    (left / "model.safetensors").write_text("cut")
+                    shutil.rmtree(target)
+                else:
+                    left.write_bytes(target.read_bytes()[:4000])
+                    target.unlink()
                 said = self.good(*arguments).stderr.decode()
                 self.assertIn(f"warning: {left}: a run that was killed left it; removed\n", said)
                 self.assertFalse(left.exists())

@@ -103,12 +103,12 @@ RopeConfig ParseRopeObject(const Fields& scaling, const Fields& config, int64_t 
   return rope;
 }
 
-// transformers 4 reads the one beside the object, 5 the one in it.
-void RefuseTwoThetas(const Fields& object, const Fields& config) {
-  const std::optional<double> outer = config.Number("rope_theta"), inner = object.Number("rope_theta");
+// Of rope_scaling, which both read: transformers 4 takes the one beside the object, 5 the one in it.
+void RefuseTwoThetas(const Fields& scaling, const Fields& config) {
+  const std::optional<double> outer = config.Number("rope_theta"), inner = scaling.Number("rope_theta");
   if (!outer || !inner || *outer == *inner) return;
   Fail(ErrorKind::kBadFile, "{}rope_theta is {}, but {} beside that object: expected the same",
-       object.where(), *inner, *outer);
+       scaling.where(), *inner, *outer);
 }
 
 // What two objects of one config say differently. Files that were edited by hand, or by a tool that knows one
@@ -135,12 +135,13 @@ RopeConfig ParseRope(const Fields& fields, int64_t max_context) {
   if (parameters && scaling) {
     const RopeConfig a = ParseRopeObject(*parameters, fields, max_context);
     RefuseContradiction(a, ParseRopeObject(*scaling, fields, max_context), fields.where());
-    RefuseTwoThetas(*parameters, fields);
+    RefuseTwoThetas(*scaling, fields);
     return a;
   }
-  if (const auto& object = parameters ? parameters : scaling) {
-    RefuseTwoThetas(*object, fields);
-    return ParseRopeObject(*object, fields, max_context);
+  if (parameters) return ParseRopeObject(*parameters, fields, max_context);
+  if (scaling) {
+    RefuseTwoThetas(*scaling, fields);
+    return ParseRopeObject(*scaling, fields, max_context);
   }
   if (fields.IsNull("rope_scaling")) {
     Fail(ErrorKind::kBadFile,
