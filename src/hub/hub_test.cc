@@ -73,7 +73,7 @@ TEST(RepoSpec, Parts) {
 }
 
 TEST(Text, WhatGoesIntoAMessageIsOneHarmlessLine) {
-  EXPECT_EQ(Quoted("a\nb\x1b[2J"), "'a b␛[2J'");
+  EXPECT_EQ(Quoted("a\nb\x1b[2J"), R"('a\x0ab\x1b[2J')");
   EXPECT_LT(Quoted(std::string(1000, 'x')).size(), 170u);
   EXPECT_EQ(Bytes(999), "999 B");
   EXPECT_EQ(Bytes(13'780'000'000), "13.8 GB");

@@ -23,7 +23,11 @@ std::string NeutralizedLine(std::string_view text) {
   return NeutralizeControls(one_line);
 }
 
-std::string Quoted(std::string_view text) { return "'" + NeutralizedLine(text) + "'"; }
+// A name has the one form that it has everywhere.
+std::string Quoted(std::string_view text) {
+  constexpr size_t kMost = 160;
+  return "'" + EscapeUnprintable(text.substr(0, kMost)) + (text.size() > kMost ? "…'" : "'");
+}
 
 std::string Bytes(int64_t bytes) {
   constexpr std::array<const char*, 5> kUnits = {"B", "kB", "MB", "GB", "TB"};

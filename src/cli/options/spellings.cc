@@ -54,8 +54,6 @@ constexpr Spelling kOptions[] = {
     {"-dev", "--device"},
     {"-b", "--chunk-tokens"},
     {"--batch-size", "--chunk-tokens"},
-    {"-ub", "--chunk-tokens"},
-    {"--ubatch-size", "--chunk-tokens"},
     {"--max-num-batched-tokens", "--chunk-tokens"},
 };
 
@@ -109,6 +107,8 @@ constexpr Pointer kNoOption[] = {
     {"--no-warmup", "nothing is warmed up before an answer"},
     {"--grammar", "there are no grammars in this version"},
     {"--json-schema", "there are no grammars in this version"},
+    {"-ub", "--chunk-tokens is the most prompt tokens in one step; there is one size of batches"},
+    {"--ubatch-size", "--chunk-tokens is the most prompt tokens in one step; there is one size of batches"},
     {"--keep", "in a chat /drop forgets the oldest message; nothing is dropped unasked"},
     {"-np", kServer},
     {"--parallel", kServer},
