@@ -117,7 +117,8 @@ OX_HOST_DEVICE inline uint64_t Mass(float weight) {
   const uint64_t mantissa = (bits & 0x007fffffu) | 0x00800000u;
   const int32_t shift =
       static_cast<int32_t>(bits >> 23) - 127 - 23 + kMassBits;  // -31 at exp(-32): none left
-  return shift >= 0 ? mantissa << shift : mantissa >> -shift;
+  if (shift >= 0) return mantissa << shift;
+  return shift > -64 ? mantissa >> -shift : 0;  // 0 itself has a shift of -111
 }
 
 // What the smallest head of a top-p must reach: ceil(mass * top_p), at least 1, without a product of 128

@@ -112,6 +112,7 @@ TEST(SamplingMath, ExponentialsAreCloseAndMonotone) {
 TEST(SamplingMath, MassesAreWholeParts) {
   EXPECT_EQ(Mass(1.0f), uint64_t{1} << kMassBits);
   EXPECT_EQ(Mass(0.0f), 0u);
+  EXPECT_EQ(Mass(0x1p-80f), 0u);  // where a processor would shift by the rest of 64
   EXPECT_EQ(Mass(0x1p-39f), 1u);
   EXPECT_EQ(Mass(0x1.fffffep-40f), 0u);
   EXPECT_EQ(Mass(0x1.8p-38f), 3u);
