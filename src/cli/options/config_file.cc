@@ -92,6 +92,12 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream&) const {
   std::istringstream for_lines(text), for_items(text);
   const std::map<std::string, Line> lines = LinesOf(for_lines);
   std::vector<CLI::ConfigItem> found = CLI::ConfigTOML::from_config(for_items);
+  std::erase_if(found, [&](const CLI::ConfigItem& item) {
+    const CLI::App* command = CommandOf(app_, item);
+    const CLI::Option* option = command == nullptr ? nullptr : OptionOf(*command, item.name);
+    return option != nullptr &&
+           std::find(passed_over_.begin(), passed_over_.end(), option) != passed_over_.end();
+  });
   for (CLI::ConfigItem& item : found) {
     const auto at = lines.find(item.fullname());
     const Line line = at == lines.end() ? Line{} : at->second;
@@ -106,7 +112,6 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream&) const {
            EscapeUnprintable(section ? fmt::format("[{}]", fmt::join(item.parents, ".")) : item.fullname()),
            section ? "command" : "option");
     }
-    if (std::find(passed_over_.begin(), passed_over_.end(), option) != passed_over_.end()) continue;
     if (!option->get_configurable())
       Fail(ErrorKind::kUsage, "{}: '{}' has no place in a file of options", place(line.number), item.name);
     if (line.number > 0 && !line.has_value && option->get_items_expected_max() > 0) {
@@ -122,12 +127,6 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream&) const {
     }
     entries_.push_back({"--" + item.name, place(line.number)});
   }
-  std::erase_if(found, [&](const CLI::ConfigItem& item) {
-    const CLI::App* command = CommandOf(app_, item);
-    const CLI::Option* option = command == nullptr ? nullptr : OptionOf(*command, item.name);
-    return option != nullptr &&
-           std::find(passed_over_.begin(), passed_over_.end(), option) != passed_over_.end();
-  });
   return found;
 }
 
