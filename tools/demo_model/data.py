@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import traceback
 
 import numpy as np
 
@@ -58,9 +59,12 @@ def pack(samples, encode, rows):
 
 
 def _worker(path, seed, rows, jobs, done):
-    encode = encoder(path)
-    for i in iter(jobs.get, None):
-        done.put((i, pack(split.samples(seed * 1_000_003 + i), encode, rows)[:5]))
+    try:
+        encode = encoder(path)
+        for i in iter(jobs.get, None):
+            done.put((i, pack(split.of_batch(seed, i), encode, rows)[:5]))
+    except Exception:
+        done.put((None, traceback.format_exc()))
 
 
 def batches(path, seed, rows, first, last, workers):
@@ -75,5 +79,7 @@ def batches(path, seed, rows, first, last, workers):
             ahead += 1
         while i not in waiting:
             n, batch = done.get()
+            if n is None:
+                raise RuntimeError(f"a batch could not be made\n{batch}")
             waiting[n] = batch
         yield waiting.pop(i)

@@ -12,7 +12,7 @@ TASKS = [
     (calendar, 10),
     (facts, 9),
     (talk, 8),
-    (unknown, 5),
+    (unknown, 13),
     (instructed, 13),
     (memory, 10),
     (functions, 34),

@@ -44,17 +44,18 @@ HOLDERS = {"address": ["address", "address", "home", "location", "where"]}
 def declare(r, f, wanted=(), opaque=""):
     """Declares the family with the arguments that are wanted, those that it must have, and perhaps others."""
     style = camel if r.random() < 0.15 else str
-    names, properties, required, places = set(), {}, [], {}
+    properties, required, places = {}, [], {}
     items = [(k, a) for k, a in f.arguments.items() if k in wanted or not a.optional or r.random() < 0.6]
     if r.random() < 0.25:
         r.shuffle(items)
     holders = {h: r.choice(HOLDERS[h]) for h in HOLDERS}
+    names = {holders[a.inside] for _, a in items if a.inside}  # which no other argument may take
     vague = opaque and r.random() < 0.5
     for key, a in items:
         name = style(r.choice([n for n in a.names if n not in names] or [key]))
         schema = a.schema(r)
         if vague:
-            name = "xyzuvw"[len(names)] if r.random() < 0.6 else f"arg{len(names) + 1}"
+            name = "xyzuvw"[len(places)] if r.random() < 0.6 else f"arg{len(places) + 1}"
             schema["description"] = r.choice(a.descriptions or [key])
         names.add(name)
         if a.inside:
@@ -210,6 +211,11 @@ def answered(r, effort, d, need):
     return think(effort, "The result is there.", f"{d.function.name} returned it, and the user wants {need}.", "No other call is needed, so I answer.")
 
 
+def values_of(family, arguments):
+    """The key of a call's values: none where it has none, or all such calls of a family would be held out together."""
+    return [f"{family}{arguments}"] if arguments else []
+
+
 def one_call(r, effort):
     """A call, or what follows its result."""
     if r.random() < 0.17:
@@ -228,7 +234,7 @@ def one_call(r, effort):
     d, functions = declare_all(r, [f, *(FAMILIES[k] for k in others(r, (family,), 3, family))], arguments)
     given = d.call(arguments)
     call = calling(d, given, reasoned(r, effort, d, given, functions, need))
-    keys = [f"{family}{arguments}"] + ([f"call {family}/{wording}"] if wording else [])
+    keys = values_of(family, arguments) + ([f"call {family}/{wording}"] if wording else [])
     if r.random() < 0.6:
         s = Sample("call", keys, effort, [Message("user", text)], call)
     else:
@@ -249,7 +255,7 @@ def refused(r, effort):
     text = fill(dressed(r, wording)[0], said)
     # Without a calculator the model would have to calculate with large numbers: that is refused too.
     reasoning = think(effort, "No function fits.", f"The user wants {f.need}.", "None of the declared functions can do it, so I refuse.")
-    s = Sample("refuse", [f"call {family}/{wording}", f"{family}{arguments}"], effort, [Message("user", text)], reply(reasoning, f"I have no function for {f.need}."))
+    s = Sample("refuse", [f"call {family}/{wording}", *values_of(family, arguments)], effort, [Message("user", text)], reply(reasoning, f"I have no function for {f.need}."))
     near = {"lookup": ("search",), "search": ("lookup",), "reminder": ("timer", "alarm", "note"), "weather": ("forecast",), "forecast": ("weather",),
             "timer": ("reminder", "alarm"), "alarm": ("reminder", "timer", "clock"), "stock": ("currency", "search"), "note": ("reminder", "write", "message"),
             "read": ("run", "list"), "list": ("run", "read"), "write": ("run", "note"), "delete": ("run",), "joke fact": ("lookup", "search")}  # fmt: skip
