@@ -48,8 +48,9 @@ def declare(r, f, wanted=(), opaque=""):
     items = [(k, a) for k, a in f.arguments.items() if k in wanted or not a.optional or r.random() < 0.6]
     if r.random() < 0.25:
         r.shuffle(items)
-    holders = {h: r.choice(HOLDERS[h]) for h in HOLDERS}
-    names = {holders[a.inside] for _, a in items if a.inside}  # which no other argument may take
+    taken = {n for a in f.arguments.values() for n in a.names}  # invented arguments are named by any word
+    holders = {h: r.choice([n for n in HOLDERS[h] if n not in taken]) for h in HOLDERS}
+    names = set()
     vague = opaque and r.random() < 0.5
     for key, a in items:
         name = style(r.choice([n for n in a.names if n not in names] or [key]))
