@@ -174,11 +174,11 @@ constexpr TensorMark kTensors[] = {
 
 void RefuseFile(const fs::path& path) {
   if (IsPackedFile(path)) {
-    Fail(ErrorKind::kBadFile,
-         "{}: a file of packed dense weights, and no model: name it with --packed-weights, beside the model "
-         "that "
-         "it was made from",
-         path.string());
+    throw Error(
+        ErrorKind::kBadFile,
+        {.component = path.string(),
+         .found = "a file of packed dense weights, and no model",
+         .remedies = {{Setting::kPackedWeights, "name it with {}, beside the model that it was made from"}}});
   }
   const std::string start = StartOf(path);
   RefuseLfsPointer(std::as_bytes(std::span(start)), path);

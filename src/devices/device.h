@@ -81,7 +81,7 @@ struct DeviceInstance {
 struct DeviceAvailability {
   std::vector<DeviceInstance> instances;  // empty: not available, for the reason below
   std::string why_not;                    // "this build has no CUDA executor"
-  std::string what_to_do;                 // "use --device cpu"
+  Remedy what_to_do;                      // "use {} cpu"
 };
 
 // Bytes by class, and what fits. Speeds are 0 unless they were asked for.

@@ -94,10 +94,10 @@ TEST_P(OwnedModel, LeavesStoredExpertsMappedAndNothingElse) {
 TEST_P(OwnedModel, IsRefusedBeforeTheFirstByteWhenItDoesNotFit) {
   int64_t total = 0;
   for (const std::string& content : contents_) total += std::ssize(content);
-  const OwnedWeights what{
-      .model = "the model", .beside_bytes = 1000, .remedy = "buy some", .progress = [](int64_t, int64_t) {
-        ADD_FAILURE() << "something was read";
-      }};
+  const OwnedWeights what{.model = "the model",
+                          .beside_bytes = 1000,
+                          .remedy = {Setting::kNone, "buy some"},
+                          .progress = [](int64_t, int64_t) { ADD_FAILURE() << "something was read"; }};
   ExpectError(ErrorKind::kNoMemory, {"the model: needs", "MiB of memory", "available: buy some"},
               [&] { OwnWeights(checkpoint_.files, what, total + 999); });
   EXPECT_TRUE(checkpoint_.files[0].Maps(checkpoint_.files[0].bytes().data(), 1));

@@ -57,10 +57,11 @@ int64_t Provide(HubClient& client, const RepoCache& cache, const std::string& co
 
 void RefuseIncomplete(const RepoSpec& spec, const RepoListing& listing, const std::string& missing) {
   if (missing.empty()) return;
-  Fail(ErrorKind::kNetwork,
-       "{}@{}: the repository does not list {}: the model is not complete there (pull --include fetches "
-       "files by name)",
-       spec.id, listing.commit.substr(0, 8), Quoted(missing));
+  throw Error(ErrorKind::kNetwork,
+              {.component = fmt::format("{}@{}", spec.id, listing.commit.substr(0, 8)),
+               .found = fmt::format("the repository does not list {}: the model is not complete there",
+                                    Quoted(missing)),
+               .remedies = {{Setting::kInclude, "fetch files by name (`pull` with {})"}}});
 }
 
 std::vector<std::string> IndexFiles(const RepoCache& cache, const std::string& commit) {

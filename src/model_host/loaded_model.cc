@@ -21,10 +21,13 @@ std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path) {
 std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path, const Checkpoint& checkpoint) {
   if (!path.empty()) return LoadTokenizer(path);
   if (std::unique_ptr<Tokenizer> own = TokenizerOf(checkpoint)) return own;
-  Fail(ErrorKind::kBadFile,
-       "{}: no tokenizer.json or rank file beside the model, and its {} rows are not the {} of {}; name a "
-       "tokenizer with --tokenizer-path (synth --tokenizer puts one beside random weights)",
-       checkpoint.path.string(), checkpoint.config.vocab_size, kHarmonyIds, kBuiltInTokenizer);
+  throw Error(
+      ErrorKind::kBadFile,
+      {.setting = Setting::kTokenizerPath,
+       .component = checkpoint.path.string(),
+       .found = fmt::format("no tokenizer.json or rank file beside the model, and its {} rows are not "
+                            "the {} of {}",
+                            checkpoint.config.vocab_size, kHarmonyIds, kBuiltInTokenizer)});
 }
 
 }  // namespace

@@ -135,12 +135,15 @@ ConvertReport ConvertCheckpoint(const ConvertOptions& options) {
   const bool to_mxfp4 = options.types.experts == DType::kGgmlMxfp4;
   const std::set<DType> experts = OtherExpertTypes(checkpoint.weights);
   if (to_mxfp4 && !experts.empty() && !options.quantize_experts) {
-    Fail(ErrorKind::kUnsupported,
-         "{}: experts are stored as {}, and the {} form takes MXFP4: --quantize-experts mxfp4 rounds them "
-         "(without loss where they were MXFP4 before) and reports the error{}",
-         options.in.string(), TypeNames(experts), Name(options.format),
-         options.format == CheckpointFormat::kGguf ? "; --expert-type bf16 or f32 keeps them as they are"
-                                                   : "");
+    Fault fault{.component = options.in.string(),
+                .found = fmt::format("experts are stored as {}, and the {} form takes MXFP4",
+                                     TypeNames(experts), Name(options.format)),
+                .remedies = {{Setting::kQuantizeExperts,
+                              "{} mxfp4 rounds them (without loss where they were MXFP4 before) and reports "
+                              "the error"}}};
+    if (options.format == CheckpointFormat::kGguf)
+      fault.remedies.push_back({Setting::kExpertType, "{} bf16 or f32 keeps them as they are"});
+    throw Error(ErrorKind::kUnsupported, fault);
   }
 
   ConvertReport report;

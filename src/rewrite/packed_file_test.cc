@@ -191,10 +191,10 @@ TEST(PackedFile, ValuesThatChangedAreFoundByVerifying) {
 
 TEST(PackedFile, AFileThatIsNotThereOrIsTakenForAModelIsToldWithTheOption) {
   const Made made;
-  ExpectError(ErrorKind::kBadFile, {"dense.packed", "packed dense weights", "--packed-weights"},
+  ExpectError(ErrorKind::kBadFile, {"dense.packed", "packed dense weights", "packed_weights"},
               [&] { OpenCheckpoint(made.file); });
   fs::remove(made.file);
-  ExpectRefused(made, {"--packed-weights: ", "dense.packed: No such file", "convert MODEL FILE"});
+  ExpectRefused(made, {"packed_weights: ", "dense.packed: No such file"});
 }
 
 TEST(PackedFile, NothingIsWrittenWhereItDoesNotPay) {

@@ -499,7 +499,7 @@ class Bench(unittest.TestCase):
         file.write_text(self.bench("--json", "--threads", "1,2", "pp4", "pp8", "tg2", "tg2@d9", "b2", "b3"))
         out = self.folder / "images"
         self.refused(BAD_FILE, "b=", "bench", "plot", "--out", out, f"a=b={file}")  # the name ends at the first =
-        self.refused(BAD_FILE, "not what `bench --json` writes", "bench", "plot", "--out", out, self.model / "config.json")
+        self.refused(BAD_FILE, "not a file of figures that `bench` writes as JSON", "bench", "plot", "--out", out, self.model / "config.json")
         self.refused(USAGE, "--out", "bench", "plot", f"tiny={file}")
         self.assertFalse(out.exists())
         result = run("bench", "plot", "--out", out, f"tiny={file}")

@@ -149,7 +149,7 @@ class Options(CommandLine):
         reference = ("-m", self.model, "-p", "x", "--executor", "reference")
         config = self.folder / "pack.conf"
         config.write_text("# a default\npack-weights = true\n")
-        packs = "--pack-weights: the reference executor takes weights as stored; use --executor cpu"
+        packs = "--pack-weights: the reference executor takes weights as stored; use --device cpu"
         for environment, more, says in [
             ({"OXIDIZED_PACK_WEIGHTS": "1"}, (), f"{packs} (OXIDIZED_PACK_WEIGHTS sets --pack-weights)"),
             ({"OXIDIZED_PACK_WEIGHTS": "1"}, ("--config", config), f"{packs} ({config}:2 sets --pack-weights)"),

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "audit/inspect.h"
+#include "base/log_test_util.h"
 #include "checkpoint/gguf/gguf_model_test_util.h"
 #include "model/costs.h"
 #include "tensor/stored.h"
@@ -250,10 +251,9 @@ TEST_F(GgufModel, AConfigFileBesideItChangesNothingUnlessThereAreSafetensors) {
 TEST_F(GgufModel, UnknownTensorsAreOnlyWarnedOf) {
   GgufBuilder gguf = MakeGguf(hf_, {});
   gguf.Tensor("rope_freqs.weight", {3}, kGgufF32, std::string(12, '\0')).Tensor("x", {4}, 24, "abcd");
-  ::testing::internal::CaptureStderr();
+  const testing::LogCapture log;
   EXPECT_EQ(Open(gguf.Build()).tensors.size(), 43u);
-  EXPECT_NE(::testing::internal::GetCapturedStderr().find("2 tensors ignored, no part of gpt-oss"),
-            std::string::npos);
+  EXPECT_NE(log.text().find("2 tensors ignored, no part of gpt-oss"), std::string::npos);
 }
 
 }  // namespace

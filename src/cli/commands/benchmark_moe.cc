@@ -52,7 +52,9 @@ int RunBenchmarkMoe(const GenerateOptions& options, const char* name) {
                                              .seed = options.sampling.seed},
                                             StatusOn(side));
   if (!options.benchmark_plot.path.empty()) WriteOutput(options.benchmark_plot, MoeBenchPicture(result));
-  WriteAnswer(options.json ? MoeBenchJson(result) : MoeBenchTable(result, options.verbose));
+  WriteAnswer(options.json ? MoeBenchJson(result)
+                           : MoeBenchTable(result, options.verbose) +
+                                 (options.verbose ? "" : "--verbose lists each run\n"));
   if (options.memory_stats) side.Line(MemoryTable());
   if (options.show_moe_metrics) side.Line(RoutingTable(result.routing));
   return 0;

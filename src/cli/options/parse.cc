@@ -199,6 +199,7 @@ bool Parse(CLI::App& app, const ConfigFile& config, const std::vector<std::strin
 }
 
 void CheckFiles(const Command& command, const CLI::App& program) {
+  KeepInUse(std::filesystem::path("/proc/self/exe"));
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) KeepInUse(stream);
   if (const CLI::Option* file = program.get_config_ptr(); file->count() > 0)
     KeepInUse(std::filesystem::path(file->results().back()));

@@ -67,7 +67,11 @@ CpuExecutorOptions CpuOptionsOf(const DeviceOptions& options) {
   for (const CpuTier& tier : CpuTiers()) {
     if (tier.available && options.tier == tier.kernels->name) cpu.kernels = tier.kernels;
   }
-  if (cpu.kernels == nullptr) Fail(ErrorKind::kUsage, "this machine has no kernels called {}", options.tier);
+  if (cpu.kernels == nullptr) {
+    throw Error(ErrorKind::kUsage, {.setting = Setting::kCpuTier,
+                                    .value = options.tier,
+                                    .found = "this machine has no kernels of this name"});
+  }
   return cpu;
 }
 

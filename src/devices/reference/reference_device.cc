@@ -14,24 +14,33 @@ namespace oxidized {
 namespace {
 
 void RefuseWhatItHasNot(const DeviceOptions& options) {
+  const Remedy other{Setting::kDevice, "use {} cpu"};
+  const auto refuse = [](Fault fault) { throw Error(ErrorKind::kUsage, std::move(fault)); };
   if (options.experts.budget) {
-    Fail(ErrorKind::kUsage,
-         "--expert-memory: the reference executor wants every expert in memory; use --executor cpu");
+    refuse({.setting = Setting::kExpertMemory,
+            .found = "the reference executor wants every expert in memory",
+            .remedies = {other}});
   }
   if (options.precision != Precision::kAuto && options.precision != Precision::kF32) {
-    Fail(ErrorKind::kUsage,
-         "the reference executor computes in f32 only; use --precision f32 or --executor cpu");
+    refuse({.setting = Setting::kPrecision,
+            .found = "the reference executor computes in f32 only",
+            .remedies = {{Setting::kPrecision, "use {} f32"}, other}});
   }
   if (options.activations == ActivationType::kInt8) {
-    Fail(ErrorKind::kUsage, "--activations int8: the reference executor computes in f32; use --executor cpu");
+    refuse({.setting = Setting::kActivations,
+            .value = "int8",
+            .found = "the reference executor computes in f32",
+            .remedies = {other}});
   }
   if (options.pack_dense || !options.packed_weights.empty()) {
-    Fail(ErrorKind::kUsage, "{}: the reference executor takes weights as stored; use --executor cpu",
-         options.pack_dense ? "--pack-weights" : "--packed-weights");
+    refuse({.setting = options.pack_dense ? Setting::kPackWeights : Setting::kPackedWeights,
+            .found = "the reference executor takes weights as stored",
+            .remedies = {other}});
   }
   if (options.threads > 1) {
-    Fail(ErrorKind::kUsage,
-         "the reference executor runs on one thread; leave out --threads or use --executor cpu");
+    refuse({.setting = Setting::kThreads,
+            .found = "the reference executor runs on one thread",
+            .remedies = {{Setting::kThreads, "leave out {}"}, other}});
   }
 }
 
@@ -45,7 +54,7 @@ class ReferenceDevice final : public OpenDevice {
       OwnWeights(mine_->files, {.model = mine_->path.string(),
                                 .unread = mine_->converted.sources,
                                 .beside_bytes = kHeapBytes,
-                                .remedy = kMapInstead,
+                                .remedy = MapInstead(),
                                 .progress = [&options](int64_t done, int64_t total) {
                                   if (options.progress) options.progress(PrepareStage::kReading, done, total);
                                 }});
