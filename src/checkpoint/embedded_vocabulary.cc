@@ -36,7 +36,7 @@ Kind KindOf(int32_t type, std::string_view text) {
   return special && !IsPadding(text) ? Kind::kSpecial : Kind::kAbsent;
 }
 
-// gpt-oss has one rule, which llama.cpp calls gpt-4o; Ollama's converter knows no name for it.
+// gpt-oss has one rule, which llama.cpp calls gpt-4o; Ollama's converter does not have a name for it.
 bool IsO200kSplit(const std::string& split) {
   return split.empty() || split == "gpt-4o" || split == "default";
 }

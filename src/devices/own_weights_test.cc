@@ -65,7 +65,7 @@ TEST_P(OwnedModel, LeavesStoredExpertsMappedAndNothingElse) {
   OwnWeights(checkpoint_.files, {.unread = {stored.begin(), stored.end()},
                                  .progress = [&](int64_t, int64_t all) { total = all; }});
   LoseFiles();
-  // Byte by byte what is no expert's, also between two of them and on a page that both have.
+  // Byte by byte what is not an expert's, also between two of them and on a page that both have.
   int64_t others = 0, experts = 0;
   for (size_t i = 0; i < contents_.size(); ++i) {
     std::vector<bool> of_expert(contents_[i].size());

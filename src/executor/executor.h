@@ -1,6 +1,7 @@
 // The device boundary: an executor runs one ragged batch of new tokens against its weights and its paged KV
-// memory and returns sampled tokens. It may fuse as it pleases; what it computes is defined by
-// executor/reference, compared through named taps, and checked by executor/testing/conformance.
+// memory and returns sampled tokens. It may fuse as it likes. What it computes is defined by
+// executor/reference; executor/testing/conformance compares the two, by named taps where the executor has
+// them (ExecutorAbilities::taps) and by results everywhere.
 #pragma once
 
 #include <cstdint>

@@ -35,9 +35,9 @@ std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path, cons
 std::shared_ptr<const LoadedModel> LoadedModel::Load(const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const std::shared_ptr<LoadedModel> model(new LoadedModel);
-  model->converted_to_ = options.convert_to;
+  model->decoded_to_ = options.decode_to;
   model->checkpoint_ = OpenCheckpoint(ResolveModelPath(options.model_path, options.download),
-                                      {.convert_to = options.convert_to});
+                                      {.decode_to = options.decode_to});
   if (options.yarn_truncate) model->checkpoint_.config.rope.truncate = true;
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   model->opening_ms_ = elapsed.count();

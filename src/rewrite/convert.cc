@@ -99,7 +99,7 @@ std::string PlanTokenizer(const Tokenizer* tokenizer, const Checkpoint& checkpoi
   return "tokenizer: the vocabulary of the source, written as tokenizer.json";
 }
 
-// They are moved as they are where the form can hold them: converting is no repair.
+// They are moved as they are where the form can hold them: converting is not a repair.
 std::vector<std::string> Warnings(std::vector<std::string> found, const std::string& source) {
   constexpr size_t kMost = 3;
   if (found.empty()) return {};
@@ -130,7 +130,7 @@ void NoteRounding(const RoundingError& error, const std::string& what, const cha
 ConvertReport ConvertCheckpoint(const ConvertOptions& options) {
   RequireFree(options.out, options.format == CheckpointFormat::kGguf);
   OpenOptions open;
-  open.convert_to = DType::kF32;  // exact, so that all rounding happens where it is measured
+  open.decode_to = DType::kF32;  // exact, so that all rounding happens where it is measured
   const Checkpoint checkpoint = OpenCheckpoint(options.in, open);
   const bool to_mxfp4 = options.types.experts == DType::kGgmlMxfp4;
   const std::set<DType> experts = OtherExpertTypes(checkpoint.weights);

@@ -297,7 +297,7 @@ void ChatTerminal::SaveTo(const std::string& path, bool over) {
 void ChatTerminal::Load(const std::string& path) {
   if (path.empty()) return side_.Line("/load needs the name of a file");
   Conversation loaded = ParseConversationJson(ReadInput(path == "-" ? "./-" : ExpandHome(path)), path);
-  context_tokens_ = model_.PromptTokens(loaded);  // throws if it is no conversation
+  context_tokens_ = model_.PromptTokens(loaded);  // throws if it is not a conversation
   history_.Replace(std::move(loaded));
   side_.Remark(fmt::format("loaded {}, {}", Counted(std::ssize(history_.conversation().messages), "message"),
                            Counted(context_tokens_, "token")));

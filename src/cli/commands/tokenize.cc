@@ -26,13 +26,13 @@ struct DetokenizeOptions {
   bool jsonl = false;
 };
 
-// Calls `convert` with each line's JSON value; what it returns is printed as one line.
-template <typename Convert>
-void EachJsonLine(Convert convert) {
+// Calls `answer` with each line's JSON value; what it returns is printed as one line.
+template <typename Answer>
+void EachJsonLine(Answer answer) {
   std::string line, out;
   for (int64_t number = 1; ReadLine(line); ++number) {
     try {
-      out = convert(Json::parse(line)).dump(-1, ' ', false, Json::error_handler_t::replace);
+      out = answer(Json::parse(line)).dump(-1, ' ', false, Json::error_handler_t::replace);
     } catch (const Json::exception& error) {
       Fail(ErrorKind::kBadFile, "standard input, line {}: {}", number, error.what());
     }

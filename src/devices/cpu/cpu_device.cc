@@ -99,9 +99,9 @@ class CpuDevice final : public OpenDevice {
          .milliseconds = watch.milliseconds()});
   }
 
-  // Parts of the files that nobody computes with: values that were converted, or that are read packed.
+  // Parts of the files that nobody computes with: values that were decoded, or that are read packed.
   std::vector<std::span<const std::byte>> Unread() const {
-    std::vector<std::span<const std::byte>> unread = checkpoint().converted.sources;
+    std::vector<std::span<const std::byte>> unread = checkpoint().decoded.sources;
     if (packed_ != nullptr) {
       const auto packed = UnreadBesidePacked(checkpoint().weights, *packed_);
       unread.insert(unread.end(), packed.begin(), packed.end());
@@ -172,7 +172,7 @@ DeviceAvailability Available() {
   return {{cpu}, "", ""};
 }
 
-DType ConvertedTo(const DeviceOptions& options) {
+DType DecodedTo(const DeviceOptions& options) {
   return options.precision == Precision::kF32 ? DType::kF32 : DType::kBF16;
 }
 
@@ -183,9 +183,8 @@ std::unique_ptr<OpenDevice> Open(std::shared_ptr<const Checkpoint> checkpoint, c
 }  // namespace
 
 DeviceRow CpuDeviceRow() {
-  return {
-      "cpu", "all cores of this machine, with its best instructions", true, Available, ConvertedTo, PlanCpu,
-      Open};
+  return {"cpu", "all cores of this machine, with its best instructions", true, Available, DecodedTo, PlanCpu,
+          Open};
 }
 
 }  // namespace oxidized

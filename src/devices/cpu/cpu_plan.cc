@@ -13,7 +13,7 @@ namespace oxidized {
 namespace {
 
 // The dense weights in 12 bits: exactly what the file of --packed-weights holds; for --pack-weights, what
-// they take at least. What is read from a file and then packed need not stay in memory; what was converted,
+// they take at least. What is read from a file and then packed need not stay in memory; what was decoded,
 // and an embedding that is tied, does.
 void CountPacked(const Checkpoint& checkpoint, const PackedDense* file, DevicePlan& result) {
   const WeightsView& weights = checkpoint.weights;

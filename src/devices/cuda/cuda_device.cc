@@ -98,7 +98,7 @@ DeviceAvailability Available() {
   return available;
 }
 
-DType ConvertedTo(const DeviceOptions& options) {
+DType DecodedTo(const DeviceOptions& options) {
   return options.precision == Precision::kF32 ? DType::kF32 : DType::kBF16;
 }
 
@@ -129,6 +129,6 @@ std::unique_ptr<OpenDevice> Open(std::shared_ptr<const Checkpoint> checkpoint, c
 
 }  // namespace
 
-DeviceRow CudaDeviceRow() { return {"cuda", "NVIDIA GPUs", true, Available, ConvertedTo, Plan, Open}; }
+DeviceRow CudaDeviceRow() { return {"cuda", "NVIDIA GPUs", true, Available, DecodedTo, Plan, Open}; }
 
 }  // namespace oxidized

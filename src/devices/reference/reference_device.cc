@@ -52,7 +52,7 @@ class ReferenceDevice final : public OpenDevice {
     if (!options.use_mmap) {
       mine_ = std::make_unique<Checkpoint>(MapAgain(*model_));
       OwnWeights(mine_->files, {.model = mine_->path.string(),
-                                .unread = mine_->converted.sources,
+                                .unread = mine_->decoded.sources,
                                 .beside_bytes = kHeapBytes,
                                 .remedy = MapInstead(),
                                 .progress = [&options](int64_t done, int64_t total) {
@@ -82,7 +82,7 @@ DeviceAvailability Available() {
   return {{cpu}, "", ""};
 }
 
-DType ConvertedTo(const DeviceOptions&) { return DType::kF32; }
+DType DecodedTo(const DeviceOptions&) { return DType::kF32; }
 
 DevicePlan Plan(const Checkpoint& checkpoint, const DeviceOptions& options, bool measure) {
   RefuseWhatItHasNot(options);
@@ -107,7 +107,7 @@ std::unique_ptr<OpenDevice> Open(std::shared_ptr<const Checkpoint> checkpoint, c
 }  // namespace
 
 DeviceRow ReferenceDeviceRow() {
-  return {"reference", "the scalar, exact, slow specification", false, Available, ConvertedTo, Plan, Open};
+  return {"reference", "the scalar, exact, slow specification", false, Available, DecodedTo, Plan, Open};
 }
 
 }  // namespace oxidized

@@ -1,4 +1,4 @@
-#include "checkpoint/conversion.h"
+#include "checkpoint/decoding.h"
 
 #include <chrono>
 #include <cstring>
@@ -28,7 +28,8 @@ void StoreRow(const std::vector<float>& row, DType to, std::byte* out) {
 
 }  // namespace
 
-const std::byte* Conversion::Plan(DType from, const std::byte* data, int64_t rows, int64_t cols, DType to) {
+const std::byte* TensorDecoding::Plan(DType from, const std::byte* data, int64_t rows, int64_t cols,
+                                      DType to) {
   OX_CHECK(to == DType::kF32 || to == DType::kBF16);
   const int64_t bytes = StoredBytes(to, rows * cols);
   result_.owner.emplace_back("converted tensors", MemoryClass::kWeights, static_cast<size_t>(bytes));
@@ -40,7 +41,7 @@ const std::byte* Conversion::Plan(DType from, const std::byte* data, int64_t row
   return planned_.back().out;
 }
 
-void Conversion::Run() {
+void TensorDecoding::Run() {
   if (planned_.empty()) return;
   const int64_t available = AvailableMemoryBytes();
   if (available > 0 && result_.bytes > available) {
