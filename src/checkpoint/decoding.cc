@@ -32,7 +32,7 @@ const std::byte* TensorDecoding::Plan(DType from, const std::byte* data, int64_t
                                       DType to) {
   OX_CHECK(to == DType::kF32 || to == DType::kBF16);
   const int64_t bytes = StoredBytes(to, rows * cols);
-  result_.owner.emplace_back("converted tensors", MemoryClass::kWeights, static_cast<size_t>(bytes));
+  result_.owner.emplace_back("decoded tensors", MemoryClass::kWeights, static_cast<size_t>(bytes));
   result_.tensors += 1;
   result_.stored_bytes += StoredBytes(from, rows * cols);
   result_.bytes += bytes;
@@ -46,7 +46,7 @@ void TensorDecoding::Run() {
   const int64_t available = AvailableMemoryBytes();
   if (available > 0 && result_.bytes > available) {
     Fail(ErrorKind::kNoMemory,
-         "{} in types that must be converted, which needs {} bytes of memory; {} are "
+         "{} in types that must be decoded, which needs {} bytes of memory; {} are "
          "available. A file with MXFP4 experts and Q8_0 or BF16 otherwise needs none",
          Counted(result_.tensors, "tensor"), result_.bytes, available);
   }

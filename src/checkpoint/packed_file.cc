@@ -138,9 +138,10 @@ PackedFileHeader ParsePackedFile(std::span<const std::byte> file, const std::str
   Header fixed;
   constexpr size_t kVersionEnd = offsetof(Header, version) + sizeof fixed.version;
   if (file.size() < kVersionEnd || std::memcmp(file.data(), kMagic, sizeof kMagic) != 0) {
-    throw Error(ErrorKind::kBadFile, {.setting = Setting::kPackedWeights,
-                                      .component = name,
-                                      .found = "no file of packed dense weights (begins without OXPACKED)"});
+    throw Error(ErrorKind::kBadFile,
+                {.setting = Setting::kPackedWeights,
+                 .component = name,
+                 .found = "not a file of packed dense weights (begins without OXPACKED)"});
   }
   std::memcpy(&fixed, file.data(), std::min(file.size(), sizeof fixed));
   if (fixed.version != kVersion)

@@ -30,7 +30,8 @@ Need Count(const Selection& selection, const RepoCache& cache, const std::string
   Need need;
   for (const RepoFile& file : selection.files) {
     if (file.hash.empty())
-      Fail(ErrorKind::kNetwork, "the hub gives no hash of {}, so it cannot be checked", Quoted(file.path));
+      Fail(ErrorKind::kNetwork, "the hub does not give a hash of {}, so it cannot be checked",
+           Quoted(file.path));
     need.total_bytes += file.size_bytes;
     if (cache.HasSnapshotFile(commit, file) || cache.HasBlob(file)) continue;
     need.missing_bytes += file.size_bytes;

@@ -32,7 +32,7 @@ std::unique_ptr<Runtime> Runtime::Open(std::shared_ptr<const LoadedModel> model,
                                            [&]() -> const Checkpoint& { return model->checkpoint(); });
   if (model->checkpoint().decoded.tensors > 0 &&
       model->decoded_to() != chosen.row->decoded_to(chosen.options)) {
-    Fail(ErrorKind::kUsage, "{}: its tensors were converted to {}, {} wants {}",
+    Fail(ErrorKind::kUsage, "{}: its tensors were decoded to {}, {} wants {}",
          model->checkpoint().path.string(), Name(model->decoded_to()), chosen.row->name,
          Name(chosen.row->decoded_to(chosen.options)));
   }

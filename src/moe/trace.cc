@@ -173,7 +173,7 @@ TraceReader::TraceReader(std::span<const std::byte> bytes, std::string name)
     : bytes_(bytes), name_(std::move(name)) {
   if (bytes.size() < kHeaderBytes || std::memcmp(bytes.data(), kTraceSign.data(), kTraceSign.size()) != 0)
     throw Error(ErrorKind::kBadFile, {.component = name_,
-                                      .found = "no routing trace",
+                                      .found = "not a routing trace",
                                       .remedies = {{Setting::kMoeTrace, "{} writes one"}}});
   Cursor cursor(bytes.data() + kTraceSign.size());
   const auto version = cursor.Take<uint32_t>();

@@ -142,8 +142,8 @@ TEST(PackedFile, ADamagedFileIsRefused) {
     return bytes;
   };
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"", "no file of packed dense weights"},
-      {"{}", "no file of packed dense weights"},
+      {"", "not a file of packed dense weights"},
+      {"{}", "not a file of packed dense weights"},
       {"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"},
       {whole.substr(0, 350), "was it truncated?"},
       {whole.substr(0, 400), "was it truncated?"},

@@ -215,7 +215,7 @@ TEST_F(GgufModel, ShardsOpenTogetherWhicheverIsNamed) {
   ExpectError(kBad, {name(2), "split.no is 2, expected 1"}, [&] { OpenCheckpoint(folder); });
   parts[1].values()[0] = RawString("split.no") + Raw(uint32_t{8}) + RawString("1");
   WriteFile(folder / name(2), parts[1].Build());
-  ExpectError(kBad, {name(2), "split.no is no integer"}, [&] { OpenCheckpoint(folder); });
+  ExpectError(kBad, {name(2), "split.no is not an integer"}, [&] { OpenCheckpoint(folder); });
   parts[2].values().clear();
   WriteFile(folder / name(2), parts[2].Build());
   ExpectError(kBad, {name(3), "is also in"}, [&] { OpenCheckpoint(folder); });
@@ -253,7 +253,7 @@ TEST_F(GgufModel, UnknownTensorsAreOnlyWarnedOf) {
   gguf.Tensor("rope_freqs.weight", {3}, kGgufF32, std::string(12, '\0')).Tensor("x", {4}, 24, "abcd");
   const testing::LogCapture log;
   EXPECT_EQ(Open(gguf.Build()).tensors.size(), 43u);
-  EXPECT_NE(log.text().find("2 tensors ignored, no part of gpt-oss"), std::string::npos);
+  EXPECT_NE(log.text().find("2 tensors ignored, not part of gpt-oss"), std::string::npos);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ std::unique_ptr<MoeStages> StagesOf(Runtime& runtime, const char* name) {
   const ExecutorInfo& info = runtime.loop().info();
   auto stages = runtime.device().MakeMoeStages(kMoeBenchRows);
   if (stages == nullptr) {
-    Fail(ErrorKind::kUsage, "{}: the {} executor does not time its stages; use --executor cpu", name,
+    Fail(ErrorKind::kUsage, "{}: the {} executor does not time its stages; use --device cpu", name,
          info.name);
   }
   if (info.max_context < 4)

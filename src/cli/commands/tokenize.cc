@@ -59,7 +59,7 @@ std::vector<int32_t> Ids(const Json& line) {
   for (const Json& id : line) {
     if (!id.is_number_integer() || id.get<int64_t>() < 0 ||
         id.get<int64_t>() > std::numeric_limits<int32_t>::max()) {
-      Fail(ErrorKind::kBadFile, "standard input: {} is no token id", id.dump());
+      Fail(ErrorKind::kBadFile, "standard input: {} is not a token id", id.dump());
     }
     ids.push_back(id.get<int32_t>());
   }

@@ -43,7 +43,7 @@ Value File(std::optional<std::string>& value) {
 // An empty path is a shell variable that was not set; to leave the option out is another wish.
 Value Path(std::filesystem::path& value, std::string type) {
   Value path{std::move(type), [&value](const std::string& text) {
-               if (text.empty()) throw BadValue{"'' names no file or folder"};
+               if (text.empty()) throw BadValue{"'' does not name a file or folder"};
                value = text;
              }};
   path.input = true;
@@ -106,7 +106,7 @@ Value ThreadCount(int32_t& count) {
 }
 
 void NoneOf(const std::string& text, const std::string& names) {
-  throw BadValue{fmt::format("'{}' is none of {}", text, names)};
+  throw BadValue{fmt::format("'{}' is not one of {}", text, names)};
 }
 
 // Whoever wants to know later whether an option was given keeps its Given: the parser is gone by then.

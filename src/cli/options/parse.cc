@@ -82,7 +82,7 @@ auto CheckConfigFile() {
     before = path;
     std::error_code error;
     if (std::filesystem::is_directory(path, error))
-      return Shown(path) + ": is a folder, and no file of options";
+      return Shown(path) + ": is a folder, not a file of options";
     if (!std::filesystem::exists(path, error))
       return Shown(path) + ": " + (error ? error.message() : "no such file");
     if (path != "/dev/null" && DescriptorOf(path) < 0 && !std::filesystem::is_regular_file(path, error))

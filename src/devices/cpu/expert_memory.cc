@@ -14,7 +14,7 @@ ExpertMemory::ExpertMemory(const ExpertMemoryOptions& options, const Checkpoint&
       LogFault(
           LogLevel::kWarning,
           {.setting = Setting::kExpertMemory,
-           .found = fmt::format("no effect: no expert of {} can be read from the file as it is (converted, "
+           .found = fmt::format("no effect: no expert of {} can be read from the file as it is (decoded, "
                                 "or in memory already)",
                                 checkpoint.path.string())});
     } else if (const int32_t slots =
