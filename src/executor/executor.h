@@ -28,7 +28,7 @@ struct ExecutorAbilities {
   int32_t top_logprobs = std::numeric_limits<int32_t>::max();  // most of a token; -1: no log-probabilities
   bool logits_sinks = true;
   bool taps = true;
-  int32_t adapters = 0;  // ids 0 .. adapters-1; every request may do without one
+  int32_t adapters = 0;  // ids 0 .. adapters-1; every request may do without one. No device has any yet
 };
 
 struct ExecutorInfo {
