@@ -12,6 +12,7 @@
 
 #include "base/mapped_file.h"
 #include "base/process.h"
+#include "base/setting.h"
 
 namespace oxidized {
 

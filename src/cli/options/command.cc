@@ -220,7 +220,7 @@ std::vector<InputOption> Command::Inputs() const {
     const std::vector<std::string>& paths = option->results();
     if (option->get_name() != "--model-path") {
       for (const std::string& path : paths) files.push_back({option->get_name(), path});
-    } else if (const auto model = FindModelHere(paths.empty() ? DefaultModelPath() : paths.back())) {
+    } else if (const auto model = FindModelHere(OrDefaultModel(paths.empty() ? "" : paths.back()))) {
       for (std::filesystem::path& file : FilesOfModel(*model))
         files.push_back({"a file of the model,", std::move(file)});
     }

@@ -79,7 +79,7 @@ DeviceAvailability Available() {
   cpu.memory_bytes = TotalMemoryBytes();
   if (const auto limit = ReadMemoryLimit()) cpu.memory_bytes = std::min(cpu.memory_bytes, limit->limit_bytes);
   cpu.available_bytes = AvailableMemoryBytes();
-  return {{cpu}, "", ""};
+  return {{cpu}, "", {}};
 }
 
 DType DecodedTo(const DeviceOptions&) { return DType::kF32; }
