@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Fails on an #include edge that the floors of docs/architecture.md do not allow.
+"""Fails on an #include edge that the floors of docs/architecture.md do not allow, and on what only a program may do.
 
     tools/check_layers.py [REPOSITORY]
 
 Reads src/**/*.{h,cc,cu,cuh} and the DEPS of each module's CMakeLists.txt. Needs nothing but Python. Its own test, which
-plants bad edges, is tools/check_layers_test.py; both are registered with ctest.
+plants bad edges and bad lines, is tools/check_layers_test.py; both are registered with ctest.
 """
 
 import re
@@ -41,12 +41,29 @@ TESTS_SEE = {"audit", "rewrite"}
 
 # Headers that cost seconds in every file that includes them, or that belong behind one of our own: in .cc files, or in
 # a header that nothing but .cc files of its own module includes.
-HEAVY = re.compile(r"(CLI/|nlohmann/(?!json_fwd)|simdjson|pcre2|boost/|spdlog/|prometheus/|curl/|openssl/|cuda|cublas|nccl)")
+HEAVY = re.compile(r"(CLI/|nlohmann/(?!json_fwd)|simdjson|pcre2|boost/|prometheus/|curl/|openssl/|cuda|cublas|nccl)")
 
 # Only tests see these: fakes, what several tests of a module share, and the comparator of tests/support. Tests are
 # *_test.cc, *_bench.cc, *_test_*.h and testing/ folders.
 TEST_ONLY = re.compile(r"(executor/testing/|support/|gtest/|gmock/|benchmark/|.*_test_\w+\.h$)")
 TEST_STEM = re.compile(r"_(test|bench)$|_test_\w+$")
+
+# What a library leaves to the program around it, and where that is. A flag is a spelling of the command line: libraries
+# name settings (base/setting.h). The one line that a library writes to a terminal is that of OX_CHECK, before it aborts.
+PROGRAM = "cli"
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*\w")
+STYLE_SHEET = "var(--"  # CSS writes its own names so
+TERMINAL = re.compile(r"\b(std::(cout|cerr|clog|print|println)|stdout|stderr|STD(OUT|ERR)_FILENO|v?printf|puts|putchar|"
+                      r"perror|std(out|err)_\w*sink\w*|isatty)\b")
+MAY_WRITE = {"base/error.cc"}
+PROGRAMS_OWN = [
+    (re.compile(r"\b(setenv|putenv|unsetenv|clearenv)\b"), "a library does not change the environment"),
+    (TERMINAL, "a library does not write to a terminal: it returns, throws Error or logs (base/log.h)"),
+]
+PROGRAM_FILE = re.compile(r"/proc/(self|thread-self)/exe\b")
+# Comments, string literals (raw ones too) and everything else, so that each is looked at as what it is.
+TOKEN = re.compile(r'''(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<string>R"(?P<raw>[^(\s]*)\(.*?\)(?P=raw)"|"(?:\\.|[^"\\\n])*")|'''
+                   r"(?P<char>'(?:\\.|[^'\\\n])+')", re.DOTALL)
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 DEPS = re.compile(r"oxidized_module\((\w+)(.*?)\)", re.DOTALL)
@@ -95,6 +112,31 @@ def check_include(path, quote, target):
     return None
 
 
+def check_program(path, text):
+    """(line, complaint) for each thing in the text of `path` that only the program may do."""
+    if path.parts[0] == PROGRAM or is_test(path):
+        return
+    code, at = [], 0  # the text without comments and literals, of the same length
+    for token in TOKEN.finditer(text):
+        code += [text[at:token.start()], re.sub(r"[^\n]", " ", token[0])]
+        at = token.end()
+        string = token["string"]
+        if not string:
+            continue
+        line = text.count("\n", 0, token.start()) + 1
+        if STYLE_SHEET not in string:
+            for flag in FLAG.finditer(string):
+                yield line, f"{flag[0]} is a flag: a library names the setting (base/setting.h), {PROGRAM} the flag"
+        if PROGRAM_FILE.search(string):
+            yield line, "a library does not look for the program that it is in"
+    code = "".join(code) + text[at:]
+    for pattern, complaint in PROGRAMS_OWN:
+        if pattern is TERMINAL and str(path) in MAY_WRITE:
+            continue
+        for found in pattern.finditer(code):
+            yield code.count("\n", 0, found.start()) + 1, f"{found[0]}: {complaint}"
+
+
 def check_repository(root):
     """All complaints about the tree at `root`, as lines `file:line: complaint`, and the number of files read."""
     src = root / "src"
@@ -116,6 +158,7 @@ def check_repository(root):
             if path.suffix == ".h" and HEAVY.match(match[2]):
                 heavy[str(path)] = match[2]
             includes.append((path, line, match[2]))
+        complaints += [f"src/{path}:{line}: {complaint}" for line, complaint in check_program(path, text)]
 
     for path, line, target in includes:
         if target in heavy and (path.suffix == ".h" or path.parts[0] != target.split("/")[0]):
@@ -139,7 +182,7 @@ def main():
     if files == 0:
         print(f"no sources under {root}/src")
         return 1
-    print(f"{files} files, {len(complaints)} edges that the floors do not allow")
+    print(f"{files} files, {len(complaints)} complaints")
     return 1 if complaints else 0
 
 

@@ -99,7 +99,7 @@ class CheckLayers(unittest.TestCase):
 
     def test_heavy_headers_stay_with_the_files_of_one_module(self):
         for include in ("<CLI/CLI.hpp>", "<nlohmann/json.hpp>", "<simdjson.h>", "<pcre2.h>", "<boost/beast.hpp>",
-                        "<cuda_runtime.h>", "<spdlog/spdlog.h>", '"nlohmann/json.hpp"'):
+                        "<cuda_runtime.h>", '"nlohmann/json.hpp"'):
             def user(name):
                 return {"base/heavy.h": f"#include {include}\n", name: '\n#include "base/heavy.h"\n'}
             self.allowed("base/a.cc", include)
@@ -110,6 +110,35 @@ class CheckLayers(unittest.TestCase):
                 self.assertTrue(found[0].startswith(f"src/{name}:2: base/heavy.h brings in the heavy header"), found)
         light = {"base/light.h": "#include <nlohmann/json_fwd.hpp>\n", "model/a.h": '#include "base/light.h"\n'}
         self.assertEqual(self.complaints(light), [])
+
+    def refused_line(self, name, line, because):
+        found = self.complaints({name: f"// first line\n{line}\n"})
+        self.assertEqual(len(found), 1, found)
+        self.assertTrue(found[0].startswith(f"src/{name}:2: "), found[0])
+        self.assertIn(because, found[0])
+
+    def test_flags_are_the_programs(self):
+        for line in ('Fail("{}: use --device cpu");', 'auto x = "(--dry-run says more)";', 'auto x = "--a-b";',
+                     'auto x = R"(leave out --use-mmap=false)";', 'auto x = "\\"--quoted\\"";', 'f(\'"\', "--one");'):
+            self.refused_line("devices/a.cc", line, "is a flag")
+            self.refused_line("server/a.h", line, "is a flag")
+            self.assertEqual(self.complaints({"cli/options/a.cc": line, "devices/a_test.cc": line}), [])
+        for line in ('// --device cpu', '/* "--device" */', 'int x = --count;', '"models--org--name"', '"--"', '"a -- b"',
+                     '"----"', '"svg { --bg: #fff; } rect { fill: var(--bg); }"', '"https://a" "b"  // "--device"'):
+            self.assertEqual(self.complaints({"devices/a.cc": line}), [], line)
+
+    def test_environment_terminal_and_the_programs_file_are_the_programs(self):
+        for line, because in (('::setenv("A", "b", 1);', "environment"), ('putenv(text);', "environment"),
+                              ('std::cout << 1;', "terminal"), ('std::fprintf(stderr, "x");', "terminal"),
+                              ('printf("x");', "terminal"), ('::write(STDERR_FILENO, a, b);', "terminal"),
+                              ('bool t = isatty(1);', "terminal"), ('open("/proc/self/exe");', "the program")):
+            self.refused_line("hub/a.cc", line, because)
+            self.refused_line("bench/a.h", line, because)
+            self.assertEqual(self.complaints({"cli/a.cc": line, "hub/a_test.cc": line}), [])
+        for line in ('getenv("HOME");', 'open("/proc/self/status");', '// goes to stderr', 'auto x = "stdout";',
+                     'std::snprintf(a, b, "x");'):
+            self.assertEqual(self.complaints({"hub/a.cc": line}), [], line)
+        self.assertEqual(self.complaints({"base/error.cc": 'std::fprintf(stderr, "x");'}), [])
 
     def test_own_header_in_angle_brackets(self):
         self.refused("model/a.h", "<tensor/dtype.h>", "angle brackets")

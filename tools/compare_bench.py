@@ -36,7 +36,7 @@ class Failed(Exception):
 def parse_test(name):
     match = TEST.fullmatch(name)
     if not match:
-        raise Failed(f"'{name}' is no test that both programs know: ppN or tgN, with @dDEPTH if wanted")
+        raise Failed(f"'{name}' is not a test that both programs know: ppN or tgN, with @dDEPTH if wanted")
     for what, digits in (("tokens", match[2]), ("the depth", match[3])):
         if digits is not None and (len(digits) > 18 or not 1 <= int(digits) <= MOST_TOKENS):
             raise Failed(f"'{name}': {what} must be from 1 to {MOST_TOKENS}")

@@ -27,7 +27,7 @@ MOST_COUNTS, MOST_PAIRS = 1 << 20, 1 << 22
 
 class Trace:
     def __init__(self, path):
-        """Raises OSError, and ValueError for what is no whole header of a trace."""
+        """Raises OSError, and ValueError for what is not a whole header of a trace."""
         with open(path, "rb") as file:
             head = file.read(64)
             size = file.seek(0, 2)

@@ -224,10 +224,9 @@ std::string InspectText(const Checkpoint& checkpoint) {
       Size(kv.growing), kv.growing, Size(kv.windows));
 
   text += fmt::format("\nTensors     {}\n", checkpoint.tensors.size()) + TensorTables(checkpoint);
-  if (const Converted& converted = checkpoint.converted; converted.tensors > 0) {
+  if (const DecodedTensors& decoded = checkpoint.decoded; decoded.tensors > 0) {
     text += fmt::format("\nConverted at load  {}, {} in the file, {} of memory\n",
-                        Counted(converted.tensors, "tensor"), Size(converted.stored_bytes),
-                        Size(converted.bytes));
+                        Counted(decoded.tensors, "tensor"), Size(decoded.stored_bytes), Size(decoded.bytes));
   }
   text += fmt::format("\nFiles       {}\n", checkpoint.files.size());
   TextTable files{{"as they are read", "size"}, {}};
@@ -283,14 +282,14 @@ std::string InspectJson(const Checkpoint& checkpoint) {
                          {"kv_bytes_per_token_beyond_window", kv.growing},
                          {"kv_window_bytes", kv.windows}}},
                        {"converted",
-                        {{"tensors", checkpoint.converted.tensors},
-                         {"stored_bytes", checkpoint.converted.stored_bytes},
-                         {"bytes", checkpoint.converted.bytes}}},
+                        {{"tensors", checkpoint.decoded.tensors},
+                         {"stored_bytes", checkpoint.decoded.stored_bytes},
+                         {"bytes", checkpoint.decoded.bytes}}},
                        {"groups", std::move(groups)},
                        {"files", std::move(files)},
                        {"tokenizers", std::move(tokenizers)},
                        {"tensors", std::move(tensors)}};
-  // Paths may hold bytes that are no UTF-8: replaced rather than refused.
+  // Paths may hold bytes that are not UTF-8: replaced rather than refused.
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

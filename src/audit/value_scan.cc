@@ -98,7 +98,7 @@ std::string Described(int64_t count, BadValue kind) {
     case BadValue::kInfinite:
       return Counted(count, "infinite value");
     case BadValue::kScale255:
-      return Counted(count, "block") + " with the scale byte 255, which is no number";
+      return Counted(count, "block") + " with the scale byte 255, which is not a number";
     case BadValue::kHugeScale:
       return Counted(count, "block") + " whose scale makes weights larger than 65536";
   }

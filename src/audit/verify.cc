@@ -153,7 +153,7 @@ class Reader {
   ScanFindings& findings_;
 };
 
-// Gives each file the tasks whose bytes lie in it; the rest (converted tensors) is returned.
+// Gives each file the tasks whose bytes lie in it; the rest (decoded tensors) is returned.
 std::vector<const ScanTask*> AssignTasks(const Checkpoint& checkpoint, const std::vector<ScanTask>& tasks,
                                          std::vector<FileWork>& files) {
   std::map<const std::byte*, FileWork*> by_begin;

@@ -1,4 +1,4 @@
-// Reads every byte of a checkpoint and says what is wrong with it: values that are no numbers, scales that
+// Reads every byte of a checkpoint and says what is wrong with it: values that are not numbers, scales that
 // make no sense, a tokenizer that does not fit, files whose SHA-256 is not the one they should have. Opening
 // checks names, shapes and types (checkpoint.h); this checks values. A file of packed dense weights is
 // verified by itself, without its model. Called by the `verify` command.

@@ -1,5 +1,5 @@
 // For tests of what happens when a limit on memory is met: address space for a few more pieces of it. Header
-// only, no part of the product.
+// only, not part of the product.
 #pragma once
 
 #include <pthread.h>

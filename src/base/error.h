@@ -1,15 +1,20 @@
 // Errors that a user can meet: what went wrong, and which exit code of the program says so.
 //
 // Three kinds of trouble are kept apart. A broken invariant of our own is OX_CHECK: it aborts and is never
-// reachable from input. A bad file, flag, device or lack of memory at load time throws Error. A bad request
-// to a running engine is a value (tl::expected with RequestError), so that it can never take other requests
-// with it.
+// reachable from input. A bad file, setting, device or lack of memory at load time throws Error. A bad
+// request to a running engine is a value (tl::expected with RequestError), so that it can never take other
+// requests with it.
 #pragma once
 
 #include <fmt/core.h>
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/setting.h"
 
 namespace oxidized {
 
@@ -27,29 +32,51 @@ enum class ErrorKind {
   kNoAnswer = 10,        // the model ended its turn without an answer or a call
 };
 
-class Error : public std::runtime_error {
- public:
-  Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
-  ErrorKind kind() const { return kind_; }
+// What is wrong, in parts; any of them may be empty. As a line: "SETTING: COMPONENT: FOUND, expected
+// EXPECTED; REMEDY, or REMEDY".
+struct Fault {
+  Setting setting = Setting::kNone;  // what was asked for and cannot be, or was not and should be
+  std::string value = {};            // of the setting, where the error is about one: "int8"
+  std::string component = {};        // a part of the program, a file: "tokenizer", "model/config.json"
+  std::string found = {};
+  std::string expected = {};
+  std::vector<Remedy> remedies = {};  // each of them helps
 
- private:
-  ErrorKind kind_;
+  std::string Text(const Spelling& spelling) const;
 };
-
-// Throws Error. Messages name the component, what was found and what was expected, on one line.
-template <typename... Args>
-[[noreturn]] void Fail(ErrorKind kind, fmt::format_string<Args...> format, Args&&... args) {
-  throw Error(kind, fmt::format(format, std::forward<Args>(args)...));
-}
 
 // What became of one request that the engine refused or ended; other requests go on.
 struct RequestError {
   ErrorKind kind;
   std::string message;
+  Setting setting = Setting::kNone;  // the one that the message is about
+};
+
+class Error : public std::runtime_error {
+ public:
+  // what() calls settings by their names (base/setting.h); a front end writes fault().Text() with its own.
+  Error(ErrorKind kind, Fault fault);
+  Error(ErrorKind kind, const std::string& message);  // all of it is what was found
+  explicit Error(const RequestError& error);
+  ErrorKind kind() const { return kind_; }
+  const Fault& fault() const { return fault_; }
+  Setting setting() const { return fault_.setting; }
+
+ private:
+  ErrorKind kind_;
+  Fault fault_;
 };
 
 namespace internal {
+[[noreturn]] void Throw(ErrorKind kind, fmt::string_view format, fmt::format_args args);
 [[noreturn]] void CheckFailed(const char* file, int line, const char* condition);
+}  // namespace internal
+
+// Throws Error. Messages are one line, in the form "COMPONENT: FOUND, expected EXPECTED": the format, not the
+// values, says where the parts end. A component is one word of the format, such as "tokenizer" or "{}".
+template <typename... Args>
+[[noreturn]] void Fail(ErrorKind kind, fmt::format_string<Args...> format, Args&&... args) {
+  internal::Throw(kind, format, fmt::make_format_args(args...));
 }
 
 }  // namespace oxidized

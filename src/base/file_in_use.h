@@ -1,5 +1,5 @@
 // Files that this process reads or runs. No output may replace one, whatever the name it is reached by: a
-// model that is mapped would be lost, or the program itself.
+// model that is mapped would be lost, or the program itself (which a program says of itself, by KeepInUse).
 #pragma once
 
 #include <sys/stat.h>
@@ -38,7 +38,6 @@ void KeepInUse(const std::filesystem::path& file);
 // The same for what stands behind an open descriptor, such as standard input.
 void KeepInUse(int fd);
 
-// Whether it is in use, or is the program that runs.
 bool IsInUse(FileId id);
 
 }  // namespace oxidized

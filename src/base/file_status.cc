@@ -12,7 +12,7 @@ namespace {
 fs::file_status StatusOf(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
-  // What lies below something that is no folder is not there.
+  // What lies below something that is not a folder is not there.
   if (error && status.type() != fs::file_type::not_found)
     Fail(ErrorKind::kBadFile, "{}: {}", path.string(), error.message());
   return status;

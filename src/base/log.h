@@ -1,21 +1,26 @@
-// Messages for the person at the terminal, on stderr: `oxidized_gpt_oss: warning: …`. Library code reports
-// through here and through Error, and never prints to stdout.
+// Messages beside the results, for people. Libraries hand them over here; who shows
+// them is the front end's business. Until it says so, nobody does.
 #pragma once
 
 #include <fmt/core.h>
 
-#include <string_view>
+#include <functional>
+
+#include "base/error.h"
 
 namespace oxidized {
 
-enum class LogLevel { kDebug, kInfo, kWarning, kError };
+enum class LogLevel { kInfo, kWarning, kError };
 
-void SetLogLevel(LogLevel lowest);
-void LogMessage(LogLevel level, std::string_view message);
+// Called with one message at a time, from any thread. Must not log.
+using LogSink = std::function<void(LogLevel level, const Fault& message)>;
+void SetLogSink(LogSink sink);
+
+void LogFault(LogLevel level, const Fault& message);
 
 template <typename... Args>
 void Log(LogLevel level, fmt::format_string<Args...> format, Args&&... args) {
-  LogMessage(level, fmt::format(format, std::forward<Args>(args)...));
+  LogFault(level, {.found = fmt::format(format, std::forward<Args>(args)...)});
 }
 
 }  // namespace oxidized

@@ -23,7 +23,8 @@ struct FileRange {
 
 class MappedFile {
  public:
-  // Throws Error(kBadFile) naming the path when it cannot be opened or is no regular file, Error(kNoMemory).
+  // Throws Error(kBadFile) naming the path when it cannot be opened or is not a regular file,
+  // Error(kNoMemory).
   static MappedFile Open(const std::filesystem::path& path);
 
   // The same file mapped once more, whatever has its name now: for whoever wants to Own() it while others

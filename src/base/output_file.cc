@@ -29,6 +29,11 @@ constexpr size_t kSignWithin = 4096;  // bytes of a file's start
   Fail(ErrorKind::kBadFile, "{}: cannot be written: {}", path.string(), WriteErrorText(reason));
 }
 
+[[noreturn]] void RefuseUnlessTold(const fs::path& path, const std::string& found, const char* remedy) {
+  throw Error(ErrorKind::kUsage,
+              {.component = path.string(), .found = found, .remedies = {{Setting::kReplace, remedy}}});
+}
+
 bool Carries(const fs::path& file, std::string_view sign) {
   if (sign.empty()) return false;
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -56,8 +61,7 @@ fs::path TargetOf(const OutputName& name) {
       Fail(ErrorKind::kUsage, "{}: leads to a file that this program reads or runs: give it another name",
            path.string());
     if (!name.rule.replace)
-      Fail(ErrorKind::kUsage, "{}: is a symbolic link to {}: {} writes there", path.string(), target.string(),
-           name.rule.told);
+      RefuseUnlessTold(path, "is a symbolic link to " + target.string(), "{} writes there");
     if (!there) return target;
   }
   if (!S_ISREG(status.st_mode))
@@ -67,11 +71,9 @@ fs::path TargetOf(const OutputName& name) {
     Fail(ErrorKind::kUsage, "{}: is a file that this program reads or runs: give it another name",
          path.string());
   if (name.rule.replace || status.st_size == 0) return target;  // an empty file holds nothing to lose
-  if (name.rule.sign.empty())
-    Fail(ErrorKind::kUsage, "{}: is there already: {} replaces it", path.string(), name.rule.told);
+  if (name.rule.sign.empty()) RefuseUnlessTold(path, "is there already", "{} replaces it");
   if (!Carries(target, name.rule.sign))
-    Fail(ErrorKind::kUsage, "{}: is there already, and is not such a file of this program: {} replaces it",
-         path.string(), name.rule.told);
+    RefuseUnlessTold(path, "is there already, and is not such a file of this program", "{} replaces it");
   return target;
 }
 

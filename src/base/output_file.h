@@ -18,9 +18,8 @@
 namespace oxidized {
 
 struct OutputRule {
-  std::string_view sign = {};    // among the first bytes of such a file; empty: none can be told
-  bool replace = false;          // told to replace what is there, whoever wrote it
-  const char* told = "--force";  // how one tells, for errors
+  std::string_view sign = {};  // among the first bytes of such a file; empty: none can be told
+  bool replace = false;        // told to replace what is there, whoever wrote it (Setting::kReplace)
 };
 
 // A name to write to, and what may be replaced there.
@@ -67,7 +66,7 @@ void LockPartial(int fd);
 // Where bytes written to this name would go: the end of all links, which need not be there yet.
 std::filesystem::path EndOfLinks(std::filesystem::path path);
 
-// Removes what dead runs left of this output, with a line on stderr for each: empty files, files that carry
+// Removes what dead runs left of this output, with a warning for each: empty files, files that carry
 // the sign, and folders that `ours` finds to be such a one.
 void RemoveLeftPartials(const std::filesystem::path& name, std::string_view sign,
                         bool (*ours)(const std::filesystem::path& folder) = nullptr);

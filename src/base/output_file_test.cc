@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/file_in_use.h"
 #include "base/mapped_file.h"
 
 namespace oxidized {
@@ -85,6 +86,7 @@ TEST_F(OutputFileTest, WhatIsInUseNeverUnderAnyName) {
     for (const char* name : {"model", "hard", "soft"})
       ExpectRefused({folder_ / name, {.replace = true}}, ErrorKind::kUsage);
   }
+  KeepInUse(std::filesystem::path("/proc/self/exe"));
   ExpectRefused({"/proc/self/exe", {.replace = true}}, ErrorKind::kUsage);
   WriteOutput({folder_ / "model", {.replace = true}}, "new");
   EXPECT_EQ(ReadBack("hard"), "weights");

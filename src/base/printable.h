@@ -11,11 +11,11 @@
 namespace oxidized {
 
 // Control characters (but newline and tab) as visible symbols, so that text cannot send escape sequences;
-// bytes that are no UTF-8 as U+FFFD. Overrides and isolates of writing direction, which show text in another
+// bytes that are not UTF-8 as U+FFFD. Overrides and isolates of writing direction, which show text in another
 // order than it has, become U+FFFD.
 std::string NeutralizeControls(std::string_view text);
 
-// For a name on one line: control characters, newline and tab among them, and bytes that are no UTF-8 as
+// For a name on one line: control characters, newline and tab among them, and bytes that are not UTF-8 as
 // \xNN, directional controls as \uNNNN.
 std::string EscapeUnprintable(std::string_view text);
 

@@ -19,7 +19,7 @@ constexpr double kProbeSeconds = 0.02;
 
 BenchReport::Weights WeightsOf(const Runtime& runtime, const BenchSettings& settings) {
   BenchReport::Weights weights{.mapped = settings.mapped,
-                               .converted_bytes = runtime.checkpoint().converted.bytes};
+                               .converted_bytes = runtime.checkpoint().decoded.bytes};
   for (const PreparedWeights& prepared : runtime.device().report().prepared) {
     if (prepared.form == "packed") {
       weights.packed_bytes = prepared.bytes;

@@ -129,7 +129,7 @@ std::string MoeBenchTable(const MoeBenchResult& result, bool verbose) {
   return text +
          "\nspread: (highest - lowest) / median; ceiling: of memory or of arithmetic,\n"
          "whichever is nearer; used: experts of a layer, on average; *: a run was\n"
-         "disturbed, its threads waited for a processor; --verbose lists each run\n";
+         "disturbed, its threads waited for a processor\n";
 }
 
 std::string MoeBenchJson(const MoeBenchResult& result) {

@@ -105,7 +105,7 @@ BenchRecord ParseBenchRecord(std::string name, std::string_view json, const std:
                                figure.at("min").get<double>(), figure.at("max").get<double>(), disturbed});
     }
   } catch (const nlohmann::json::exception&) {
-    Fail(ErrorKind::kBadFile, "{}: not what `bench --json` writes", path);
+    Fail(ErrorKind::kBadFile, "{}: not a file of figures that `bench` writes as JSON", path);
   }
   return record;
 }

@@ -128,7 +128,7 @@ std::string Held(const BenchReport::Weights& w) {
   const auto mebibytes = [](int64_t bytes) {
     return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1048576.0);
   };
-  if (w.converted_bytes > 0) text += fmt::format(", {} converted in memory", mebibytes(w.converted_bytes));
+  if (w.converted_bytes > 0) text += fmt::format(", {} decoded in memory", mebibytes(w.converted_bytes));
   if (w.packed_bytes > 0)
     text +=
         fmt::format(", {} packed {}", mebibytes(w.packed_bytes), w.packed_file ? "in a file" : "in memory");

@@ -30,7 +30,7 @@ TEST(BenchCsv, EveryRowHasTheHeadersFields) {
   EXPECT_EQ(fields, (std::vector<int>{fields[0], fields[0], 1})) << csv;
 }
 
-// Teams, tests and kernels have tables of their own; what all rows share, or none has, is no column.
+// Teams, tests and kernels have tables of their own; what all rows share, or none has, is not a column.
 TEST(BenchTable, SaysOnceWhatAllRowsShare) {
   const auto sample = [](double value) {
     return Sample{.value = value, .seconds = 1.0, .read_bytes_per_s = 9e9};

@@ -129,7 +129,7 @@ std::shared_ptr<TokenController> BenchRequests::RandomAnswer(uint64_t stream) co
 
 Stream BenchRequests::Submit(Request request) {
   auto stream = loop_.Submit(std::move(request));
-  if (!stream) throw Error(stream.error().kind, stream.error().message);
+  if (!stream) throw Error(stream.error());
   return std::move(*stream);
 }
 
@@ -142,7 +142,7 @@ Finished BenchRequests::Await(Stream& stream) {
     for (Event& event : stream.Take()) {
       auto* finished = std::get_if<Finished>(&event);
       if (finished == nullptr) continue;
-      if (finished->error) throw Error(finished->error->kind, finished->error->message);
+      if (finished->error) throw Error(*finished->error);
       return std::move(*finished);
     }
   }

@@ -74,7 +74,8 @@ std::optional<BenchTest> FindBenchTest(const std::string& name) {
 BenchTest ParseBenchTest(const std::string& name) {
   if (const auto test = FindBenchTest(name)) return *test;
   Fail(ErrorKind::kUsage,
-       "bench: '{}' is no test; known are ppN, tgN and bS (each also with @dDEPTH), ttftN, harmony, kernels, "
+       "bench: '{}' is not a test; known are ppN, tgN and bS (each also with @dDEPTH), ttftN, harmony, "
+       "kernels, "
        "ceilings",
        name);
 }

@@ -44,7 +44,7 @@ class AnswerParser {
   virtual bool called_tool() const { return false; }
   // Of a chat: neither an answer nor a call came.
   virtual bool said_nothing() const { return false; }
-  // What the model wrote, for the history of the next turn; raw text is no message.
+  // What the model wrote, for the history of the next turn; raw text is not a message.
   virtual std::vector<Message> Messages() const { return {}; }
 
  protected:

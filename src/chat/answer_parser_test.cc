@@ -113,7 +113,7 @@ TEST_F(ChatAnswerTest, AToolCallIsShownAsACall) {
   EXPECT_EQ(deltas[1].text, "{\"a\":1}");
 }
 
-// What published models write there (a content type without its marker, roles), and what is no tool.
+// What published models write there (a content type without its marker, roles), and what is not a tool.
 TEST_F(ChatAnswerTest, TheFinalChannelIsTheAnswerWhateverElseItsHeaderSays) {
   for (const char* header :
        {"final json", "final code", "final to=user", "final to=all", "final to=functions.f",

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/mapped_file.h"
-#include "checkpoint/conversion.h"
+#include "checkpoint/decoding.h"
 #include "checkpoint/embedded_vocabulary.h"
 #include "model/model_config.h"
 #include "model/weights.h"
@@ -29,18 +29,18 @@ struct StoredTensor {
 
 struct Checkpoint {
   ModelConfig config;
-  WeightsView weights;  // views into `files` and `converted`
+  WeightsView weights;  // views into `files` and `decoded`
   std::string format;   // "Hugging Face safetensors, MXFP4 experts"
   std::filesystem::path path;
   std::optional<EmbeddedVocabulary> vocabulary;             // in `files`: the model's own
   std::vector<std::filesystem::path> tokenizer_candidates;  // without one: existing files, best first
   std::vector<StoredTensor> tensors;                        // by name
   std::vector<MappedFile> files;                            // owner of the bytes
-  Converted converted;                                      // owner of what could not be viewed in the files
+  DecodedTensors decoded;                                   // owner of what could not be viewed in the files
 };
 
 struct OpenOptions {
-  DType convert_to = DType::kBF16;  // of tensors in types that nothing computes on; or F32
+  DType decode_to = DType::kBF16;  // of tensors in types that nothing computes on; or F32
   // Values will not be read: conversions are planned and counted, not made, and their memory stays untouched.
   bool metadata_only = false;
 };

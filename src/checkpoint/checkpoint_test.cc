@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "audit/inspect.h"
+#include "base/log_test_util.h"
 #include "model/costs.h"
 #include "rewrite/testing/checkpoint_test_util.h"
 #include "tensor/float16.h"
@@ -157,9 +158,9 @@ TEST(Checkpoint, UnknownTensorsAreOnlyWarnedOf) {
   HfWriteRequest request = MiniRequest(temp.path() / "m");
   request.tensors.push_back({"model.rotary.inv_freq", DType::kF64, {3}});
   WriteHfCheckpoint(request);
-  ::testing::internal::CaptureStderr();
+  const testing::LogCapture log;
   EXPECT_EQ(OpenCheckpoint(request.out).tensors.size(), 42u);
-  EXPECT_NE(::testing::internal::GetCapturedStderr().find("model.rotary.inv_freq"), std::string::npos);
+  EXPECT_NE(log.text().find("model.rotary.inv_freq"), std::string::npos);
 }
 
 TEST(Checkpoint, FloatsOfOtherWidthsAreAccepted) {
@@ -305,9 +306,9 @@ TEST(CheckpointShards, AWholeFileIsTheModelWhateverAnIndexSays) {
   WriteHfCheckpoint(whole);
   fs::copy_file(model.temp.path() / "whole/model.safetensors", model.folder / "model.safetensors");
   const auto opened = [&] {
-    ::testing::internal::CaptureStderr();
+    const testing::LogCapture log;
     Checkpoint checkpoint = OpenCheckpoint(model.folder);
-    const std::string said = ::testing::internal::GetCapturedStderr();
+    const std::string said = log.text();
     EXPECT_NE(said.find("model.safetensors.index.json: not used: model.safetensors is there too"), said.npos)
         << said;
     return checkpoint;
@@ -355,9 +356,9 @@ TEST(CheckpointShards, IndexAndContentMustAgree) {
     Sharded model;
     model.index["metadata"]["total_size"] = 1;
     model.SaveIndex();
-    ::testing::internal::CaptureStderr();
+    const testing::LogCapture log;
     OpenCheckpoint(model.folder);
-    EXPECT_NE(::testing::internal::GetCapturedStderr().find("total_size is 1"), std::string::npos);
+    EXPECT_NE(log.text().find("total_size is 1"), std::string::npos);
   }
   {
     Sharded model;

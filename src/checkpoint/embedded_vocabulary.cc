@@ -36,7 +36,7 @@ Kind KindOf(int32_t type, std::string_view text) {
   return special && !IsPadding(text) ? Kind::kSpecial : Kind::kAbsent;
 }
 
-// gpt-oss has one rule, which llama.cpp calls gpt-4o; Ollama's converter knows no name for it.
+// gpt-oss has one rule, which llama.cpp calls gpt-4o; Ollama's converter does not have a name for it.
 bool IsO200kSplit(const std::string& split) {
   return split.empty() || split == "gpt-4o" || split == "default";
 }
@@ -68,12 +68,12 @@ std::unique_ptr<Tokenizer> MakeTokenizer(const EmbeddedVocabulary& vocabulary) {
   }
   const GgufValue& tokens = vocabulary.tokens;
   if (!IsArrayOf(tokens, GgufType::kString)) {
-    Fail(ErrorKind::kBadFile, "{}: tokenizer.ggml.tokens is no array of strings", name);
+    Fail(ErrorKind::kBadFile, "{}: tokenizer.ggml.tokens is not an array of strings", name);
   }
   const std::optional<GgufValue>& kinds = vocabulary.kinds;
   if (!kinds || !IsArrayOf(*kinds, GgufType::kI32) || kinds->count != tokens.count) {
-    Fail(ErrorKind::kBadFile, "{}: tokenizer.ggml.token_type is no array of {} i32, one for each token", name,
-         tokens.count);
+    Fail(ErrorKind::kBadFile, "{}: tokenizer.ggml.token_type is not an array of {} i32, one for each token",
+         name, tokens.count);
   }
   std::vector<ListedToken> list;
   list.reserve(static_cast<size_t>(tokens.count));  // each has 8 bytes in the file at least
@@ -90,7 +90,7 @@ std::unique_ptr<Tokenizer> MakeTokenizer(const EmbeddedVocabulary& vocabulary) {
   std::vector<std::string_view> merges;
   if (vocabulary.merges && vocabulary.merges->count <= ordinary) {
     if (!IsArrayOf(*vocabulary.merges, GgufType::kString)) {
-      Fail(ErrorKind::kBadFile, "{}: tokenizer.ggml.merges is no array of strings", name);
+      Fail(ErrorKind::kBadFile, "{}: tokenizer.ggml.merges is not an array of strings", name);
     }
     GgufStrings listed(*vocabulary.merges);
     for (std::string_view text; listed.Next(text);) merges.push_back(text);

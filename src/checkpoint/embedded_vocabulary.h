@@ -24,7 +24,7 @@ struct EmbeddedVocabulary {
 std::optional<EmbeddedVocabulary> FindVocabulary(const Gguf& gguf, const std::string& source);
 
 // Refers to nothing afterwards. Throws Error(kBadFile) for damage, Error(kUnsupported) for a vocabulary that
-// is no byte-level BPE or is split by another rule than o200k's.
+// is not byte-level BPE or is split by another rule than o200k's.
 std::unique_ptr<Tokenizer> MakeTokenizer(const EmbeddedVocabulary& vocabulary);
 
 }  // namespace oxidized

@@ -102,8 +102,9 @@ TEST_F(GgufModel, DamagedVocabulariesAreNamed) {
   expect(kUnsupported, {"vocabulary is \"llama\""}, nothing, true, "llama");
   expect(kUnsupported, {"split \"llama-bpe\""},
          [](GgufBuilder& g, Tokens&) { g.String("tokenizer.ggml.pre", "llama-bpe"); });
-  expect(kBad, {"token_type is no array of 264 i32"}, nothing, false);
-  expect(kBad, {"token_type is no array of 264 i32"}, [](GgufBuilder&, Tokens& t) { t.types.pop_back(); });
+  expect(kBad, {"token_type is not an array of 264 i32"}, nothing, false);
+  expect(kBad, {"token_type is not an array of 264 i32"},
+         [](GgufBuilder&, Tokens& t) { t.types.pop_back(); });
   expect(kBad, {"the text of token 257 is there twice"},
          [](GgufBuilder&, Tokens& t) { t.texts[257] = "ab"; });
   expect(kBad, {"token 256 is not in byte-level form"}, [](GgufBuilder&, Tokens& t) { t.texts[256] = "日"; });
@@ -114,7 +115,7 @@ TEST_F(GgufModel, DamagedVocabulariesAreNamed) {
          [](GgufBuilder&, Tokens& t) { t.texts[262] = "<|start|>"; });
   expect(kBad, {"merge 1 names q", "no token"},
          [](GgufBuilder& g, Tokens&) { g.Strings("tokenizer.ggml.merges", {"a b", "qq b"}); });
-  expect(kBad, {"merges is no array of strings"},
+  expect(kBad, {"merges is not an array of strings"},
          [](GgufBuilder& g, Tokens&) { g.I32s("tokenizer.ggml.merges", {1}); });
 }
 

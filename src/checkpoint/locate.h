@@ -1,5 +1,5 @@
 // What a path that the user gave stands for: which checkpoint format, and where its files lie. Reads names,
-// first bytes and config.json's kind; what is no model, or one in a form this program does not read, is
+// first bytes and config.json's kind; what is not a model, or one in a form this program does not read, is
 // refused by name. Called by OpenCheckpoint.
 #pragma once
 

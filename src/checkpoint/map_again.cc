@@ -64,13 +64,13 @@ Checkpoint MapAgain(const Checkpoint& checkpoint) {
     }
     return nullptr;
   };
-  const Converted& converted = checkpoint.converted;
-  copy.converted.tensors = converted.tensors;
-  copy.converted.stored_bytes = converted.stored_bytes;
-  copy.converted.bytes = converted.bytes;
-  copy.converted.ms = converted.ms;
-  for (const auto& source : converted.sources)
-    copy.converted.sources.emplace_back(moved(source.data()), source.size());
+  const DecodedTensors& decoded = checkpoint.decoded;
+  copy.decoded.tensors = decoded.tensors;
+  copy.decoded.stored_bytes = decoded.stored_bytes;
+  copy.decoded.bytes = decoded.bytes;
+  copy.decoded.ms = decoded.ms;
+  for (const auto& source : decoded.sources)
+    copy.decoded.sources.emplace_back(moved(source.data()), source.size());
 
   std::map<const std::byte*, const std::byte*> copies;  // tied weights stay tied
   VisitPointers(copy.weights, [&](const std::byte*& data, int64_t bytes) {
@@ -78,13 +78,13 @@ Checkpoint MapAgain(const Checkpoint& checkpoint) {
       data = in_file;
       return;
     }
-    if (std::any_of(converted.owner.begin(), converted.owner.end(),
+    if (std::any_of(decoded.owner.begin(), decoded.owner.end(),
                     [&](const AlignedBuffer<std::byte>& owner) { return LiesIn(data, owner.span()); }))
       return;
     const std::byte*& own = copies[data];
     if (own == nullptr) {
       AlignedBuffer<std::byte>& buffer =
-          copy.converted.owner.emplace_back("weights", MemoryClass::kWeights, static_cast<size_t>(bytes));
+          copy.decoded.owner.emplace_back("weights", MemoryClass::kWeights, static_cast<size_t>(bytes));
       std::copy_n(data, bytes, buffer.data());
       own = buffer.data();
     }

@@ -6,7 +6,7 @@
 
 namespace oxidized {
 
-// The same model in mappings of its own. What was converted when the model was opened is shared: `checkpoint`
+// The same model in mappings of its own. What was decoded when the model was opened is shared: `checkpoint`
 // must outlive the copy. Weights that lie in no file (a model made in memory) are copied. Nothing of the
 // tokenizer and no list of tensors. Throws Error(kNoMemory, kBadFile).
 Checkpoint MapAgain(const Checkpoint& checkpoint);

@@ -22,7 +22,7 @@ void MissedTensors::ThrowIfAny(const std::string& note) const {
 }
 
 void MissedTensors::Warn(const std::vector<std::string_view>& unused) const {
-  Log(LogLevel::kWarning, "{}: {} ignored, no part of gpt-oss, the first {}", source_,
+  Log(LogLevel::kWarning, "{}: {} ignored, not part of gpt-oss, the first {}", source_,
       Counted(std::ssize(unused), "tensor"), Quoted(unused.front()));
 }
 

@@ -108,12 +108,12 @@ SafetensorsIndex ParseSafetensorsIndex(std::string_view json, const std::string&
   const nlohmann::json parsed = ParseSmallJson(json, name);
   const auto map = parsed.find("weight_map");
   if (map == parsed.end() || !map->is_object() || map->empty()) {
-    Fail(ErrorKind::kBadFile, "{}: weight_map is missing, empty or no object", name);
+    Fail(ErrorKind::kBadFile, "{}: weight_map is missing, empty or not an object", name);
   }
   SafetensorsIndex index;
   for (const auto& [tensor, file] : map->items()) {
     if (!file.is_string())
-      Fail(ErrorKind::kBadFile, "{}: the file of tensor {} is no string", name, Quoted(tensor));
+      Fail(ErrorKind::kBadFile, "{}: the file of tensor {} is not a string", name, Quoted(tensor));
     const auto& file_name = file.get_ref<const std::string&>();
     if (!IsPlainFileName(file_name)) {
       Fail(ErrorKind::kBadFile,

@@ -44,19 +44,19 @@ std::string DigestOfHeader(std::span<const std::byte> text) {
 }
 
 [[noreturn]] void Refuse(const std::string& name, const std::string& found) {
-  Fail(ErrorKind::kBadFile,
-       "{}: {}: delete it and make it again with `oxidized_gpt_oss convert MODEL {} --format {}`, or leave "
-       "out "
-       "--packed-weights",
-       name, found, name, kPackedFileFormat);
+  throw Error(ErrorKind::kBadFile, {.setting = Setting::kPackedWeights,
+                                    .component = name,
+                                    .found = found,
+                                    .remedies = {{Setting::kNone, "delete it and make it again"}}});
 }
 
 // A sound file, but of another model.
-[[noreturn]] void RefuseModel(const std::string& name, const std::string& found, const std::string& model) {
-  Fail(ErrorKind::kBadFile,
-       "{}: {}: name the file that was made from this model, make one with `oxidized_gpt_oss convert {} FILE "
-       "--format {}`, or leave out --packed-weights",
-       name, found, model, kPackedFileFormat);
+[[noreturn]] void RefuseModel(const std::string& name, const std::string& found) {
+  throw Error(ErrorKind::kBadFile,
+              {.setting = Setting::kPackedWeights,
+               .component = name,
+               .found = found,
+               .remedies = {{Setting::kNone, "name the file that was made from this model"}}});
 }
 
 int64_t HeaderBytes(size_t count) { return static_cast<int64_t>(sizeof(Header) + count * sizeof(Record)); }
@@ -91,9 +91,9 @@ MappedFile OpenNamed(const std::filesystem::path& path) {
   try {
     return MappedFile::Open(path);
   } catch (const Error& error) {
-    Fail(error.kind(),
-         "--packed-weights: {}: such a file is made with `oxidized_gpt_oss convert MODEL FILE --format {}`",
-         error.what(), kPackedFileFormat);
+    Fault fault = error.fault();
+    fault.setting = Setting::kPackedWeights;
+    throw Error(error.kind(), fault);
   }
 }
 
@@ -138,10 +138,10 @@ PackedFileHeader ParsePackedFile(std::span<const std::byte> file, const std::str
   Header fixed;
   constexpr size_t kVersionEnd = offsetof(Header, version) + sizeof fixed.version;
   if (file.size() < kVersionEnd || std::memcmp(file.data(), kMagic, sizeof kMagic) != 0) {
-    Fail(ErrorKind::kBadFile,
-         "{}: no file of packed dense weights (begins without OXPACKED): one is made with `oxidized_gpt_oss "
-         "convert MODEL FILE --format {}`",
-         name, kPackedFileFormat);
+    throw Error(ErrorKind::kBadFile,
+                {.setting = Setting::kPackedWeights,
+                 .component = name,
+                 .found = "not a file of packed dense weights (begins without OXPACKED)"});
   }
   std::memcpy(&fixed, file.data(), std::min(file.size(), sizeof fixed));
   if (fixed.version != kVersion)
@@ -261,13 +261,11 @@ std::shared_ptr<const PackedDense> OpenPackedFile(const std::filesystem::path& p
                                        [&](const DenseMatrix& other) { return other.index == m.index; });
     const std::string what = NameOfDense(m.index, weights.layers.size());
     if (of_model == candidates.end())
-      RefuseModel(name, fmt::format("holds {}, which {} does not have in bf16", what, model), model);
+      RefuseModel(name, fmt::format("holds {}, which {} does not have in bf16", what, model));
     const MatrixView& stored = *of_model->matrix;
     if (stored.rows != m.rows || stored.cols != m.cols) {
-      RefuseModel(name,
-                  fmt::format("holds {} of {} x {}, that of {} is {} x {}", what, m.rows, m.cols, model,
-                              stored.rows, stored.cols),
-                  model);
+      RefuseModel(name, fmt::format("holds {} of {} x {}, that of {} is {} x {}", what, m.rows, m.cols, model,
+                                    stored.rows, stored.cols));
     }
     const std::byte* data = file.bytes().data() + m.begin;
     const std::byte* escapes = data + LayoutOfPackedBf16(m.rows, m.cols).bytes;
@@ -279,8 +277,7 @@ std::shared_ptr<const PackedDense> OpenPackedFile(const std::filesystem::path& p
     bool same = DigestOfValues(weights, true, team, {}) == header.source.sample;
     if (same && DigestOfModelFiles(checkpoint) != header.source.files)
       same = DigestOfValues(weights, false, team, progress) == header.source.values;
-    if (!same)
-      RefuseModel(name, fmt::format("was made from a model with other values than {}", model), model);
+    if (!same) RefuseModel(name, fmt::format("was made from a model with other values than {}", model));
   }
   checkpoint.files.push_back(std::move(file));
   return packed;

@@ -174,11 +174,11 @@ constexpr TensorMark kTensors[] = {
 
 void RefuseFile(const fs::path& path) {
   if (IsPackedFile(path)) {
-    Fail(ErrorKind::kBadFile,
-         "{}: a file of packed dense weights, and no model: name it with --packed-weights, beside the model "
-         "that "
-         "it was made from",
-         path.string());
+    throw Error(
+        ErrorKind::kBadFile,
+        {.component = path.string(),
+         .found = "a file of packed dense weights, not a model",
+         .remedies = {{Setting::kPackedWeights, "name it with {}, beside the model that it was made from"}}});
   }
   const std::string start = StartOf(path);
   RefuseLfsPointer(std::as_bytes(std::span(start)), path);
@@ -208,7 +208,7 @@ void RefuseFolder(const fs::path& folder) {
   if (IsFolder(folder / "metal")) Refuse(folder, "a Metal model of openai/gpt-oss (metal/)", kUseOriginal);
   for (const char* below : {"original", "snapshots"}) {
     if (!IsFolder(folder / below)) continue;
-    Fail(ErrorKind::kBadFile, "{}: {}/ holds no config.json: the download is not complete: download it again",
+    Fail(ErrorKind::kBadFile, "{}: {}/ has no config.json: the download is not complete: download it again",
          folder.string(), below);
   }
   RefuseByFiles(folder, [](const FileMark& mark) { return mark.what == kTokenizerAlone; });

@@ -24,19 +24,19 @@ DeviceRow AbsentCudaRow() {
   return Absent("cuda", "NVIDIA GPUs", [] {
     return DeviceAvailability{{},
                               "this program was built without nvcc, CUDA's compiler",
-                              "build it where nvcc 13 is on the PATH, or use --device cpu"};
+                              {Setting::kDevice, "build it where nvcc 13 is on the PATH, or use {} cpu"}};
   });
 }
 
 DeviceRow AbsentVulkanRow() {
   return Absent("vulkan", "GPUs with a Vulkan driver", [] {
-    return DeviceAvailability{{}, "this version has no code for Vulkan", "use --device cpu"};
+    return DeviceAvailability{{}, "this version has no code for Vulkan", {Setting::kDevice, "use {} cpu"}};
   });
 }
 
 DeviceRow AbsentMetalRow() {
   return Absent("metal", "GPUs of Apple's machines", [] {
-    return DeviceAvailability{{}, "this version has no code for Metal", "use --device cpu"};
+    return DeviceAvailability{{}, "this version has no code for Metal", {Setting::kDevice, "use {} cpu"}};
   });
 }
 

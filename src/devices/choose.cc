@@ -28,16 +28,16 @@ DeviceOptions With(const DeviceOptions& options, int32_t instance) {
 
 double Gib(int64_t bytes) { return static_cast<double>(bytes) / (1024.0 * 1024.0 * 1024.0); }
 
-// Why the model is not for this device; empty: it is.
-std::string WhyNot(const DeviceRow& row, const Checkpoint& metadata, const DeviceOptions& options) {
+// Why the model is not for this device; nullopt: it is.
+std::optional<Fault> WhyNot(const DeviceRow& row, const Checkpoint& metadata, const DeviceOptions& options) {
   try {
     const DevicePlan plan = row.plan(metadata, options, /*measure=*/false);
-    if (plan.memory.fits) return "";
-    return fmt::format("the model needs {:.2f} GiB, {:.2f} GiB are available", Gib(plan.memory.needed_bytes),
-                       Gib(plan.input.available_bytes));
+    if (plan.memory.fits) return std::nullopt;
+    return Fault{.found = fmt::format("the model needs {:.2f} GiB, {:.2f} GiB are available",
+                                      Gib(plan.memory.needed_bytes), Gib(plan.input.available_bytes))};
   } catch (const Error& error) {  // something is asked for that it does not do
     if (error.kind() != ErrorKind::kUsage && error.kind() != ErrorKind::kUnsupported) throw;
-    return error.what();
+    return error.fault();
   }
 }
 
@@ -78,11 +78,16 @@ ChosenDevice ChooseDevice(const DeviceChoice& choice, const DeviceOptions& optio
     const std::string asked =
         choice.instance == 0 ? row->name : fmt::format("{}:{}", row->name, choice.instance);
     if (found.instances.empty())
-      Fail(ErrorKind::kUnsupported, "--device {}: {}; {}", asked, found.why_not, found.what_to_do);
+      throw Error(ErrorKind::kUnsupported, {.setting = Setting::kDevice,
+                                            .value = asked,
+                                            .found = found.why_not,
+                                            .remedies = {found.what_to_do}});
     if (std::none_of(found.instances.begin(), found.instances.end(),
                      [&](const DeviceInstance& one) { return one.index == choice.instance; })) {
-      Fail(ErrorKind::kUnsupported, "--device {}: there is no such one, only {} (`devices` lists them)",
-           asked, Counted(found.instances.size(), "device"));
+      throw Error(ErrorKind::kUnsupported,
+                  {.setting = Setting::kDevice,
+                   .value = asked,
+                   .found = "there is no such one, only " + Counted(found.instances.size(), "device")});
     }
     return {row, With(options, choice.instance)};
   }
@@ -97,12 +102,14 @@ ChosenDevice ChooseDevice(const DeviceChoice& choice, const DeviceOptions& optio
     }
   }
   if (candidates.empty())
-    Fail(ErrorKind::kUnsupported, "--device auto: no device is available (`devices` says why)");
+    throw Error(ErrorKind::kUnsupported,
+                {.setting = Setting::kDevice, .value = "auto", .found = "no device is available"});
   for (size_t i = 0; i + 1 < candidates.size(); ++i) {
-    const std::string why_not = WhyNot(*candidates[i].row, metadata(), candidates[i].options);
-    if (why_not.empty()) return candidates[i];
-    Log(LogLevel::kWarning, "{} is not used: {}; trying {}", candidates[i].row->name, why_not,
-        candidates[i + 1].row->name);
+    std::optional<Fault> why_not = WhyNot(*candidates[i].row, metadata(), candidates[i].options);
+    if (!why_not) return candidates[i];
+    why_not->component = fmt::format("{} is not used", candidates[i].row->name);
+    why_not->remedies = {{Setting::kNone, fmt::format("trying {}", candidates[i + 1].row->name)}};
+    LogFault(LogLevel::kWarning, *why_not);
   }
   return candidates.back();
 }

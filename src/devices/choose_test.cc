@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "base/log_test_util.h"
 #include "devices/device.h"
 #include "rewrite/testing/checkpoint_test_util.h"
 
@@ -14,14 +15,14 @@ DeviceInstance Hardware(int32_t index) {
   return one;
 }
 
-DeviceAvailability TwoGpus() { return {{Hardware(0), Hardware(1)}, "", ""}; }
+DeviceAvailability TwoGpus() { return {{Hardware(0), Hardware(1)}, "", {}}; }
 DeviceAvailability Software() {
   DeviceInstance one;
   one.hardware = false;
-  return {{one}, "", ""};
+  return {{one}, "", {}};
 }
-DeviceAvailability One() { return {{Hardware(0)}, "", ""}; }
-DeviceAvailability None() { return {{}, "no driver", "install one"}; }
+DeviceAvailability One() { return {{Hardware(0)}, "", {}}; }
+DeviceAvailability None() { return {{}, "no driver", {Setting::kNone, "install one"}}; }
 
 DevicePlan Planned(bool fits) {
   DevicePlan plan;
@@ -33,7 +34,7 @@ DevicePlan Planned(bool fits) {
 DevicePlan Fits(const Checkpoint&, const DeviceOptions&, bool) { return Planned(true); }
 DevicePlan TooSmall(const Checkpoint&, const DeviceOptions&, bool) { return Planned(false); }
 DevicePlan CannotPack(const Checkpoint&, const DeviceOptions&, bool) {
-  Fail(ErrorKind::kUsage, "--pack-weights: not on this one");
+  throw Error(ErrorKind::kUsage, {.setting = Setting::kPackWeights, .found = "not on this one"});
 }
 DevicePlan Broken(const Checkpoint&, const DeviceOptions&, bool) { Fail(ErrorKind::kBadFile, "damaged"); }
 
@@ -52,7 +53,7 @@ struct Taken {
 Taken Auto(const std::vector<DeviceRow>& rows) {
   Taken taken;
   const Checkpoint checkpoint;
-  ::testing::internal::CaptureStderr();
+  const testing::LogCapture log;
   const ChosenDevice chosen = ChooseDevice(
       {}, {},
       [&]() -> const Checkpoint& {
@@ -60,7 +61,7 @@ Taken Auto(const std::vector<DeviceRow>& rows) {
         return checkpoint;
       },
       rows);
-  taken.said = ::testing::internal::GetCapturedStderr();
+  taken.said = log.text();
   taken.name = chosen.row->name;
   taken.instance = chosen.options.instance;
   return taken;
@@ -80,7 +81,7 @@ TEST(ChooseDevice, AutoTakesTheFirstInHardwareOnWhichTheModelFits) {
 
   const Taken refuses = Auto({Row("gpu", TwoGpus, CannotPack), Row("cpu", One, TooSmall)});
   EXPECT_EQ(refuses.name, "cpu");
-  EXPECT_NE(refuses.said.find("--pack-weights"), std::string::npos);
+  EXPECT_NE(refuses.said.find("pack_weights: "), std::string::npos);
 
   EXPECT_EQ(Auto({Row("gpu", Software, Fits), Row("other", None, Fits), Row("cpu", One, Fits)}).name, "cpu");
   EXPECT_EQ(Auto({Row("reference", One, Fits, /*automatic=*/false), Row("cpu", One, Fits)}).name, "cpu");
@@ -110,8 +111,8 @@ TEST(ChooseDevice, ByNameItIsThatOneOrAnErrorThatSaysWhatToDo) {
   };
   EXPECT_EQ(choose("gpu:1").options.instance, 1);
   EXPECT_STREQ(choose("soft").row->name, "soft");
-  ExpectError(ErrorKind::kUnsupported, {"--device none: no driver; install one"}, [&] { choose("none"); });
-  ExpectError(ErrorKind::kUnsupported, {"--device gpu:2", "2 devices"}, [&] { choose("gpu:2"); });
+  ExpectError(ErrorKind::kUnsupported, {"device none: no driver; install one"}, [&] { choose("none"); });
+  ExpectError(ErrorKind::kUnsupported, {"device gpu:2", "2 devices"}, [&] { choose("gpu:2"); });
 }
 
 TEST(ChooseDevice, ChoicesAreNamesWithANumber) {
@@ -128,7 +129,7 @@ TEST(Devices, EveryRowIsAvailableOrSaysWhyAndWhatToDo) {
   for (const DeviceRow& row : Devices()) {
     const DeviceAvailability found = row.available();
     EXPECT_EQ(found.instances.empty(), !found.why_not.empty()) << row.name;
-    EXPECT_EQ(found.instances.empty(), !found.what_to_do.empty()) << row.name;
+    EXPECT_EQ(found.instances.empty(), !found.what_to_do.words.empty()) << row.name;
     for (const DeviceInstance& one : found.instances) EXPECT_GT(one.memory_bytes, 0) << row.name;
   }
   EXPECT_FALSE(DeviceNamed("cpu").available().instances.empty());

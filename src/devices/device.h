@@ -81,7 +81,7 @@ struct DeviceInstance {
 struct DeviceAvailability {
   std::vector<DeviceInstance> instances;  // empty: not available, for the reason below
   std::string why_not;                    // "this build has no CUDA executor"
-  std::string what_to_do;                 // "use --device cpu"
+  Remedy what_to_do;                      // "use {} cpu"
 };
 
 // Bytes by class, and what fits. Speeds are 0 unless they were asked for.
@@ -141,11 +141,11 @@ struct DeviceRow {
 
   DeviceAvailability (*available)();
   // What tensors in types that nothing computes on are to become when the checkpoint is opened.
-  DType (*converted_to)(const DeviceOptions& options);
+  DType (*decoded_to)(const DeviceOptions& options);
   // `checkpoint` may be opened with metadata_only. `measure`: also how fast memory and disk are here, which
   // takes a second. Reserves nothing that lasts. Throws Error(kUsage, kBadFile).
   DevicePlan (*plan)(const Checkpoint& checkpoint, const DeviceOptions& options, bool measure);
-  // `checkpoint`, opened with converted_to(options), may have other users: nothing of it changes. A model
+  // `checkpoint`, opened with decoded_to(options), may have other users: nothing of it changes. A model
   // made in memory is a checkpoint without files. Throws Error (kUsage, kNoMemory, kBadFile, kUnsupported).
   std::unique_ptr<OpenDevice> (*open)(std::shared_ptr<const Checkpoint> checkpoint,
                                       const DeviceOptions& options);

@@ -157,10 +157,10 @@ TEST(Device, TheReferenceRefusesWhatItDoesNotDo) {
     ExpectError(ErrorKind::kUsage, {part}, [&] { DeviceNamed("reference").open(model, options); });
     ExpectError(ErrorKind::kUsage, {part}, [&] { DeviceNamed("reference").plan(*model, options, false); });
   };
-  refused("--expert-memory", [](auto& o) { o.experts.budget = ParseExpertBudget("50%"); });
+  refused("expert_memory", [](auto& o) { o.experts.budget = ParseExpertBudget("50%"); });
   refused("f32 only", [](auto& o) { o.precision = Precision::kBf16; });
-  refused("--activations int8", [](auto& o) { o.activations = ActivationType::kInt8; });
-  refused("--pack-weights", [](auto& o) { o.pack_dense = true; });
+  refused("activations int8", [](auto& o) { o.activations = ActivationType::kInt8; });
+  refused("pack_weights", [](auto& o) { o.pack_dense = true; });
   refused("one thread", [](auto& o) { o.threads = 2; });
   DeviceOptions odd = Small();
   odd.tier = "abacus";

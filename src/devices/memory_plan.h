@@ -15,9 +15,9 @@ namespace oxidized {
 inline constexpr int64_t kHeapBytes = int64_t{64} << 20;
 
 struct PlanInput {
-  int64_t dense_bytes = 0;   // weights that are no experts
+  int64_t dense_bytes = 0;   // weights that are not experts
   int64_t expert_bytes = 0;  // all experts
-  // Of these, memory of our own: converted when the model is opened, or read into memory. The system cannot
+  // Of these, memory of our own: decoded when the model is opened, or read into memory. The system cannot
   // give it back, so none of it is ever read from the disk again.
   int64_t own_dense_bytes = 0, own_expert_bytes = 0;
   int64_t experts = 0;      // L * E

@@ -39,10 +39,13 @@ void OwnWeights(std::span<MappedFile> files, const OwnedWeights& what, int64_t a
     total += BytesOf(ranges.back());
   }
   if (total + what.beside_bytes > available_bytes) {
-    Fail(ErrorKind::kNoMemory,
-         "{}: needs {:.1f} MiB of memory, {:.1f} of them for weights that are read into it; {:.1f} MiB are "
-         "available: {}",
-         what.model, Mib(total + what.beside_bytes), Mib(total), Mib(available_bytes), what.remedy);
+    throw Error(ErrorKind::kNoMemory,
+                {.setting = what.remedy.setting,
+                 .component = what.model,
+                 .found = fmt::format("needs {:.1f} MiB of memory, {:.1f} of them for weights that are read "
+                                      "into it; {:.1f} MiB are available",
+                                      Mib(total + what.beside_bytes), Mib(total), Mib(available_bytes)),
+                 .remedies = {what.remedy}});
   }
   int64_t before = 0;
   for (size_t i = 0; i < files.size(); ++i) {

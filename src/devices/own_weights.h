@@ -1,4 +1,4 @@
-// Weights in memory of our own instead of a mapping: what --use-mmap=false and the store of experts ask for,
+// Weights in memory of our own instead of a mapping: what use_mmap=false and the store of experts ask for,
 // and how a device prepares them then (on mappings of its own, checkpoint/map_again.h). Neither a shrinking
 // file nor memory running short takes away what every token reads.
 #pragma once
@@ -12,19 +12,21 @@
 
 #include "base/mapped_file.h"
 #include "base/process.h"
+#include "base/setting.h"
 
 namespace oxidized {
 
 // What a person can do where there is too little memory for it.
-inline constexpr const char* kMapInstead =
-    "leave out --use-mmap=false: mapped weights need not all be in memory (--dry-run says more)";
+inline Remedy MapInstead() {
+  return {Setting::kUseMmap, "leave out {}=false: mapped weights need not all be in memory"};
+}
 
 struct OwnedWeights {
   std::string model = {};  // what is read, for the message
   // Parts of the files that stay mapped: nobody computes with them.
   std::vector<std::span<const std::byte>> unread = {};
-  int64_t beside_bytes = 0;                                        // memory that is going to be used as well
-  std::string remedy = {};                                         // of too little memory, for the message
+  int64_t beside_bytes = 0;  // memory that is going to be used as well
+  Remedy remedy = {};        // of too little memory; the error is about its setting
   std::function<void(int64_t done, int64_t total)> progress = {};  // bytes; may be empty
 };
 

@@ -65,7 +65,7 @@ TEST_P(OwnedModel, LeavesStoredExpertsMappedAndNothingElse) {
   OwnWeights(checkpoint_.files, {.unread = {stored.begin(), stored.end()},
                                  .progress = [&](int64_t, int64_t all) { total = all; }});
   LoseFiles();
-  // Byte by byte what is no expert's, also between two of them and on a page that both have.
+  // Byte by byte what is not an expert's, also between two of them and on a page that both have.
   int64_t others = 0, experts = 0;
   for (size_t i = 0; i < contents_.size(); ++i) {
     std::vector<bool> of_expert(contents_[i].size());
@@ -94,10 +94,10 @@ TEST_P(OwnedModel, LeavesStoredExpertsMappedAndNothingElse) {
 TEST_P(OwnedModel, IsRefusedBeforeTheFirstByteWhenItDoesNotFit) {
   int64_t total = 0;
   for (const std::string& content : contents_) total += std::ssize(content);
-  const OwnedWeights what{
-      .model = "the model", .beside_bytes = 1000, .remedy = "buy some", .progress = [](int64_t, int64_t) {
-        ADD_FAILURE() << "something was read";
-      }};
+  const OwnedWeights what{.model = "the model",
+                          .beside_bytes = 1000,
+                          .remedy = {Setting::kNone, "buy some"},
+                          .progress = [](int64_t, int64_t) { ADD_FAILURE() << "something was read"; }};
   ExpectError(ErrorKind::kNoMemory, {"the model: needs", "MiB of memory", "available: buy some"},
               [&] { OwnWeights(checkpoint_.files, what, total + 999); });
   EXPECT_TRUE(checkpoint_.files[0].Maps(checkpoint_.files[0].bytes().data(), 1));

@@ -10,8 +10,8 @@
 namespace oxidized {
 namespace {
 
-int64_t ConvertedExpertBytes(const Checkpoint& checkpoint) {
-  const auto converted = [&](const std::byte* data) {
+int64_t DecodedExpertBytes(const Checkpoint& checkpoint) {
+  const auto decoded = [&](const std::byte* data) {
     return data != nullptr && LiesInNoFile(checkpoint, data);
   };
   int64_t bytes = 0;
@@ -19,7 +19,7 @@ int64_t ConvertedExpertBytes(const Checkpoint& checkpoint) {
     for (const auto* experts : {&layer.gate_up, &layer.down}) {
       for (const ExpertView& expert : *experts)
         bytes +=
-            (int64_t{converted(expert.values)} + int64_t{converted(expert.up_values)}) * expert.value_bytes();
+            (int64_t{decoded(expert.values)} + int64_t{decoded(expert.up_values)}) * expert.value_bytes();
     }
   }
   return bytes;
@@ -58,8 +58,8 @@ void PlanWeights(const Checkpoint& checkpoint, const ExpertFileMap& map, const D
   in.least_slots = k;
   if (options.use_mmap) {
     in.own_experts = in.experts - map.num_stored();
-    in.own_expert_bytes = ConvertedExpertBytes(checkpoint);
-    in.own_dense_bytes = checkpoint.converted.bytes - in.own_expert_bytes;
+    in.own_expert_bytes = DecodedExpertBytes(checkpoint);
+    in.own_dense_bytes = checkpoint.decoded.bytes - in.own_expert_bytes;
   } else {
     in.own_experts = in.experts;
     in.own_expert_bytes = in.expert_bytes;

@@ -93,7 +93,7 @@ void EngineLoop::Begin(std::shared_ptr<Mailbox> mailbox, Request request) {
     inbox_->Ended(1);
   };
   try {
-    // To wake a reader takes no memory: it is what is left to do when there is none.
+    // Waking a reader needs no memory: it is what is left to do when there is none.
     for (auto* list : {&woken_, &waking_}) {
       const size_t most = woken_.size() + live_.size() + 1;
       if (list->capacity() < most) list->reserve(2 * most);

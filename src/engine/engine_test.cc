@@ -12,13 +12,13 @@
 namespace oxidized {
 namespace {
 
-struct Outcome {
+struct Collected {
   std::vector<int32_t> tokens;
   std::optional<Finished> finished;
   int64_t prefill_done = 0;
 };
 
-void Collect(Engine& engine, RequestId id, Outcome& outcome) {
+void Collect(Engine& engine, RequestId id, Collected& outcome) {
   for (Event& event : engine.TakeEvents(id)) {
     if (auto* token = std::get_if<GeneratedToken>(&event)) outcome.tokens.push_back(token->token);
     if (auto* progress = std::get_if<PrefillProgress>(&event)) outcome.prefill_done = progress->done;
@@ -26,10 +26,10 @@ void Collect(Engine& engine, RequestId id, Outcome& outcome) {
   }
 }
 
-Outcome RunAlone(Engine& engine, Request request) {
+Collected RunAlone(Engine& engine, Request request) {
   const auto id = engine.Submit(std::move(request));
   EXPECT_TRUE(id.has_value());
-  Outcome outcome;
+  Collected outcome;
   while (engine.Step()) EXPECT_TRUE(engine.Intact());
   Collect(engine, *id, outcome);
   return outcome;
@@ -52,7 +52,7 @@ std::vector<int32_t> Prompt(size_t length, int32_t salt = 0) {
 TEST(Engine, OneRequestGivesItsTokensAndStops) {
   FakeExecutor executor({});
   Engine engine(executor);
-  const Outcome outcome = RunAlone(engine, MakeRequest(Prompt(100), 50));
+  const Collected outcome = RunAlone(engine, MakeRequest(Prompt(100), 50));
   EXPECT_EQ(outcome.tokens, executor.Expected(Prompt(100), 50));
   EXPECT_EQ(outcome.finished->reason, StopReason::kLength);
   EXPECT_EQ(outcome.finished->stats.generated_tokens, 50);
@@ -68,7 +68,7 @@ TEST(Engine, StatisticsOfACancelledPromptCountWhatWasRead) {
   engine.Step();
   engine.Step();
   engine.Cancel(*id);
-  Outcome outcome;
+  Collected outcome;
   Collect(engine, *id, outcome);
   EXPECT_EQ(outcome.finished->reason, StopReason::kCancelled);
   EXPECT_EQ(outcome.finished->stats.read_tokens, 32);
@@ -90,7 +90,7 @@ TEST(Engine, StopTokensAreReportedAndEndTheRequest) {
   const auto expected = executor.Expected(Prompt(5), 20);
   Request request = MakeRequest(Prompt(5), 20);
   request.stop_tokens = {expected[3]};
-  const Outcome outcome = RunAlone(engine, std::move(request));
+  const Collected outcome = RunAlone(engine, std::move(request));
   EXPECT_EQ(outcome.tokens.back(), expected[3]);
   EXPECT_LE(outcome.tokens.size(), 4u);
   EXPECT_EQ(outcome.finished->reason, StopReason::kStopToken);
@@ -99,7 +99,7 @@ TEST(Engine, StopTokensAreReportedAndEndTheRequest) {
 TEST(Engine, TheContextEndsTheRequest) {
   FakeExecutor executor({.max_context = 64});
   Engine engine(executor);
-  const Outcome outcome = RunAlone(engine, MakeRequest(Prompt(60), 100));
+  const Collected outcome = RunAlone(engine, MakeRequest(Prompt(60), 100));
   EXPECT_EQ(outcome.tokens.size(), 4u);
   EXPECT_EQ(outcome.finished->reason, StopReason::kContextFull);
 }
@@ -135,7 +135,7 @@ TEST(Engine, AControllerCanForceTokensAndStop) {
   Engine engine(executor);
   Request request = MakeRequest(Prompt(3), 50);
   request.controller = std::make_shared<ForceAfter>(2);
-  const Outcome outcome = RunAlone(engine, std::move(request));
+  const Collected outcome = RunAlone(engine, std::move(request));
   ASSERT_EQ(outcome.tokens.size(), 7u);  // 2 sampled, 3 forced, 2 sampled
   EXPECT_EQ(std::vector<int32_t>(outcome.tokens.begin() + 2, outcome.tokens.begin() + 5),
             (std::vector<int32_t>{5, 6, 7}));
@@ -155,7 +155,7 @@ TEST(Engine, AFailingStepEndsItsRequestsOnly) {
     return false;
   };
   while (engine.Step()) EXPECT_TRUE(engine.Intact());
-  Outcome outcome;
+  Collected outcome;
   Collect(engine, first, outcome);
   EXPECT_EQ(outcome.finished->reason, StopReason::kError);
   EXPECT_EQ(outcome.finished->error->message, "device lost");
@@ -166,7 +166,7 @@ TEST(Engine, NonFiniteLogitsEndTheRequestWithAnError) {
   FakeExecutor executor({});
   Engine engine(executor);
   executor.on_step = [](int64_t step) { return step == 1; };
-  const Outcome outcome = RunAlone(engine, MakeRequest(Prompt(10), 10));
+  const Collected outcome = RunAlone(engine, MakeRequest(Prompt(10), 10));
   EXPECT_EQ(outcome.finished->reason, StopReason::kError);
   EXPECT_EQ(outcome.finished->error->kind, ErrorKind::kRequestFailed);
   EXPECT_EQ(outcome.tokens.size(), 1u);
@@ -180,7 +180,7 @@ TEST(Engine, PriorityGoesFirst) {
   urgent.priority = 1;
   const auto fast = *engine.Submit(urgent);
   engine.Step();
-  Outcome slow_outcome, fast_outcome;
+  Collected slow_outcome, fast_outcome;
   Collect(engine, slow, slow_outcome);
   Collect(engine, fast, fast_outcome);
   EXPECT_TRUE(slow_outcome.tokens.empty());
@@ -196,7 +196,7 @@ TEST(Engine, PreemptionUnderMemoryPressureChangesNothing) {
   while (engine.Step()) ASSERT_TRUE(engine.Intact());
   int64_t preemptions = 0;
   for (int32_t i = 0; i < 4; ++i) {
-    Outcome outcome;
+    Collected outcome;
     Collect(engine, ids[static_cast<size_t>(i)], outcome);
     EXPECT_EQ(outcome.tokens, executor.Expected(Prompt(80, i), 100)) << i;
     preemptions += outcome.finished->stats.preemptions;
@@ -208,7 +208,7 @@ TEST(Engine, PreemptionUnderMemoryPressureChangesNothing) {
 TEST(Engine, AloneAndOutOfMemoryIsContextFull) {
   FakeExecutor executor({.kv_blocks = {3, 24}});
   Engine engine(executor);
-  const Outcome outcome = RunAlone(engine, MakeRequest(Prompt(80), 100));
+  const Collected outcome = RunAlone(engine, MakeRequest(Prompt(80), 100));
   EXPECT_EQ(outcome.finished->reason, StopReason::kContextFull);
   EXPECT_EQ(outcome.tokens.size(),
             17u);  // 96 positions hold 80 + 16; the 17th token needs none until it is fed
@@ -225,7 +225,7 @@ FakeOptions ChatSized() {
           .kv_blocks = {512, 120}};
 }
 
-int64_t PrefilledTokens(const Outcome& outcome) {
+int64_t PrefilledTokens(const Collected& outcome) {
   return outcome.finished->stats.prompt_tokens - outcome.finished->stats.reused_tokens;
 }
 
@@ -237,7 +237,7 @@ TEST(EnginePrefixReuse, AChatTurnPrefillsOnlyTheLastAnswerAndTheNewInput) {
   std::vector<int32_t> prompt = Prompt(300);
   size_t new_tokens = prompt.size();
   for (int32_t turn = 0; turn < 5; ++turn) {
-    const Outcome outcome =
+    const Collected outcome =
         RunAlone(engine, MakeRequest(prompt, 1000 + 40));  // 1,000 tokens of reasoning, 40 of answer
     ASSERT_EQ(outcome.tokens, executor.Expected(prompt, 1040)) << turn;
     EXPECT_LE(PrefilledTokens(outcome), static_cast<int64_t>(new_tokens)) << turn;
@@ -252,13 +252,13 @@ TEST(EnginePrefixReuse, AChatTurnPrefillsOnlyTheLastAnswerAndTheNewInput) {
 TEST(EnginePrefixReuse, ARetryAndAContinuationResume) {
   FakeExecutor executor(ChatSized());
   Engine engine(executor);
-  const Outcome first = RunAlone(engine, MakeRequest(Prompt(200), 100));
-  const Outcome retry = RunAlone(engine, MakeRequest(Prompt(200), 100));
+  const Collected first = RunAlone(engine, MakeRequest(Prompt(200), 100));
+  const Collected retry = RunAlone(engine, MakeRequest(Prompt(200), 100));
   EXPECT_EQ(retry.tokens, first.tokens);
   EXPECT_EQ(PrefilledTokens(retry), 1);  // its logits are needed
   std::vector<int32_t> longer = Prompt(200);
   longer.insert(longer.end(), first.tokens.begin(), first.tokens.end());
-  const Outcome more = RunAlone(engine, MakeRequest(longer, 30));
+  const Collected more = RunAlone(engine, MakeRequest(longer, 30));
   EXPECT_EQ(more.tokens, executor.Expected(longer, 30));
   EXPECT_EQ(PrefilledTokens(more), 1);
 }
@@ -273,7 +273,7 @@ TEST(EnginePrefixReuse, ARunningRequestsPromptCanBeShared) {
   longer.push_back(1);
   const auto second = *engine.Submit(MakeRequest(longer, 50));
   while (engine.Step()) ASSERT_TRUE(engine.Intact());
-  Outcome a, b;
+  Collected a, b;
   Collect(engine, running, a);
   Collect(engine, second, b);
   EXPECT_EQ(a.tokens, executor.Expected(Prompt(200), 500));
@@ -298,7 +298,7 @@ TEST(EnginePrefixReuse, KeptPrefixesGiveWayToRunningRequests) {
   FakeExecutor executor({.kv_blocks = {16, 24}});
   Engine engine(executor);
   for (int32_t i = 0; i < 10; ++i) {
-    const Outcome outcome = RunAlone(engine, MakeRequest(Prompt(300, i), 100));
+    const Collected outcome = RunAlone(engine, MakeRequest(Prompt(300, i), 100));
     EXPECT_EQ(outcome.tokens, executor.Expected(Prompt(300, i), 100));
     EXPECT_EQ(outcome.finished->stats.preemptions, 0);
   }
@@ -321,7 +321,7 @@ TEST(EngineSimulation, RandomEventsKeepEverythingWhole) {
       std::vector<int32_t> prompt;
       int64_t max_new;
       bool cancelled = false;
-      Outcome outcome;
+      Collected outcome;
     };
     std::map<RequestId, Live> live;
     int32_t completed = 0, failed = 0, cancelled = 0;

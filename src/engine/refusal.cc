@@ -48,8 +48,8 @@ const char* Lacking(const Request& r, const ExecutorAbilities& can) {
   return nullptr;
 }
 
-std::optional<RequestError> Refuse(ErrorKind kind, std::string message) {
-  return RequestError{kind, std::move(message)};
+std::optional<RequestError> Refuse(ErrorKind kind, std::string message, Setting setting = Setting::kNone) {
+  return RequestError{kind, std::move(message), setting};
 }
 
 }  // namespace
@@ -74,7 +74,8 @@ std::optional<RequestError> RefusalOf(const Request& request, const ExecutorInfo
   }
   if (prompt + (request.max_new_tokens > 0 ? 1 : 0) > info.max_context) {
     return Refuse(ErrorKind::kContextFull,
-                  fmt::format("the prompt has {} tokens, the context holds {}", prompt, info.max_context));
+                  fmt::format("the prompt has {} tokens, the context holds {}", prompt, info.max_context),
+                  Setting::kContext);
   }
   if (request.max_new_tokens < 0 || !Sane(request.sampling))
     return Refuse(ErrorKind::kUsage, "a sampling parameter is out of range");

@@ -13,7 +13,7 @@
 namespace oxidized {
 namespace {
 
-struct Outcome {
+struct Collected {
   std::vector<int32_t> tokens;
   std::vector<float> logprobs;
   std::vector<bool> forced;
@@ -22,7 +22,7 @@ struct Outcome {
   const RequestStats& stats() const { return finished->stats; }
 };
 
-void Collect(Engine& engine, RequestId id, Outcome& outcome) {
+void Collect(Engine& engine, RequestId id, Collected& outcome) {
   for (Event& event : engine.TakeEvents(id)) {
     if (auto* token = std::get_if<GeneratedToken>(&event)) {
       outcome.tokens.push_back(token->token);
@@ -33,7 +33,7 @@ void Collect(Engine& engine, RequestId id, Outcome& outcome) {
   }
 }
 
-void ExpectSame(const Outcome& a, const Outcome& b) {
+void ExpectSame(const Collected& a, const Collected& b) {
   EXPECT_EQ(a.tokens, b.tokens);
   EXPECT_EQ(a.logprobs, b.logprobs);
   EXPECT_EQ(a.forced, b.forced);
@@ -72,16 +72,16 @@ std::vector<int32_t> Prompt(size_t length, uint32_t salt = 0) {
 
 // Two turns: the second begins as the first, so what the first left in kept KV counts too.
 using MakeController = std::function<std::shared_ptr<TokenController>()>;
-std::vector<Outcome> TwoTurns(const FakeOptions& fake, const SpeculationOptions& speculation, Request request,
-                              const MakeController& controller = nullptr) {
+std::vector<Collected> TwoTurns(const FakeOptions& fake, const SpeculationOptions& speculation,
+                                Request request, const MakeController& controller = nullptr) {
   FakeExecutor executor(fake);
   Engine engine(executor, {.speculation = speculation});
-  std::vector<Outcome> outcomes;
+  std::vector<Collected> outcomes;
   for (int turn = 0; turn < 2; ++turn) {
     if (controller) request.controller = controller();
     const RequestId id = *engine.Submit(request);
     while (engine.Step()) EXPECT_TRUE(engine.Intact());
-    Outcome outcome;
+    Collected outcome;
     Collect(engine, id, outcome);
     request.prompt.insert(request.prompt.end(), outcome.tokens.begin(), outcome.tokens.end());
     request.prompt.push_back(turn);
@@ -128,7 +128,7 @@ TEST(Speculation, RightGuessesSaveSteps) {
   const RequestId id = *engine.Submit(MakeRequest(Prompt(8), 400));
   while (engine.Step()) {
   }
-  Outcome outcome;
+  Collected outcome;
   Collect(engine, id, outcome);
   EXPECT_EQ(outcome.tokens, executor.Expected(Prompt(8), 400));
   EXPECT_LT(executor.steps(), 150);
@@ -155,7 +155,7 @@ TEST(Speculation, TheLimitsOfAnswerAndContext) {
     fake.max_context = context;  // the executor checks positions
     Request request = MakeRequest(Prompt(30), 1000);
     FakeExecutor executor(fake);
-    std::vector<Outcome> outcomes;
+    std::vector<Collected> outcomes;
     for (const SpeculationOptions& options : {SpeculationOptions{}, Eager(7)}) {
       Engine engine(executor, {.speculation = options});
       const RequestId id = *engine.Submit(request);
@@ -173,7 +173,7 @@ TEST(Speculation, MemoryThatRunsOutEndsTheSameTokenLater) {
   fake.kv_windows = {0, 4};  // a wandering text, but blocks of the first group are never freed
   fake.kv_blocks = {3, 24};
   FakeExecutor executor(fake);
-  std::vector<Outcome> outcomes;
+  std::vector<Collected> outcomes;
   for (const SpeculationOptions& options : {SpeculationOptions{}, Eager(7)}) {
     Engine engine(executor, {.speculation = options});
     const RequestId id = *engine.Submit(MakeRequest(Prompt(80), 100));
@@ -256,7 +256,7 @@ TEST(Speculation, ObserversSeeOnlyTokensThatCount) {
   const RequestId id = *engine.Submit(request);
   while (engine.Step()) {
   }
-  Outcome outcome;
+  Collected outcome;
   Collect(engine, id, outcome);
   std::vector<int32_t> expected = Prompt(10);
   expected.insert(expected.end(), outcome.tokens.begin(), outcome.tokens.end() - 1);
@@ -271,7 +271,7 @@ TEST(Speculation, ADamagedStepEndsItsRequestAlone) {
   executor.on_step = [](int64_t step) { return step == 10; };
   const RequestId id = *engine.Submit(MakeRequest(Prompt(10), 60));
   while (engine.Step()) EXPECT_TRUE(engine.Intact());
-  Outcome outcome;
+  Collected outcome;
   Collect(engine, id, outcome);
   EXPECT_EQ(outcome.finished->reason, StopReason::kError);
   EXPECT_EQ(outcome.tokens, executor.Expected(Prompt(10), static_cast<int64_t>(outcome.tokens.size())));
@@ -300,7 +300,7 @@ TEST(SpeculationSimulation, RandomEventsKeepEverythingWhole) {
     struct Live {
       std::vector<int32_t> prompt;
       int64_t max_new;
-      Outcome outcome;
+      Collected outcome;
     };
     std::map<RequestId, Live> live;
     for (int32_t round = 0; round < 400; ++round) {

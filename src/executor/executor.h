@@ -1,6 +1,7 @@
 // The device boundary: an executor runs one ragged batch of new tokens against its weights and its paged KV
-// memory and returns sampled tokens. It may fuse as it pleases; what it computes is defined by
-// executor/reference, compared through named taps, and checked by executor/testing/conformance.
+// memory and returns sampled tokens. It may fuse as it likes. What it computes is defined by
+// executor/reference; executor/testing/conformance compares the two, by named taps where the executor has
+// them (ExecutorAbilities::taps) and by results everywhere.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +28,7 @@ struct ExecutorAbilities {
   int32_t top_logprobs = std::numeric_limits<int32_t>::max();  // most of a token; -1: no log-probabilities
   bool logits_sinks = true;
   bool taps = true;
-  int32_t adapters = 0;  // ids 0 .. adapters-1; every request may do without one
+  int32_t adapters = 0;  // ids 0 .. adapters-1; every request may do without one. No device has any yet
 };
 
 struct ExecutorInfo {

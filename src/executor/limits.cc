@@ -31,8 +31,9 @@ ExecutorInfo DeriveInfo(const ModelConfig& config, const KvLayout& layout, const
   info.max_sequences = limits.max_sequences;
   info.max_step_tokens = limits.max_step_tokens;
   if (info.max_context > config.max_context) {
-    Fail(ErrorKind::kUsage, "a context of {} tokens was asked for, the model allows {}", info.max_context,
-         config.max_context);
+    throw Error(ErrorKind::kUsage, {.setting = Setting::kContext,
+                                    .value = std::to_string(info.max_context),
+                                    .found = fmt::format("the model allows {} tokens", config.max_context)});
   }
   const int64_t kv_tokens = std::max(limits.kv_tokens, info.max_context);
   for (const KvGroup& group : layout.groups) {

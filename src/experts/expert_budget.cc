@@ -60,13 +60,14 @@ int32_t SlotsFor(const ExpertBudget& budget, const ExpertFileMap& map, int32_t e
                                      : *budget.bytes / std::max<int64_t>(1, map.slot_bytes());
   if (slots >= all) return 0;
   if (slots < experts_per_token) {
-    Fail(ErrorKind::kUsage,
-         "--expert-memory: room for {}, a token uses {} in a layer: give at least {} bytes ({:.1f} "
-         "MiB) "
-         "or {:.2f}%",
-         Counted(slots, "expert"), experts_per_token, experts_per_token * map.slot_bytes(),
-         static_cast<double>(experts_per_token * map.slot_bytes()) / 1048576.0,
-         std::ceil(1e4 * experts_per_token / static_cast<double>(all)) / 1e2);
+    const int64_t least = experts_per_token * map.slot_bytes();
+    const std::string give = fmt::format("give at least {} bytes ({:.1f} MiB) or {:.2f}%", least,
+                                         static_cast<double>(least) / 1048576.0,
+                                         std::ceil(1e4 * experts_per_token / static_cast<double>(all)) / 1e2);
+    throw Error(ErrorKind::kUsage, {.setting = Setting::kExpertMemory,
+                                    .found = fmt::format("room for {}, a token uses {} in a layer",
+                                                         Counted(slots, "expert"), experts_per_token),
+                                    .remedies = {{Setting::kNone, give}}});
   }
   return static_cast<int32_t>(slots);
 }

@@ -27,7 +27,7 @@ struct FilePiece {
 
 class ExpertFileMap {
  public:
-  // `weights` must outlive this; `files` need not. Views whose bytes are in no mapped file (converted when
+  // `weights` must outlive this; `files` need not. Views whose bytes are in no mapped file (decoded when
   // the model was opened) are experts that simply stay where they are: stored() is false.
   ExpertFileMap(const WeightsView& weights, std::span<const MappedFile> files);
 

@@ -240,7 +240,7 @@ void ExpertStore::OnRead(const BlockRead& read, const std::string& error) {
   OX_CHECK(slot.state == State::kReading && slot.reads_left > 0);
   if (!error.empty()) {
     slot.failed = true;
-    // What failed for a guess or an earlier request is no error of this one: it is read again if wanted.
+    // What failed for a guess or an earlier request is not an error of this one: it is read again if wanted.
     if (in_wanted_[Key(slot.id)] >= 0 && slot.request == request_) error_ = error;
   }
   counters_.layers[static_cast<size_t>(slot.id.layer)].bytes_read += read.needed;

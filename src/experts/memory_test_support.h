@@ -1,5 +1,5 @@
 // For the tests of this folder: a small random checkpoint on disk, and a reader of made-up content that
-// delays, reorders and fails on demand. Header only, no part of the product.
+// delays, reorders and fails on demand. Header only, not part of the product.
 #pragma once
 
 #include <condition_variable>

@@ -33,7 +33,7 @@ std::optional<ReasoningEffort> ParseReasoningEffort(std::string_view name);
 struct ToolDescription {
   std::string name;         // without its namespace
   std::string description;  // each line becomes a comment
-  // JSON schema of the one argument, as JSON text; nullopt: the function takes no argument.
+  // JSON schema of the one argument, as JSON text; nullopt: the function has no argument.
   std::optional<std::string> parameters_json;
 
   bool operator==(const ToolDescription&) const = default;

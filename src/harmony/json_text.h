@@ -20,7 +20,7 @@ OrderedJson ParseJson(std::string_view text, std::string_view name);
 // a default value becomes part of the prompt.
 std::string CompactJson(const OrderedJson& value);
 
-// The member, or nullptr: `value` is no object or lacks it.
+// The member, or nullptr: `value` is not an object or lacks it.
 const OrderedJson* Member(const OrderedJson& value, const char* key);
 
 }  // namespace oxidized

@@ -1,8 +1,8 @@
-// Conversation -> token ids, exactly as gpt-oss was trained on. The only place that writes special tokens:
-// every text of a user, a tool or a developer is encoded as ordinary text, so it can never open or close a
-// message.
+// Conversation -> token ids, the same as OpenAI's openai-harmony gives (tests/golden/harmony). Special tokens
+// are written for the structure alone: every text of a user, a tool or a developer is encoded as ordinary
+// text, so it can never open or close a message. (A raw prompt is not a conversation and does not come here.)
 //
-// Called by the chat layer for each turn and by `harmony render`. The inverse is parser.h.
+// The inverse is parser.h.
 #pragma once
 
 #include <cstdint>

@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "harmony/conversation_json.h"
-#include "harmony/convert.h"
 #include "harmony/parser.h"
+#include "harmony/string_forms.h"
 #include "harmony/testing/test_vocabularies.h"
 #include "harmony/typescript.h"
 

@@ -19,7 +19,7 @@ struct HarmonyTokens {
 };
 
 // The text of the ids with special tokens spelled out: a debugging form, not a prompt. Ids that the
-// vocabulary lacks and bytes that are no UTF-8 become U+FFFD.
+// vocabulary lacks and bytes that are not UTF-8 become U+FFFD.
 std::string ToText(std::span<const int32_t> ids, const Tokenizer& tokenizer);
 
 }  // namespace oxidized

@@ -18,8 +18,8 @@ struct CachedModel {
   int64_t last_used = 0;  // seconds since 1970, by the files' access times, as far as the system keeps them
 };
 
-// The last used first. Folders that are no repository's, and links, are passed over. Throws Error(kBadFile)
-// where the cache is there and cannot be read.
+// The last used first. Folders that do not belong to a repository, and links, are passed over. Throws
+// Error(kBadFile) where the cache is there and cannot be read.
 std::vector<CachedModel> ListCache(const Settings& settings);
 
 // Deletes every revision of a repository; returns the bytes. Throws Error(kBadFile): it is not there, or

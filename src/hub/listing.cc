@@ -48,7 +48,7 @@ bool Get(const object& from, const char* key, T& value) {
 int64_t SizeOf(const object& from, const std::string& name, std::string_view path) {
   int64_t size = -1;
   if (!Get(from, "size", size) || size < 0 || size > kMaxFileBytes)
-    Fail(ErrorKind::kNetwork, "{}: {} has no size that a file can have", name, Quoted(path));
+    Fail(ErrorKind::kNetwork, "{}: the size of {} is not one that a file can have", name, Quoted(path));
   return size;
 }
 
@@ -58,7 +58,8 @@ RepoFile ParseFile(const object& entry, const std::string& name) {
   if (!Get(entry, "rfilename", path))
     Fail(ErrorKind::kNetwork, "{}: a file without a name (rfilename)", name);
   if (!IsPlainRelativePath(path))
-    Fail(ErrorKind::kNetwork, "{}: {} is no name that a file of a repository can have", name, Quoted(path));
+    Fail(ErrorKind::kNetwork, "{}: {} is not a name that a file of a repository can have", name,
+         Quoted(path));
   file.path = path;
   object lfs;
   if (Get(entry, "lfs", lfs)) {
@@ -93,7 +94,7 @@ RepoListing ParseListing(std::string_view text, const std::string& name) {
   std::unordered_set<std::string> seen;
   for (const element entry : siblings) {
     object fields;
-    if (entry.get(fields)) Fail(ErrorKind::kNetwork, "{}: a file that is no JSON object", name);
+    if (entry.get(fields)) Fail(ErrorKind::kNetwork, "{}: a file that is not a JSON object", name);
     if (listing.files.size() == kMaxFiles)
       Fail(ErrorKind::kNetwork, "{}: more than {} files", name, kMaxFiles);
     listing.files.push_back(ParseFile(fields, name));

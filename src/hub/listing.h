@@ -29,11 +29,11 @@ inline constexpr size_t kMaxListingBytes = 32u << 20;
 
 // The answer to /api/models/ID/revision/REVISION?blobs=true. `name` stands for it in messages. Throws
 // Error(kNetwork): not JSON, nested deeper than 16, a name that leaves the folder or appears twice, a size
-// that is no size, a hash that is no hash.
+// that is not a size, a hash that is not a hash.
 RepoListing ParseListing(std::string_view text, const std::string& name);
 
 // The files that a model.safetensors.index.json names, sorted, each once. nullopt-like: empty when the text
-// is no such index or names what is no plain file name (opening the model will say so).
+// is no such index, or it names what is not a plain file name (opening the model will say so).
 std::vector<std::string> FilesOfIndex(std::string_view text);
 
 }  // namespace oxidized::hub

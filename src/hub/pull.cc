@@ -30,7 +30,8 @@ Need Count(const Selection& selection, const RepoCache& cache, const std::string
   Need need;
   for (const RepoFile& file : selection.files) {
     if (file.hash.empty())
-      Fail(ErrorKind::kNetwork, "the hub gives no hash of {}, so it cannot be checked", Quoted(file.path));
+      Fail(ErrorKind::kNetwork, "the hub does not give a hash of {}, so it cannot be checked",
+           Quoted(file.path));
     need.total_bytes += file.size_bytes;
     if (cache.HasSnapshotFile(commit, file) || cache.HasBlob(file)) continue;
     need.missing_bytes += file.size_bytes;
@@ -57,10 +58,11 @@ int64_t Provide(HubClient& client, const RepoCache& cache, const std::string& co
 
 void RefuseIncomplete(const RepoSpec& spec, const RepoListing& listing, const std::string& missing) {
   if (missing.empty()) return;
-  Fail(ErrorKind::kNetwork,
-       "{}@{}: the repository does not list {}: the model is not complete there (pull --include fetches "
-       "files by name)",
-       spec.id, listing.commit.substr(0, 8), Quoted(missing));
+  throw Error(ErrorKind::kNetwork,
+              {.component = fmt::format("{}@{}", spec.id, listing.commit.substr(0, 8)),
+               .found = fmt::format("the repository does not list {}: the model is not complete there",
+                                    Quoted(missing)),
+               .remedies = {{Setting::kInclude, "fetch files by name (`pull` with {})"}}});
 }
 
 std::vector<std::string> IndexFiles(const RepoCache& cache, const std::string& commit) {

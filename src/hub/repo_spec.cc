@@ -81,7 +81,7 @@ RepoSpec ParseRepoSpec(std::string_view text) {
     spec.quant = rest.substr(colon + 1);
     rest = rest.substr(0, colon);
     if (!All(spec.quant, "-.") || spec.quant.size() > 64) {
-      Fail(ErrorKind::kUsage, "{}: {} is no name of a quantisation such as Q4_K_M", Quoted(text),
+      Fail(ErrorKind::kUsage, "{}: {} is not a name of a quantisation such as Q4_K_M", Quoted(text),
            Quoted(spec.quant));
     }
   }
@@ -89,7 +89,7 @@ RepoSpec ParseRepoSpec(std::string_view text) {
     spec.revision = rest.substr(at + 1);
     rest = rest.substr(0, at);
     if (!All(spec.revision, "-./+") || !IsPlainRelativePath(spec.revision)) {
-      Fail(ErrorKind::kUsage, "{}: {} is no branch, tag or commit", Quoted(text), Quoted(spec.revision));
+      Fail(ErrorKind::kUsage, "{}: {} is not a branch, tag or commit", Quoted(text), Quoted(spec.revision));
     }
   }
   if (!IsRepoId(rest)) {

@@ -108,10 +108,11 @@ std::string ChooseGguf(const std::map<std::string, std::vector<RepoFile>>& model
     Fail(ErrorKind::kUsage, "{}: no GGUF file is called …-{}.gguf; found: {}", spec.id, spec.quant,
          all.empty() ? "none" : Quoted(all));
   }
-  throw AmbiguousModel(
-      ErrorKind::kUsage,
-      fmt::format("{}: {} GGUF models fit; choose one with {}:QUANT, or with pull --include PATTERN: {}",
-                  spec.id, fitting.size(), spec.id, all));
+  throw AmbiguousModel(ErrorKind::kUsage,
+                       {.component = spec.id,
+                        .found = fmt::format("{} GGUF models fit: {}", fitting.size(), all),
+                        .remedies = {{Setting::kNone, fmt::format("choose one with {}:QUANT", spec.id)},
+                                     {Setting::kInclude, "with `pull` and {} PATTERN"}}});
 }
 
 constexpr std::string_view kOriginal = "original/";

@@ -91,7 +91,7 @@ std::string FindToken(const std::filesystem::path& home) {
   // It becomes part of a header.
   if (token.size() > 4096 ||
       !std::all_of(token.begin(), token.end(), [](char c) { return c > 0x20 && c < 0x7F; }))
-    Fail(ErrorKind::kUsage, "the token of HF_TOKEN or {} has characters that no token has",
+    Fail(ErrorKind::kUsage, "the token of HF_TOKEN or {} has characters that a token never has",
          (home / "token").string());
   return token;
 }
@@ -103,7 +103,7 @@ int64_t Number(const char* name, int64_t missing, int64_t low, int64_t high) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < low || value > high)
-    Fail(ErrorKind::kUsage, "{}: {} is no whole number from {} to {}", name, Quoted(text), low, high);
+    Fail(ErrorKind::kUsage, "{}: {} is not a whole number from {} to {}", name, Quoted(text), low, high);
   return value;
 }
 
@@ -143,7 +143,7 @@ Settings SettingsFromEnvironment() {
   if (std::string endpoint = Variable("HF_ENDPOINT"); !endpoint.empty()) {
     while (endpoint.ends_with('/')) endpoint.pop_back();
     if (OriginOf(endpoint).empty())
-      Fail(ErrorKind::kUsage, "HF_ENDPOINT: {} is no http or https address", Quoted(endpoint));
+      Fail(ErrorKind::kUsage, "HF_ENDPOINT: {} is not an http or https address", Quoted(endpoint));
     settings.endpoint = endpoint;
   }
   settings.token = FindToken(home);

@@ -31,7 +31,8 @@ Settings SettingsFromEnvironment();
 // Whether the token may go there: over TLS, or to this machine. Never over plain HTTP to another host.
 bool TokenIsSafeWith(const std::string& url);
 
-// "https://host:port" of a URL, lower case, with the port written out; empty when it is no http or https URL.
+// "https://host:port" of a URL, lower case, with the port written out; empty when it is not an http or https
+// URL.
 std::string OriginOf(const std::string& url);
 
 }  // namespace oxidized::hub

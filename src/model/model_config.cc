@@ -80,7 +80,7 @@ void ValidateConfig(const ModelConfig& c, const std::string& source) {
   require(c.head_dim % 2 == 0,
           fmt::format("head_dim is {}, expected an even number (rotary pairs)", c.head_dim));
   require(c.num_heads % c.num_kv_heads == 0,
-          fmt::format("num_attention_heads {} is no multiple of num_key_value_heads {}", c.num_heads,
+          fmt::format("num_attention_heads {} is not a multiple of num_key_value_heads {}", c.num_heads,
                       c.num_kv_heads));
   require(c.hidden_size % 32 == 0,
           fmt::format("hidden_size is {}, expected a multiple of 32", c.hidden_size));

@@ -72,7 +72,7 @@ inline constexpr int32_t kPublishedWindow = 128;  // where a config says nothing
 
 // The layers of a model which has one window and one number of experts: layer l slides where slides[l].
 std::vector<LayerConfig> UniformLayers(const std::vector<bool>& slides, int32_t window, int32_t num_experts);
-// The same of every second layer sliding, layer 0 first: what a config that names no layers means. Of a
+// The same of every second layer sliding, layer 0 first: what a config without a list of layers means. Of a
 // number of layers that ValidateConfig refuses it makes 1024 at most.
 std::vector<LayerConfig> AlternatingLayers(int32_t num_layers, int32_t window, int32_t num_experts);
 

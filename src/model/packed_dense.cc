@@ -52,9 +52,10 @@ bool PackedDense::Pays(const MatrixView& m, int64_t packed_bytes) {
 
 void PackedDense::RequireCandidates(const WeightsView& weights) {
   if (Candidates(weights).empty()) {
-    Fail(ErrorKind::kUsage,
-         "--pack-weights: none of this model's dense weights is in bf16, so there is nothing to pack; leave "
-         "it out");
+    throw Error(ErrorKind::kUsage,
+                {.setting = Setting::kPackWeights,
+                 .found = "none of this model's dense weights is in bf16, so there is nothing to pack",
+                 .remedies = {{Setting::kPackWeights, "leave out {}"}}});
   }
 }
 

@@ -21,10 +21,13 @@ std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path) {
 std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path, const Checkpoint& checkpoint) {
   if (!path.empty()) return LoadTokenizer(path);
   if (std::unique_ptr<Tokenizer> own = TokenizerOf(checkpoint)) return own;
-  Fail(ErrorKind::kBadFile,
-       "{}: no tokenizer.json or rank file beside the model, and its {} rows are not the {} of {}; name a "
-       "tokenizer with --tokenizer-path (synth --tokenizer puts one beside random weights)",
-       checkpoint.path.string(), checkpoint.config.vocab_size, kHarmonyIds, kBuiltInTokenizer);
+  throw Error(
+      ErrorKind::kBadFile,
+      {.setting = Setting::kTokenizerPath,
+       .component = checkpoint.path.string(),
+       .found = fmt::format("no tokenizer.json or rank file beside the model, and its {} rows are not "
+                            "the {} of {}",
+                            checkpoint.config.vocab_size, kHarmonyIds, kBuiltInTokenizer)});
 }
 
 }  // namespace
@@ -32,9 +35,9 @@ std::unique_ptr<Tokenizer> LoadTokenizer(const std::filesystem::path& path, cons
 std::shared_ptr<const LoadedModel> LoadedModel::Load(const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const std::shared_ptr<LoadedModel> model(new LoadedModel);
-  model->converted_to_ = options.convert_to;
+  model->decoded_to_ = options.decode_to;
   model->checkpoint_ = OpenCheckpoint(ResolveModelPath(options.model_path, options.download),
-                                      {.convert_to = options.convert_to});
+                                      {.decode_to = options.decode_to});
   if (options.yarn_truncate) model->checkpoint_.config.rope.truncate = true;
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   model->opening_ms_ = elapsed.count();

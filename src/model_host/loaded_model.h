@@ -27,7 +27,7 @@ struct LoadOptions {
   std::filesystem::path model_path;      // see ResolveModelPath
   std::filesystem::path tokenizer_path;  // empty: the model's own; kBuiltInTokenizer: the built-in one
   TextParts text = TextParts::kChat;
-  DType convert_to = DType::kBF16;  // DeviceRow::converted_to of the devices to come
+  DType decode_to = DType::kBF16;  // DeviceRow::decoded_to of the devices to come
   // The rotation as llama.cpp computes it (RopeConfig::truncate), for comparisons.
   bool yarn_truncate = false;
   hub::PullWatch download = {};  // told when model_path has to be fetched first
@@ -40,7 +40,7 @@ class LoadedModel {
 
   const Checkpoint& checkpoint() const { return checkpoint_; }
   const ModelConfig& config() const { return checkpoint_.config; }
-  DType converted_to() const { return converted_to_; }
+  DType decoded_to() const { return decoded_to_; }
   double opening_ms() const { return opening_ms_; }  // of the checkpoint
 
   // Of a model loaded with kTokens or kChat.
@@ -56,7 +56,7 @@ class LoadedModel {
   void LoadText(const LoadOptions& options);
 
   Checkpoint checkpoint_;
-  DType converted_to_ = DType::kBF16;
+  DType decoded_to_ = DType::kBF16;
   double opening_ms_ = 0.0;
   std::unique_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<const TokenMask> mask_;

@@ -100,8 +100,7 @@ TEST_F(LoadedModelTest, AnEngineOutlivesEveryOtherUserOfItsModel) {
 TEST_F(LoadedModelTest, LoadingSaysHowMuchOfTheTextSideItWants) {
   // The model's 3136 rows are not those of any vocabulary that comes with the program.
   EXPECT_NO_THROW(Load(TextParts::kNone));
-  ExpectError(ErrorKind::kBadFile, {"name a tokenizer with --tokenizer-path"},
-              [&] { Load(TextParts::kTokens); });
+  ExpectError(ErrorKind::kBadFile, {"tokenizer_path: "}, [&] { Load(TextParts::kTokens); });
   ExpectError(ErrorKind::kBadFile, {"they do not belong together"},
               [&] { Load(TextParts::kTokens, kBuiltInTokenizer); });
 }

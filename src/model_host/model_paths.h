@@ -1,4 +1,4 @@
-// What a model path means: a file or folder, a model of the hub, or nothing.
+// What a model path means: a file or folder, or a model of the hub.
 #pragma once
 
 #include <filesystem>
@@ -8,14 +8,10 @@
 
 namespace oxidized {
 
-// The small model: $OXIDIZED_MODEL, else models/demo beside the program's sources or installed under its
-// prefix. Throws Error(kBadFile) saying where it looked.
-std::filesystem::path DefaultModelPath();
-
 // What a model path means: a file or folder; "hf:org/name[@revision][:QUANT]", a model of the hub, from its
-// cache or fetched now (docs/download.md); empty: DefaultModelPath(). Throws Error, Interrupted.
+// cache or fetched now (docs/download.md). Throws Error (kBadFile: no model is named), Interrupted.
 std::filesystem::path ResolveModelPath(const std::filesystem::path& path, const hub::PullWatch& watch = {});
-// The same of what is here already: nothing is fetched. nullopt: it is not in the cache.
+// The same of what is here already: nothing is fetched. nullopt: it is not in the cache, or none is named.
 std::optional<std::filesystem::path> FindModelHere(const std::filesystem::path& path);
 
 }  // namespace oxidized

@@ -5,16 +5,16 @@
 namespace oxidized {
 
 RuntimePlan PlanRuntime(const RuntimeOptions& options) {
-  const auto open = [&](DType convert_to) {
+  const auto open = [&](DType decode_to) {
     return OpenCheckpoint(ResolveModelPath(options.model_path, options.download),
-                          {.convert_to = convert_to, .metadata_only = true});
+                          {.decode_to = decode_to, .metadata_only = true});
   };
   std::optional<Checkpoint> usual;
   const ChosenDevice chosen = ChooseDevice(options.choice, options.device, [&]() -> const Checkpoint& {
     if (!usual) usual = open(DType::kBF16);
     return *usual;
   });
-  const Checkpoint checkpoint = open(chosen.row->converted_to(chosen.options));
+  const Checkpoint checkpoint = open(chosen.row->decoded_to(chosen.options));
   RuntimePlan result;
   result.model = checkpoint.path.string();
   result.format = checkpoint.format;

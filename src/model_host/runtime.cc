@@ -20,7 +20,7 @@ std::unique_ptr<Runtime> Runtime::Load(const RuntimeOptions& options) {
   auto model = LoadedModel::Load({.model_path = options.model_path,
                                   .tokenizer_path = options.tokenizer_path,
                                   .text = options.text,
-                                  .convert_to = chosen.row->converted_to(chosen.options),
+                                  .decode_to = chosen.row->decoded_to(chosen.options),
                                   .yarn_truncate = options.yarn_truncate,
                                   .download = options.download});
   return std::unique_ptr<Runtime>(new Runtime(std::move(model), chosen, options));
@@ -30,11 +30,11 @@ std::unique_ptr<Runtime> Runtime::Open(std::shared_ptr<const LoadedModel> model,
                                        const RuntimeOptions& options) {
   const ChosenDevice chosen = ChooseDevice(options.choice, options.device,
                                            [&]() -> const Checkpoint& { return model->checkpoint(); });
-  if (model->checkpoint().converted.tensors > 0 &&
-      model->converted_to() != chosen.row->converted_to(chosen.options)) {
-    Fail(ErrorKind::kUsage, "{}: its tensors were converted to {}, {} wants {}",
-         model->checkpoint().path.string(), Name(model->converted_to()), chosen.row->name,
-         Name(chosen.row->converted_to(chosen.options)));
+  if (model->checkpoint().decoded.tensors > 0 &&
+      model->decoded_to() != chosen.row->decoded_to(chosen.options)) {
+    Fail(ErrorKind::kUsage, "{}: its tensors were decoded to {}, {} wants {}",
+         model->checkpoint().path.string(), Name(model->decoded_to()), chosen.row->name,
+         Name(chosen.row->decoded_to(chosen.options)));
   }
   return std::unique_ptr<Runtime>(new Runtime(std::move(model), chosen, options));
 }

@@ -33,7 +33,7 @@ class Runtime {
   // kUsage, kUnsupported, kNetwork), Interrupted.
   static std::unique_ptr<Runtime> Load(const RuntimeOptions& options);
   // The same on a model that may have other users: nothing of it changes. It must have been loaded with the
-  // device's converted_to where tensors of it were converted; Error(kUsage) else.
+  // device's decoded_to where tensors of it were decoded; Error(kUsage) else.
   static std::unique_ptr<Runtime> Open(std::shared_ptr<const LoadedModel> model,
                                        const RuntimeOptions& options);
 

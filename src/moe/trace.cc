@@ -172,7 +172,9 @@ TraceReader TraceReader::Open(const std::filesystem::path& path) {
 TraceReader::TraceReader(std::span<const std::byte> bytes, std::string name)
     : bytes_(bytes), name_(std::move(name)) {
   if (bytes.size() < kHeaderBytes || std::memcmp(bytes.data(), kTraceSign.data(), kTraceSign.size()) != 0)
-    Fail(ErrorKind::kBadFile, "{}: no routing trace (expected a file of --moe-trace)", name_);
+    throw Error(ErrorKind::kBadFile, {.component = name_,
+                                      .found = "not a routing trace",
+                                      .remedies = {{Setting::kMoeTrace, "{} writes one"}}});
   Cursor cursor(bytes.data() + kTraceSign.size());
   const auto version = cursor.Take<uint32_t>();
   if (version != kVersion)

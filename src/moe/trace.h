@@ -70,7 +70,7 @@ class TraceWriter final : public RoutingObserver {
 
 class TraceReader {
  public:
-  // Throws Error(kBadFile) if this is no trace.
+  // Throws Error(kBadFile) if this is not a trace.
   static TraceReader Open(const std::filesystem::path& path);
   // `bytes` must outlive the reader; `name` is for messages.
   TraceReader(std::span<const std::byte> bytes, std::string name);

@@ -90,7 +90,7 @@ TEST_F(TraceTest, EveryPrefixIsATraceOfItsWholeRecords) {
     ASSERT_EQ(reader.torn_bytes(), static_cast<int64_t>((size - 64) % record));
   }
   for (size_t size = 0; size < 64; ++size)
-    ExpectRefused({whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)}, "no routing trace");
+    ExpectRefused({whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)}, "not a routing trace");
 }
 
 TEST_F(TraceTest, DamageIsNamed) {
@@ -100,7 +100,7 @@ TEST_F(TraceTest, DamageIsNamed) {
     copy[at] = static_cast<std::byte>(value);
     return copy;
   };
-  ExpectRefused(damaged(0, 'x'), "no routing trace");
+  ExpectRefused(damaged(0, 'x'), "not a routing trace");
   ExpectRefused(damaged(8, 2), "trace version 2");
   ExpectRefused(damaged(16, 1), "records of 1 byte,");
   ExpectRefused(damaged(20, 0), "0 layers");

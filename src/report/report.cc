@@ -85,21 +85,4 @@ std::string ClosingLine(const FinishedAnswer& answer) {
                             rate(static_cast<double>(s.read_tokens - s.reused_tokens), s.prefill_us));
 }
 
-std::string CutInReasoning(const FinishedAnswer& answer) {
-  if (answer.stats.generated_tokens == 0)
-    return "--max-tokens 0: the prompt was read, nothing was written; give 1 or more for an answer";
-  return fmt::format(
-      "the {} ended inside the reasoning, before an answer: allow more with --max-tokens, or "
-      "ask for less with --reasoning-effort low",
-      Counted(answer.stats.generated_tokens, "token"));
-}
-
-std::string NothingSaid(const FinishedAnswer& answer) {
-  return fmt::format(
-      "the model ended its turn after {} without an answer: ask again with another --seed, or see what it "
-      "wrote with "
-      "--show-reasoning",
-      Counted(answer.stats.generated_tokens, "token"));
-}
-
 }  // namespace oxidized

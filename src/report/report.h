@@ -38,8 +38,5 @@ std::string StageTable(const char* title, const StageTotals& totals);
 
 // Tokens, time to the first one, speeds, GB/s, reused tokens: one line.
 std::string ClosingLine(const FinishedAnswer& answer);
-std::string CutInReasoning(const FinishedAnswer& answer);
-// The model ended its turn without an answer or a call.
-std::string NothingSaid(const FinishedAnswer& answer);
 
 }  // namespace oxidized

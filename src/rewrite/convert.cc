@@ -99,7 +99,7 @@ std::string PlanTokenizer(const Tokenizer* tokenizer, const Checkpoint& checkpoi
   return "tokenizer: the vocabulary of the source, written as tokenizer.json";
 }
 
-// They are moved as they are where the form can hold them: converting is no repair.
+// They are moved as they are where the form can hold them: converting is not a repair.
 std::vector<std::string> Warnings(std::vector<std::string> found, const std::string& source) {
   constexpr size_t kMost = 3;
   if (found.empty()) return {};
@@ -130,17 +130,20 @@ void NoteRounding(const RoundingError& error, const std::string& what, const cha
 ConvertReport ConvertCheckpoint(const ConvertOptions& options) {
   RequireFree(options.out, options.format == CheckpointFormat::kGguf);
   OpenOptions open;
-  open.convert_to = DType::kF32;  // exact, so that all rounding happens where it is measured
+  open.decode_to = DType::kF32;  // exact, so that all rounding happens where it is measured
   const Checkpoint checkpoint = OpenCheckpoint(options.in, open);
   const bool to_mxfp4 = options.types.experts == DType::kGgmlMxfp4;
   const std::set<DType> experts = OtherExpertTypes(checkpoint.weights);
   if (to_mxfp4 && !experts.empty() && !options.quantize_experts) {
-    Fail(ErrorKind::kUnsupported,
-         "{}: experts are stored as {}, and the {} form takes MXFP4: --quantize-experts mxfp4 rounds them "
-         "(without loss where they were MXFP4 before) and reports the error{}",
-         options.in.string(), TypeNames(experts), Name(options.format),
-         options.format == CheckpointFormat::kGguf ? "; --expert-type bf16 or f32 keeps them as they are"
-                                                   : "");
+    Fault fault{.component = options.in.string(),
+                .found = fmt::format("experts are stored as {}, and the {} form takes MXFP4",
+                                     TypeNames(experts), Name(options.format)),
+                .remedies = {{Setting::kQuantizeExperts,
+                              "{} mxfp4 rounds them (without loss where they were MXFP4 before) and reports "
+                              "the error"}}};
+    if (options.format == CheckpointFormat::kGguf)
+      fault.remedies.push_back({Setting::kExpertType, "{} bf16 or f32 keeps them as they are"});
+    throw Error(ErrorKind::kUnsupported, fault);
   }
 
   ConvertReport report;

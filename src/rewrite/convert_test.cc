@@ -284,7 +284,7 @@ TEST(Convert, QuantisesExpertsOnRequestOnly) {
     const fs::path dequantised = temp.path() / Name(dtype);
     WriteDequantised(hf, dequantised, dtype, 1.0f);
     const fs::path out = temp.path() / (std::string(Name(dtype)) + "_back");
-    ExpectError(ErrorKind::kUnsupported, {Name(dtype), "--quantize-experts mxfp4"},
+    ExpectError(ErrorKind::kUnsupported, {Name(dtype), "quantize_experts mxfp4"},
                 [&] { Convert(dequantised, out, CheckpointFormat::kHuggingFace); });
     EXPECT_FALSE(fs::exists(out));
     // Values that were MXFP4 come back exactly (another scale with other codes may say the same values).

@@ -142,8 +142,8 @@ TEST(PackedFile, ADamagedFileIsRefused) {
     return bytes;
   };
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"", "no file of packed dense weights"},
-      {"{}", "no file of packed dense weights"},
+      {"", "not a file of packed dense weights"},
+      {"{}", "not a file of packed dense weights"},
       {"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"},
       {whole.substr(0, 350), "was it truncated?"},
       {whole.substr(0, 400), "was it truncated?"},
@@ -191,10 +191,10 @@ TEST(PackedFile, ValuesThatChangedAreFoundByVerifying) {
 
 TEST(PackedFile, AFileThatIsNotThereOrIsTakenForAModelIsToldWithTheOption) {
   const Made made;
-  ExpectError(ErrorKind::kBadFile, {"dense.packed", "packed dense weights", "--packed-weights"},
+  ExpectError(ErrorKind::kBadFile, {"dense.packed", "packed dense weights", "packed_weights"},
               [&] { OpenCheckpoint(made.file); });
   fs::remove(made.file);
-  ExpectRefused(made, {"--packed-weights: ", "dense.packed: No such file", "convert MODEL FILE"});
+  ExpectRefused(made, {"packed_weights: ", "dense.packed: No such file"});
 }
 
 TEST(PackedFile, NothingIsWrittenWhereItDoesNotPay) {

@@ -49,8 +49,8 @@ void RequireFinite(const float* values, int64_t n, const LayoutTensor& tensor, c
 bool IsExact(DType from, DType to) { return to == from || to == DType::kF32; }
 
 // n values from one stored type to another.
-void Convert(DType from, const std::byte* data, int64_t n, const LayoutTensor& tensor, std::byte* out,
-             RoundingError& error) {
+void Reencode(DType from, const std::byte* data, int64_t n, const LayoutTensor& tensor, std::byte* out,
+              RoundingError& error) {
   const DType to = tensor.spec.dtype;
   if (from == to) {
     std::memcpy(out, data, static_cast<size_t>(StoredBytes(to, n)));
@@ -219,7 +219,7 @@ void TensorEncoder::FillDense(const LayoutTensor& tensor, int64_t first, int64_t
       continue;
     }
     const MatrixView rows = source_.Rows(part, tensor.layer, first, some, scratch);
-    Convert(rows.dtype, rows.data, some * shape.cols, tensor, out, error);
+    Reencode(rows.dtype, rows.data, some * shape.cols, tensor, out, error);
     out += some * tensor.row_bytes;
     count -= some;
     first = 0;
@@ -250,8 +250,8 @@ void TensorEncoder::FillExperts(const LayoutTensor& tensor, int64_t first, int64
       for (int64_t i = 0; i < some; ++i)
         biases[static_cast<size_t>(i)] = view.bias_at(source_row - base + i * stride);
       RoundingError exact;  // bias_at widens: what was of this type comes back as it was
-      Convert(DType::kF32, reinterpret_cast<const std::byte*>(biases.data()), some, tensor, out,
-              view.bias.dtype == to ? exact : error);
+      Reencode(DType::kF32, reinterpret_cast<const std::byte*>(biases.data()), some, tensor, out,
+               view.bias.dtype == to ? exact : error);
       out += some * tensor.row_bytes;
       first += some;
       count -= some;
@@ -268,7 +268,7 @@ void TensorEncoder::FillExperts(const LayoutTensor& tensor, int64_t first, int64
         StoreMxfp4Row(packed, tensor.piece, out);
       } else {
         const float* values = decoder.Row(view, r, view.rows);
-        Convert(DType::kF32, reinterpret_cast<const std::byte*>(values), view.cols, tensor, out, error);
+        Reencode(DType::kF32, reinterpret_cast<const std::byte*>(values), view.cols, tensor, out, error);
       }
       out += tensor.row_bytes;
     }

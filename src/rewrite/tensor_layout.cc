@@ -169,7 +169,7 @@ class Layout {
 
 void CheckTypes(CheckpointFormat format, LayoutTypes types) {
   const auto refuse = [&](const char* what, DType found, const char* expected) {
-    Fail(ErrorKind::kUnsupported, "the {} form holds no {} in {}, expected {}", Name(format), what,
+    Fail(ErrorKind::kUnsupported, "the {} form cannot hold {} in {}, expected {}", Name(format), what,
          Name(found), expected);
   };
   const bool floats = types.dense == DType::kBF16 || types.dense == DType::kF16 || types.dense == DType::kF32;

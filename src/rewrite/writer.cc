@@ -91,7 +91,7 @@ void FlushFolder(const fs::path& folder) {
 void RequireName(const fs::path& out, bool single_file) {
   if (out.empty()) Fail(ErrorKind::kUsage, "the name to write under is empty");
   if (out.filename() == "." || out.filename() == "..")
-    Fail(ErrorKind::kBadFile, "{}: no name that can be given to a new checkpoint; name a folder to make",
+    Fail(ErrorKind::kBadFile, "{}: a new checkpoint cannot have this name; name a folder to make",
          out.string());
   std::error_code none;
   if (!single_file && fs::is_symlink(out, none)) {
@@ -109,7 +109,7 @@ void RequireFree(const fs::path& out, bool single_file) {
                                 : !IsThere(out) || (IsFolder(out) && EntriesOf(out).empty());
   if (!free) {
     Fail(ErrorKind::kBadFile, "{}: exists{}; nothing is overwritten", out.string(),
-         single_file ? "" : " and is no empty folder");
+         single_file ? "" : " and is not an empty folder");
   }
 }
 

@@ -46,8 +46,8 @@ struct ExpertLayoutRow {
   NibbleOrder nibbles;    // of a block's 16 bytes; of kMoved: as each of these headers says
   LayoutReaders readers;  // activations whose products read it; kGroupedMxfp4: on tiers that say so
   // Of what is made in memory: the matrix's rows are a multiple of this, and only scales in this range are
-  // taken, since beyond it the products want care (half of it is no normal number; bf16 does not hold all its
-  // values).
+  // taken, since beyond it the products want care (half of it is not a normal number; bf16 does not hold all
+  // its values).
   int32_t row_multiple;
   uint8_t lowest_scale, highest_scale;
 

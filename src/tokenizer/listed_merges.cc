@@ -10,7 +10,7 @@ namespace oxidized {
 int32_t ListedMerges::TokenOfText(std::string_view text, std::string& bytes) const {
   const auto id = DecodeByteText(text, bytes) ? vocabulary_.tokens.Find(bytes) : std::nullopt;
   if (!id) {
-    Fail(ErrorKind::kBadFile, "{}: merge {} names {}, which is no token", name_, merges_.size(),
+    Fail(ErrorKind::kBadFile, "{}: merge {} names {}, which is not a token", name_, merges_.size(),
          PrintableStart(text));
   }
   return *id;
@@ -23,7 +23,7 @@ void ListedMerges::Add(std::string_view left, std::string_view right) {
   left_bytes_ += right_bytes_;
   const auto result = vocabulary_.tokens.Find(left_bytes_);
   if (!result) {
-    Fail(ErrorKind::kBadFile, "{}: merge {} gives {}{}, which is no token", name_, merges_.size(),
+    Fail(ErrorKind::kBadFile, "{}: merge {} gives {}{}, which is not a token", name_, merges_.size(),
          PrintableStart(left), PrintableStart(right));
   }
   merge.result = *result;

@@ -20,7 +20,7 @@ class ListedMerges {
   // `vocabulary`: its tokens are complete. Both must outlive this.
   ListedMerges(Vocabulary& vocabulary, const std::string& name) : vocabulary_(vocabulary), name_(name) {}
 
-  // These throw Error(kBadFile): what is no pair of tokens that together are a token; a pair listed twice.
+  // These throw Error(kBadFile): what is not a pair of tokens that together are a token; a pair listed twice.
   void Add(std::string_view left, std::string_view right);
   void AddPair(std::string_view text);  // "left right"
   void Finish();                        // fills vocabulary.merges

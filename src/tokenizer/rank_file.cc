@@ -63,7 +63,7 @@ std::vector<Line> SplitLines(std::string_view text, const std::string& name) {
     const auto [last, error] = std::from_chars(digits.data(), digits.data() + digits.size(), rank);
     if (error != std::errc() || last != digits.data() + digits.size() || rank < 0 || rank > kMaxTokenId) {
       Fail(ErrorKind::kBadFile,
-           "{}: line {} is no rank file entry, expected base64, a space and a rank up to {}", name, number,
+           "{}: line {} is not a rank file entry, expected base64, a space and a rank up to {}", name, number,
            kMaxTokenId);
     }
     lines.push_back({line.substr(0, space), static_cast<int32_t>(rank)});
@@ -90,7 +90,7 @@ Vocabulary ReadRankFile(std::string_view text, const std::string& name) {
            Counted(lines.size(), "entry"));
     }
     if (!DecodeBase64(line.base64, bytes)) {
-      Fail(ErrorKind::kBadFile, "{}: the token of rank {} is no base64", name, line.rank);
+      Fail(ErrorKind::kBadFile, "{}: the token of rank {} is not base64", name, line.rank);
     }
     if (bytes.size() > kMaxTokenBytes) {
       Fail(ErrorKind::kBadFile, "{}: the token of rank {} has {} bytes, expected at most {}", name, line.rank,

@@ -91,7 +91,7 @@ Splitter::Splitter(std::string_view pattern, const std::string& name)
   code_->compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(rewritten.data()), rewritten.size(),
                                   PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
   if (code_->compiled == nullptr) {
-    Fail(ErrorKind::kBadFile, "{}: split pattern is no regular expression: {} near its byte {}", name,
+    Fail(ErrorKind::kBadFile, "{}: split pattern is not a regular expression: {} near its byte {}", name,
          PcreMessage(error), offset);
   }
   // Where executable memory is forbidden the interpreter gives the same pieces, slower.

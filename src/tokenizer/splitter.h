@@ -18,7 +18,7 @@ extern const std::string_view kO200kPattern;
 
 class Splitter {
  public:
-  // Throws Error(kBadFile) when the pattern is no regular expression; `name` is the file it came from.
+  // Throws Error(kBadFile) when the pattern is not a regular expression; `name` is the file it came from.
   Splitter(std::string_view pattern, const std::string& name);
   ~Splitter();
   Splitter(const Splitter&) = delete;

@@ -173,9 +173,9 @@ TEST(Tokenizer, RefusesOtherJson) {
       {R"("Regex":")", R"("String":")", "no Regex, expected a string"},
       {R"("merges":[)", R"("merges":["x"],"m":[)", "merge 0 is not two tokens"},
       {R"("merges":[)", R"("merges":[["a","b","c"]],"m":[)", "merge 0 is not two tokens"},
-      {R"("merges":[)", R"("merges":["日 b"],"m":[)", "merge 0 names ???, which is no token"},
-      {R"("merges":[)", R"("merges":["zz zz"],"m":[)", "which is no token"},
-      {R"("merges":[)", R"("merges":[["z","~"]],"m":[)", "merge 0 gives z~, which is no token"},
+      {R"("merges":[)", R"("merges":["日 b"],"m":[)", "merge 0 names ???, which is not a token"},
+      {R"("merges":[)", R"("merges":["zz zz"],"m":[)", "which is not a token"},
+      {R"("merges":[)", R"("merges":[["z","~"]],"m":[)", "merge 0 gives z~, which is not a token"},
       {R"("merges":[)", R"("merges":7,"m":[)", "merges is not an array"},
       {R"("!":0,)", R"("!!!!!!!!!":0,)", "no token for byte 0x21"},
       {R"("!":0,)", R"("日":0,)", "token 0 is not in byte-level form"},
@@ -201,7 +201,7 @@ TEST(Tokenizer, RefusesOtherJson) {
 TEST(Tokenizer, RefusesOtherRankFiles) {
   const std::string& ranks = SmallRanks();
   ExpectRanksRefused("", "no token for byte 0x00");
-  ExpectRanksRefused("hello", "line 1 is no rank file entry");
+  ExpectRanksRefused("hello", "line 1 is not a rank file entry");
   const std::string first = "IQ== 0\n";  // "!"
   const struct {
     const char *to, *what;
@@ -209,18 +209,18 @@ TEST(Tokenizer, RefusesOtherRankFiles) {
       {"", "expected ranks without gaps from 0"},
       {"IQ== 1\n", "rank 1 is there twice"},
       {"Ig== 0\n", "is there twice"},
-      {"IQ==\n", "line 1 is no rank file entry"},
-      {"IQ== \n", "line 1 is no rank file entry"},
-      {"IQ== 0x\n", "line 1 is no rank file entry"},
-      {"IQ== -1\n", "line 1 is no rank file entry"},
-      {"IQ== 99999999999999999999\n", "line 1 is no rank file entry"},
+      {"IQ==\n", "line 1 is not a rank file entry"},
+      {"IQ== \n", "line 1 is not a rank file entry"},
+      {"IQ== 0x\n", "line 1 is not a rank file entry"},
+      {"IQ== -1\n", "line 1 is not a rank file entry"},
+      {"IQ== 99999999999999999999\n", "line 1 is not a rank file entry"},
       {"IQ== 16777215\n", "rank 16777215 among 3072 entries"},
-      {"IQ 0\n", "is no base64"},
-      {"IR== 0\n", "is no base64"},
-      {"I=== 0\n", "is no base64"},
-      {"I*== 0\n", "is no base64"},
-      {"=Q== 0\n", "is no base64"},
-      {" 0\n", "is no base64"},
+      {"IQ 0\n", "is not base64"},
+      {"IR== 0\n", "is not base64"},
+      {"I=== 0\n", "is not base64"},
+      {"I*== 0\n", "is not base64"},
+      {"=Q== 0\n", "is not base64"},
+      {" 0\n", "is not base64"},
       {"ISEh 0\n", "no token for byte 0x21"},
   };
   for (const auto& [to, what] : cases) ExpectRanksRefused(Replace(ranks, first, to), what);

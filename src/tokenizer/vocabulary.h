@@ -85,7 +85,7 @@ struct Vocabulary {
 
   // Throws Error(kBadFile) unless both text and id are new; an alias may repeat the id.
   void AddSpecial(int64_t id, std::string_view text, const std::string& name, bool alias = false);
-  // Fills byte_ids; throws Error(kBadFile) when one of the 256 single bytes is no token.
+  // Fills byte_ids; throws Error(kBadFile) when one of the 256 single bytes is not a token.
   void IndexBytes(const std::string& name);
 };
 

@@ -61,8 +61,8 @@ INSTANTIATE_TEST_SUITE_P(Devices, Absent, ::testing::ValuesIn(AbsentRows()),
                          [](const auto& param_info) { return param_info.param; });
 TEST_P(Absent, IsNotHere) {
   const DeviceAvailability found = DeviceNamed(GetParam()).available();
-  ASSERT_FALSE(found.why_not.empty() || found.what_to_do.empty());
-  GTEST_SKIP() << GetParam() << ": " << found.why_not << "; " << found.what_to_do;
+  ASSERT_FALSE(found.why_not.empty() || found.what_to_do.words.empty());
+  GTEST_SKIP() << GetParam() << ": " << found.why_not << "; " << found.what_to_do.words;
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ Subject WithKernels(const std::string& name, std::shared_ptr<const CpuKernels> k
   return subject;
 }
 
-std::vector<Outcome> RunBriefly(const Subject& subject, std::vector<std::string_view> only) {
+std::vector<CheckResult> RunBriefly(const Subject& subject, std::vector<std::string_view> only) {
   // Models of the published widths belong to more than the brief set.
   const bool wide = only.size() == 1 && only[0].starts_with("wide");
   return RunConformance(
@@ -57,7 +57,7 @@ void ExpectCaught(const Subject& subject, const std::string& check) {
 #ifdef OXIDIZED_BRIEF_CONFORMANCE
   if (check.starts_with("wide")) GTEST_SKIP() << "the published widths take minutes where code is slow";
 #endif
-  const std::vector<Outcome> outcomes = RunBriefly(subject, {check});
+  const std::vector<CheckResult> outcomes = RunBriefly(subject, {check});
   ASSERT_EQ(outcomes.size(), 1u) << "no check is called " << check;
   EXPECT_EQ(outcomes[0].left_out, "");
   ASSERT_FALSE(outcomes[0].failures.empty()) << check << " did not see: " << subject.name;

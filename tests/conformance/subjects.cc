@@ -88,7 +88,6 @@ Subject Queued() {
 }  // namespace
 
 std::vector<Subject> Subjects() {
-  SetLogLevel(LogLevel::kError);  // opening with 8-bit activations warns, some thousand times here
   std::vector<Subject> subjects;
   for (const DeviceRow& row : Devices()) {
     for (const DeviceInstance& instance : row.available().instances) {

@@ -112,8 +112,8 @@ class Bench(unittest.TestCase):
 
     def test_bad_requests(self):
         for arguments, says in [
-            (("pp0",), "'pp0': tokens must be from 1 to 1048576"), (("pp",), "'pp' is no test"),
-            (("tg99999999999",), "tokens must be from 1 to"), (("tg99999999999999999999999",), "tokens must be"), (("pp-1",), "is no test"),
+            (("pp0",), "'pp0': tokens must be from 1 to 1048576"), (("pp",), "'pp' is not a test"),
+            (("tg99999999999",), "tokens must be from 1 to"), (("tg99999999999999999999999",), "tokens must be"), (("pp-1",), "is not a test"),
             (("tg64@d0",), "the depth must be from 1"), (("tg64@4",), "tg64@4"), (("tg64@d",), "tg64@d"),
             (("b5000",), "sequences must be from 1 to 4096"), (("ttft16@d4",), "ttft16@d4"), (("speed",), "known are"), (("pp16x",), "pp16x"),
             (("--tier", "mmx"), "mmx"), (("--tier", ""), "--tier: '' is none that this machine has"), (("--threads", "1,"), "''"), (("--threads", "0"), "'0'"),
@@ -434,7 +434,7 @@ class Bench(unittest.TestCase):
         self.refused(USAGE, "pp512 before moe", "bench", "pp512", "moe", "-m", self.model)
 
     def test_benchmark_moe_refuses(self):
-        self.refused(USAGE, "--executor cpu", "-m", self.model, "--benchmark-moe", "--executor", "reference")
+        self.refused(USAGE, "--device cpu", "-m", self.model, "--benchmark-moe", "--executor", "reference")
         self.refused(USAGE, "--prompt", "-m", self.model, "--benchmark-moe", "-p", "x")
         self.refused(USAGE, "--benchmark-runs", "-m", self.model, "--benchmark-moe", "--benchmark-runs", "0")
         self.refused(USAGE, "--benchmark-plot", "-m", self.model, "-p", "x", "--benchmark-plot", "x.svg")
@@ -469,7 +469,7 @@ class Bench(unittest.TestCase):
             self.assertEqual(result.returncode, 1, mode)
             self.assertIn(says, result.stderr)
         for arguments, says in [
-            (("b4",), "'b4' is no test"), (("pp0",), "'pp0': tokens must be from 1 to 1048576"),
+            (("b4",), "'b4' is not a test"), (("pp0",), "'pp0': tokens must be from 1 to 1048576"),
             (("tg99999999999",), "tokens must be from"), (("tg4@d9999999",), "the depth must be from"),
             (("pp8", "--theirs-arguments", "-x 'y"), "--theirs-arguments: No closing quotation: -x 'y"),
             (("pp8", "--ours-arguments", '"'), "--ours-arguments: No closing quotation"),
@@ -499,7 +499,7 @@ class Bench(unittest.TestCase):
         file.write_text(self.bench("--json", "--threads", "1,2", "pp4", "pp8", "tg2", "tg2@d9", "b2", "b3"))
         out = self.folder / "images"
         self.refused(BAD_FILE, "b=", "bench", "plot", "--out", out, f"a=b={file}")  # the name ends at the first =
-        self.refused(BAD_FILE, "not what `bench --json` writes", "bench", "plot", "--out", out, self.model / "config.json")
+        self.refused(BAD_FILE, "not a file of figures that `bench` writes as JSON", "bench", "plot", "--out", out, self.model / "config.json")
         self.refused(USAGE, "--out", "bench", "plot", f"tiny={file}")
         self.assertFalse(out.exists())
         result = run("bench", "plot", "--out", out, f"tiny={file}")

@@ -323,7 +323,7 @@ class Answers(CommandLine):
         self.assertRegex(table, r"uses found their expert")
         self.refused(USAGE, "give at least", "-m", self.model, "-p", "x", "--expert-memory", "1000")
         self.refused(USAGE, "no amount", "-m", self.model, "-p", "x", "--expert-memory", "much")
-        self.refused(USAGE, "--executor cpu", "-m", self.model, "-p", "x", "--expert-memory", "50%", "--executor", "reference")
+        self.refused(USAGE, "--device cpu", "-m", self.model, "-p", "x", "--expert-memory", "50%", "--executor", "reference")
 
     @unittest.skipIf(os.environ.get("OXIDIZED_SANITIZED"), "a sanitizer explains SIGBUS in its own way")
     def test_a_mapped_model_that_loses_its_bytes_is_one_line_and_a_code(self):

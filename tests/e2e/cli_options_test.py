@@ -149,7 +149,7 @@ class Options(CommandLine):
         reference = ("-m", self.model, "-p", "x", "--executor", "reference")
         config = self.folder / "pack.conf"
         config.write_text("# a default\npack-weights = true\n")
-        packs = "--pack-weights: the reference executor takes weights as stored; use --executor cpu"
+        packs = "--pack-weights: the reference executor takes weights as stored; use --device cpu"
         for environment, more, says in [
             ({"OXIDIZED_PACK_WEIGHTS": "1"}, (), f"{packs} (OXIDIZED_PACK_WEIGHTS sets --pack-weights)"),
             ({"OXIDIZED_PACK_WEIGHTS": "1"}, ("--config", config), f"{packs} ({config}:2 sets --pack-weights)"),
@@ -384,9 +384,9 @@ class Options(CommandLine):
     def test_config_files_are_understood_or_refused(self):
         config = self.folder / "odd.conf"
         for text, says in [
-            ("max-tokns = 2", "'max-tokns' is no option"),
-            ("max-tokens : 2", "'max-tokens : 2' is no option"),
-            ("\x02\x01garbage", "garbage' is no option"),
+            ("max-tokns = 2", "'max-tokns' is not an option"),
+            ("max-tokens : 2", "'max-tokens : 2' is not an option"),
+            ("\x02\x01garbage", "garbage' is not an option"),
             ("config = x", "'config' has no place in a file of options"),
             ("stop =", "--stop: ''"),
             ("temperature = 1 2", "--temperature: '1 2' is not a number"),
@@ -396,10 +396,10 @@ class Options(CommandLine):
             ("temperature = hot", "--temperature: 'hot' is not a number"),
             ('"temperature" = 1000', "--temperature: '1000'"),
             ("use-mmap = perhaps", "perhaps"),
-            ("show-reasoning = loud", "--show-reasoning: 'loud' is none of"),
-            ("date = 2024-02-30", "--date: '2024-02-30' is no date"),
+            ("show-reasoning = loud", "--show-reasoning: 'loud' is not one of"),
+            ("date = 2024-02-30", "--date: '2024-02-30' is not a date"),
             ("precision = f64 # really", "f64"),
-            ("[nowhere]\nx = 1", "'[nowhere]' is no command"),
+            ("[nowhere]\nx = 1", "'[nowhere]' is not a command"),
         ]:
             with self.subTest(text):
                 config.write_text(f"# options\n\ntop-k = 5\n{text}\n")

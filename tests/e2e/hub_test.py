@@ -413,7 +413,7 @@ class HubTest(unittest.TestCase):
         for name in ("../x", "/etc/passwd", "a/../../x", "a//b", "", ".", "a\0b", "a\nb", "x" * 300, "a\\b", "a/./b"):
             self.hub.lists[ID] = json.dumps(entry(rfilename=name)).encode()
             with self.subTest(name=name):
-                self.refused(NETWORK, "is no name that a file of a repository can have")
+                self.refused(NETWORK, "is not a name that a file of a repository can have")
         for listing, says in (
             (entry(size=-1), "no size"),
             (entry(size=1 << 62), "no size"),
@@ -434,7 +434,7 @@ class HubTest(unittest.TestCase):
         listing = json.loads(json.dumps(good))
         listing["siblings"][0].pop("blobId")
         self.hub.lists[ID] = json.dumps(listing).encode()
-        self.refused(NETWORK, "no hash of 'config.json'")
+        self.refused(NETWORK, "does not give a hash of 'config.json'")
         listing = entry(size=2)
         listing["siblings"].append(
             {"rfilename": "m.safetensors", "lfs": {"sha256": "c" * 64, "size": 1 << 49}, "size": 1 << 49}

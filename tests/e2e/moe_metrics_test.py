@@ -363,11 +363,11 @@ class Simulate(Folder):
             "one of --trace FILE and --synthetic": [],
             "is none of uniform": ["--synthetic", "zipf"],
             "room for 3 experts": ["--synthetic", "uniform", "--experts", 8, "--layers", 2, "--budget", "20%"],
-            "is no size": ["--synthetic", "uniform", "--budget", "lots"],
+            "is not a size": ["--synthetic", "uniform", "--budget", "lots"],
         }.items():
             self.assertIn(says, run("moe", "simulate", *arguments, code=2).stderr.decode())
         (self.folder / "no").write_bytes(b"no trace")
-        self.assertIn("no routing trace", run("moe", "simulate", "--trace", self.folder / "no", code=3).stderr.decode())
+        self.assertIn("not a routing trace", run("moe", "simulate", "--trace", self.folder / "no", code=3).stderr.decode())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import unittest
 
 from command_line import BAD_FILE, PROGRAM, TOKENIZER, USAGE, CommandLine, run
 
-# Sets a terminal's title, ends a line, is no UTF-8, turns the direction of writing round.
+# Sets a terminal's title, ends a line, is not UTF-8, turns the direction of writing round.
 EVIL = b"e\x1b]0;owned\x07v\ni\xffl\xe2\x80\xae"
 SHOWN = r"e\x1b]0;owned\x07v\x0ai\xffl\u202e"
 
@@ -60,7 +60,7 @@ class Names(CommandLine):
 
     def printable(self, result, escaped=True):
         for stream in (result.stdout, result.stderr):
-            text = stream.decode("utf-8")  # what is no UTF-8 raises
+            text = stream.decode("utf-8")  # what is not UTF-8 raises
             odd = [c for c in text if (ord(c) < 32 and c not in "\n\t") or ord(c) == 127 or 128 <= ord(c) < 160 or (escaped and c == "\u202e")]
             self.assertEqual(odd, [], text)
         said = (result.stdout + result.stderr).decode()

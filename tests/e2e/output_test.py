@@ -108,7 +108,7 @@ class Output(CommandLine):
                 self.assertEqual(len(target.read_bytes()) > 0, len(first) > 0)
                 for stranger in (b"precious", b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1), }"):
                     target.write_bytes(stranger)
-                    self.refused(USAGE, "is there already, and is not such a file of this program: --force replaces it", *arguments)
+                    self.refused(USAGE, "is there already, and is not such a file of this program; --force replaces it", *arguments)
                     self.assertEqual(target.read_bytes(), stranger)
                 self.good(*arguments, "--force")
                 self.assertNotEqual(target.read_bytes(), stranger)

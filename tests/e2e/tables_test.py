@@ -11,7 +11,7 @@ from command_line import run
 MODEL = "models/demo"  # a short path: tables stand below it
 COLUMNS = 80
 FAST = ("--runs", 1, "--ceiling-seconds", 0.005)
-# What is no table: which model answers, what happened (a log line), how long an answer took.
+# What is not a table: which model answers, what happened (a log line), how long an answer took.
 NOT_TABLES = re.compile(r"model: |\S*oxidized_gpt_oss: |\d+ tokens?, ")
 
 

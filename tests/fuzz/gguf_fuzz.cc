@@ -59,8 +59,6 @@ struct MemoryFile {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const bool quiet = (SetLogLevel(LogLevel::kError), true);
-  Require(quiet);
   bool parsed = false;
   Attempt([&] {
     CheckContainer(ParseGguf({reinterpret_cast<const std::byte*>(data), size}, "f"), size);

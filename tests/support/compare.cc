@@ -12,7 +12,7 @@ bool WellFormed(const Matrix& m) {
   return m.rows >= 0 && m.cols >= 0 && static_cast<int64_t>(m.values.size()) == m.rows * m.cols;
 }
 
-// Empty, or the place of the first value that is no finite number.
+// Empty, or the place of the first value that is not a finite number.
 std::string NonFinite(const char* side, const Matrix& m) {
   for (size_t i = 0; i < m.values.size(); ++i) {
     if (std::isfinite(m.values[i])) continue;

@@ -82,7 +82,7 @@ class Header {
     int64_t value = -1;
     const auto [end, error] = std::from_chars(text_.data(), text_.data() + text_.size(), value);
     if (error != std::errc() || value < 0)
-      Fail(ErrorKind::kBadFile, "{}: .npy shape is no list of sizes", file_);
+      Fail(ErrorKind::kBadFile, "{}: .npy shape is not a list of sizes", file_);
     text_.remove_prefix(static_cast<size_t>(end - text_.data()));
     return value;
   }

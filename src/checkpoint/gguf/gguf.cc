@@ -128,7 +128,7 @@ class Parser {
     if (text.empty() || text.size() > longest) {
       Bad("{} of {} bytes, expected 1 to {}", what, text.size(), longest);
     }
-    if (!simdjson::validate_utf8(text.data(), text.size())) Bad("{} {} is no UTF-8", what, Quoted(text));
+    if (!simdjson::validate_utf8(text.data(), text.size())) Bad("{} {} is not UTF-8", what, Quoted(text));
     return text;
   }
 
@@ -261,7 +261,7 @@ class Parser {
     if (!fits) Bad("tensor {}: shape {} overflows", Quoted(tensor.name), ShapeText(tensor.shape));
     const int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
     if (row % block.elements != 0) {
-      Bad("tensor {}: rows of {} are no whole number of {} blocks of {}", Quoted(tensor.name),
+      Bad("tensor {}: rows of {} are not a whole number of {} blocks of {}", Quoted(tensor.name),
           Counted(row, "element"), oxidized::Name(tensor.dtype), block.elements);
     }
     return bytes;
@@ -270,7 +270,7 @@ class Parser {
   int64_t Alignment() const {
     const GgufValue* value = result_.Find("general.alignment");
     if (value == nullptr) return 32;
-    if (value->is_array || value->type != GgufType::kU32) Bad("general.alignment is no u32");
+    if (value->is_array || value->type != GgufType::kU32) Bad("general.alignment is not a u32");
     const auto alignment = LoadUnaligned<uint32_t>(value->bytes.data());
     if (!std::has_single_bit(alignment)) Bad("general.alignment is {}, expected a power of two", alignment);
     return alignment;

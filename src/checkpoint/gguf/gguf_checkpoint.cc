@@ -42,12 +42,12 @@ Checkpoint OpenGguf(const fs::path& file, const OpenOptions& options) {
   const Gguf& header = files.headers.front();
   Checkpoint checkpoint;
   checkpoint.config = ParseGgufConfig(header, VocabSize(files, name), name);
-  GgufWeights weights = BindGgufWeights(checkpoint.config, files, options.convert_to, name);
-  if (!options.metadata_only) weights.conversion.Run();
-  checkpoint.converted = weights.conversion.TakeResult();
-  if (checkpoint.converted.ms > 0.0) {
+  GgufWeights weights = BindGgufWeights(checkpoint.config, files, options.decode_to, name);
+  if (!options.metadata_only) weights.decoding.Run();
+  checkpoint.decoded = weights.decoding.TakeResult();
+  if (checkpoint.decoded.ms > 0.0) {
     Log(LogLevel::kInfo, "{}: {} decoded in {:.0f} ms into {} bytes of memory", name,
-        Counted(checkpoint.converted.tensors, "tensor"), checkpoint.converted.ms, checkpoint.converted.bytes);
+        Counted(checkpoint.decoded.tensors, "tensor"), checkpoint.decoded.ms, checkpoint.decoded.bytes);
   }
   checkpoint.format = FormatName(header, weights);
   checkpoint.weights = std::move(weights.view);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "audit/inspect.h"
+#include "base/log_test_util.h"
 #include "checkpoint/gguf/gguf_model_test_util.h"
 #include "model/costs.h"
 #include "tensor/stored.h"
@@ -27,7 +28,7 @@ TEST_F(GgufModel, EveryFormHoldsTheValuesOfTheHuggingFaceForm) {
     const Checkpoint gguf = Open(MakeGguf(hf_, form).Build());
     SCOPED_TRACE(gguf.format);
     ExpectSameValues(hf_.weights, gguf.weights);
-    EXPECT_EQ(gguf.converted.tensors, 0);
+    EXPECT_EQ(gguf.decoded.tensors, 0);
     for (const ExpertView& expert : gguf.weights.layers[1].gate_up) {
       EXPECT_EQ(expert.layout, form.experts == kGgufMxfp4         ? ExpertLayout::kGgmlMxfp4
                                : form.experts == kGgufOllamaMxfp4 ? ExpertLayout::kOllamaMxfp4
@@ -115,10 +116,10 @@ TEST_F(GgufModel, OtherBlockTypesAreConverted) {
       stored[t.name] = t.bytes;
     }
     for (const DType to : {DType::kBF16, DType::kF32}) {
-      const Checkpoint checkpoint = Open(gguf.Build(), "m.gguf", {.convert_to = to});
-      EXPECT_EQ(checkpoint.converted.tensors, 3);
-      EXPECT_EQ(checkpoint.converted.bytes, (32 * 32 + 2 * 2 * 64 * 32) * (to == DType::kF32 ? 4 : 2));
-      EXPECT_GT(checkpoint.converted.ms, 0.0);
+      const Checkpoint checkpoint = Open(gguf.Build(), "m.gguf", {.decode_to = to});
+      EXPECT_EQ(checkpoint.decoded.tensors, 3);
+      EXPECT_EQ(checkpoint.decoded.bytes, (32 * 32 + 2 * 2 * 64 * 32) * (to == DType::kF32 ? 4 : 2));
+      EXPECT_GT(checkpoint.decoded.ms, 0.0);
       const auto expect = [&](const std::string& name, const std::vector<float>& found) {
         const std::string& bytes = stored.at(name);
         std::vector<float> expected(found.size());
@@ -139,8 +140,8 @@ TEST_F(GgufModel, OtherBlockTypesAreConverted) {
       EXPECT_EQ(Rows(first.down, 0, 1), Rows(hf_.weights.layers[0].down, 0, 1)) << "still viewed in the file";
     }
     const Checkpoint plan = Open(gguf.Build(), "m.gguf", {.metadata_only = true});
-    EXPECT_EQ(plan.converted.tensors, 3);
-    EXPECT_EQ(plan.converted.ms, 0.0);
+    EXPECT_EQ(plan.decoded.tensors, 3);
+    EXPECT_EQ(plan.decoded.ms, 0.0);
     EXPECT_NE(InspectText(plan).find("Converted at load  3 tensors"), std::string::npos);
     const std::string text = InspectText(plan);
     EXPECT_LT(text.find("\n  blk.*., largest first "), text.find("\n  attn_k.weight ")) << text;
@@ -162,7 +163,7 @@ TEST_F(GgufModel, Q8_0IsViewedDenseAndInExperts) {
     }
   }
   const Checkpoint checkpoint = Open(gguf.Build());
-  EXPECT_EQ(checkpoint.converted.tensors, 0);
+  EXPECT_EQ(checkpoint.decoded.tensors, 0);
   EXPECT_EQ(checkpoint.weights.unembedding.dtype, DType::kQ8_0);
   EXPECT_EQ(Values(checkpoint.weights.unembedding)[32 * 5], 5.0f * 0.125f);
   const ExpertView& down = checkpoint.weights.layers[0].down[1];
@@ -183,7 +184,7 @@ TEST_F(GgufModel, GateAndUpOfDifferentTypesBecomeF32) {
     t.bytes = Encode(Rows(hf_.weights.layers[0].gate_up, 1, 2), kGgufBf16);
   }
   const Checkpoint checkpoint = Open(gguf.Build());
-  EXPECT_EQ(checkpoint.converted.tensors, 2);
+  EXPECT_EQ(checkpoint.decoded.tensors, 2);
   ExpectSameValues(hf_.weights, checkpoint.weights);
 }
 
@@ -214,7 +215,7 @@ TEST_F(GgufModel, ShardsOpenTogetherWhicheverIsNamed) {
   ExpectError(kBad, {name(2), "split.no is 2, expected 1"}, [&] { OpenCheckpoint(folder); });
   parts[1].values()[0] = RawString("split.no") + Raw(uint32_t{8}) + RawString("1");
   WriteFile(folder / name(2), parts[1].Build());
-  ExpectError(kBad, {name(2), "split.no is no integer"}, [&] { OpenCheckpoint(folder); });
+  ExpectError(kBad, {name(2), "split.no is not an integer"}, [&] { OpenCheckpoint(folder); });
   parts[2].values().clear();
   WriteFile(folder / name(2), parts[2].Build());
   ExpectError(kBad, {name(3), "is also in"}, [&] { OpenCheckpoint(folder); });
@@ -250,10 +251,9 @@ TEST_F(GgufModel, AConfigFileBesideItChangesNothingUnlessThereAreSafetensors) {
 TEST_F(GgufModel, UnknownTensorsAreOnlyWarnedOf) {
   GgufBuilder gguf = MakeGguf(hf_, {});
   gguf.Tensor("rope_freqs.weight", {3}, kGgufF32, std::string(12, '\0')).Tensor("x", {4}, 24, "abcd");
-  ::testing::internal::CaptureStderr();
+  const testing::LogCapture log;
   EXPECT_EQ(Open(gguf.Build()).tensors.size(), 43u);
-  EXPECT_NE(::testing::internal::GetCapturedStderr().find("2 tensors ignored, no part of gpt-oss"),
-            std::string::npos);
+  EXPECT_NE(log.text().find("2 tensors ignored, not part of gpt-oss"), std::string::npos);
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ void CheckSplit(const Gguf& gguf, const char* key, int64_t expected, const std::
   const GgufValue* value = gguf.Find(key);
   if (value == nullptr) return;
   const std::optional<int64_t> found = value->is_array ? std::nullopt : GgufInteger(*value, 0);
-  if (!found) Fail(ErrorKind::kBadFile, "{}: {} is no integer", path, key);
+  if (!found) Fail(ErrorKind::kBadFile, "{}: {} is not an integer", path, key);
   if (found == expected || (expected == 1 && found == 0)) return;  // a count of 0: never split
   Fail(ErrorKind::kBadFile, "{}: {} is {}, expected {} of a file of this name", path, key, *found, expected);
 }

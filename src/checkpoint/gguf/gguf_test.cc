@@ -177,7 +177,7 @@ TEST(Gguf, NamesAreCheckedAndDiffer) {
   GgufBuilder empty_key, twice_key, not_utf8, lines;
   ExpectBad(kBad, empty_key.U32("", 1).Build(), {"a metadata key of 0 bytes"});
   ExpectBad(kBad, twice_key.U32("k", 1).U32("x", 1).String("k", "v").Build(), {"\"k\" appears twice"});
-  ExpectBad(kBad, not_utf8.U32("\xff\xfe", 1).Build(), {"is no UTF-8"});
+  ExpectBad(kBad, not_utf8.U32("\xff\xfe", 1).Build(), {"is not UTF-8"});
   ExpectBad(kBad, lines.U32("a\nb", 1).U32("a\nb", 1).Build(), {"a\\x0ab"});
   for (const std::string& name : {std::string(), std::string(64, 'n')}) {
     GgufBuilder builder = Sample();
@@ -205,8 +205,8 @@ TEST(Gguf, AlignmentMustBeAPowerOfTwo) {
               {"general.alignment is " + std::to_string(alignment)});
   }
   GgufBuilder wrong_type = Sample(), array = Sample(), huge = Sample();
-  ExpectBad(kBad, wrong_type.U16("general.alignment", 32).Build(), {"general.alignment is no u32"});
-  ExpectBad(kBad, array.I32s("general.alignment", {}).Build(), {"general.alignment is no u32"});
+  ExpectBad(kBad, wrong_type.U16("general.alignment", 32).Build(), {"general.alignment is not a u32"});
+  ExpectBad(kBad, array.I32s("general.alignment", {}).Build(), {"general.alignment is not a u32"});
   ExpectBad(kBad, huge.U32("general.alignment", 1u << 31).Build(),
             {"\"a\" needs 68 bytes from byte 2147483648"});
 }

@@ -31,8 +31,8 @@ struct Found {
 // Looks tensors up by name, checks their shapes and types, and makes views of them.
 class Binder {
  public:
-  Binder(const ModelConfig& config, const GgufFiles& files, DType convert_to, std::string source)
-      : config_(config), files_(files), convert_to_(convert_to), missed_(std::move(source)) {}
+  Binder(const ModelConfig& config, const GgufFiles& files, DType decode_to, std::string source)
+      : config_(config), files_(files), decode_to_(decode_to), missed_(std::move(source)) {}
 
   GgufWeights Bind() {
     const ModelConfig& c = config_;
@@ -132,7 +132,7 @@ class Binder {
       for (size_t i = 0; i < names.size(); ++i) {
         // Gate and up of different types have one type in common, whatever they are.
         matrices[i] = AsMatrix(names[i] + ".weight", matrices[i], num_experts * part_rows, cols,
-                               same ? convert_to_ : DType::kF32, /*always=*/!same);
+                               same ? decode_to_ : DType::kF32, /*always=*/!same);
       }
       if (matrices.front().data == nullptr || matrices.back().data == nullptr) return {};
       first.dtype = matrices.front().dtype;
@@ -162,11 +162,11 @@ class Binder {
   MatrixView Matrix(const std::string& name, int64_t rows, int64_t cols) {
     Found found = Lookup(name, {rows, cols});
     if (found.data == nullptr) return {};
-    found = AsMatrix(name, found, rows, cols, convert_to_, /*always=*/false);
+    found = AsMatrix(name, found, rows, cols, decode_to_, /*always=*/false);
     return {found.data, found.dtype, rows, cols};
   }
 
-  // A type that MatrixView and ExpertLayout::kRows have, planning a conversion where it must be, or `always`.
+  // A type that MatrixView and ExpertLayout::kRows have, planning a decoding where it must be, or `always`.
   Found AsMatrix(const std::string& name, const Found& found, int64_t rows, int64_t cols, DType to,
                  bool always) {
     if (found.data == nullptr || found.dtype == to) return found;
@@ -175,7 +175,7 @@ class Binder {
       missed_.Add(fmt::format("{} is MXFP4 of type 4, which only expert matrices have", Quoted(name)));
       return {};
     }
-    return {result_.conversion.Plan(found.dtype, found.data, rows, cols, to), to};
+    return {result_.decoding.Plan(found.dtype, found.data, rows, cols, to), to};
   }
 
   bool Has(const std::string& name) const { return files_.tensors.contains(name); }
@@ -218,16 +218,16 @@ class Binder {
 
   const ModelConfig& config_;
   const GgufFiles& files_;
-  const DType convert_to_;
+  const DType decode_to_;
   MissedTensors missed_;
   GgufWeights result_;
 };
 
 }  // namespace
 
-GgufWeights BindGgufWeights(const ModelConfig& config, const GgufFiles& files, DType convert_to,
+GgufWeights BindGgufWeights(const ModelConfig& config, const GgufFiles& files, DType decode_to,
                             const std::string& source) {
-  return Binder(config, files, convert_to, source).Bind();
+  return Binder(config, files, decode_to, source).Bind();
 }
 
 }  // namespace oxidized

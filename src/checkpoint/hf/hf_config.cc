@@ -23,7 +23,7 @@ void RequireGptOss(const Fields& fields, const std::string& name) {
   if (type == "gpt_oss" || type == "gpt_oss_puzzle") return;
   const Json* architectures = fields.Find("architectures");
   const bool named = architectures != nullptr && architectures->is_array() && !architectures->empty();
-  // A config that names no model at all is a damaged one rather than another model's.
+  // A config that does not name a model at all is a damaged one rather than another model's.
   Fail(type || named ? ErrorKind::kUnsupported : ErrorKind::kBadFile,
        "{}: model_type is {}{}, expected \"gpt_oss\": only gpt-oss models run here", name,
        type ? Quoted(*type) : "missing",

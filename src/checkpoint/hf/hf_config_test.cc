@@ -292,7 +292,7 @@ TEST(SafetensorsIndex, OnlyPlainFileNames) {
   testing::ExpectError(ErrorKind::kBadFile, {"weight_map"}, [&] { parse(R"({"weight_map":{}})"); });
   testing::ExpectError(ErrorKind::kBadFile, {"\"a\" appears twice"},
                        [&] { parse(R"({"weight_map":{"a":"b","a":"c"}})"); });
-  testing::ExpectError(ErrorKind::kBadFile, {"\"a\" is no string"},
+  testing::ExpectError(ErrorKind::kBadFile, {"\"a\" is not a string"},
                        [&] { parse(R"({"weight_map":{"a":1}})"); });
 }
 

@@ -66,7 +66,7 @@ class HeaderParser {
                   const char* what) const {
     uint64_t number = 0;
     if (value.get_uint64().get(number) || number > kLargestExactInteger) {
-      Bad("tensor {}: {} holds something that is no integer from 0 to 2^53", Quoted(tensor), what);
+      Bad("tensor {}: {} holds something that is not an integer from 0 to 2^53", Quoted(tensor), what);
     }
     return static_cast<int64_t>(number);
   }
@@ -81,7 +81,7 @@ class HeaderParser {
     };
     ondemand::object fields;
     if (value.get_object().get(fields))
-      Bad("tensor {}: described by something that is no object", Quoted(name));
+      Bad("tensor {}: described by something that is not an object", Quoted(name));
     for (auto field : fields) {
       const std::string_view key = field.unescaped_key();
       if (key == "dtype") {
@@ -127,8 +127,8 @@ class HeaderParser {
       fits = fits && !__builtin_mul_overflow(bits, dimension, &bits);
     if (!fits) Bad("tensor {}: shape {} overflows", Quoted(entry.name), ShapeText(entry.shape));
     if (bits % 8 != 0) {
-      Bad("tensor {}: shape {} of {} is no whole number of bytes", Quoted(entry.name), ShapeText(entry.shape),
-          Name(entry.dtype));
+      Bad("tensor {}: shape {} of {} is not a whole number of bytes", Quoted(entry.name),
+          ShapeText(entry.shape), Name(entry.dtype));
     }
     if (entry.begin > entry.end || entry.end > data_bytes_) {
       Bad("tensor {}: data_offsets [{}, {}] lie outside the {} data bytes that the file has",

@@ -18,7 +18,7 @@ std::unique_ptr<MoeStages> StagesOf(Runtime& runtime, const char* name) {
   const ExecutorInfo& info = runtime.loop().info();
   auto stages = runtime.device().MakeMoeStages(kMoeBenchRows);
   if (stages == nullptr) {
-    Fail(ErrorKind::kUsage, "{}: the {} executor does not time its stages; use --executor cpu", name,
+    Fail(ErrorKind::kUsage, "{}: the {} executor does not time its stages; use --device cpu", name,
          info.name);
   }
   if (info.max_context < 4)
@@ -52,7 +52,9 @@ int RunBenchmarkMoe(const GenerateOptions& options, const char* name) {
                                              .seed = options.sampling.seed},
                                             StatusOn(side));
   if (!options.benchmark_plot.path.empty()) WriteOutput(options.benchmark_plot, MoeBenchPicture(result));
-  WriteAnswer(options.json ? MoeBenchJson(result) : MoeBenchTable(result, options.verbose));
+  WriteAnswer(options.json ? MoeBenchJson(result)
+                           : MoeBenchTable(result, options.verbose) +
+                                 (options.verbose ? "" : "--verbose lists each run\n"));
   if (options.memory_stats) side.Line(MemoryTable());
   if (options.show_moe_metrics) side.Line(RoutingTable(result.routing));
   return 0;

@@ -10,6 +10,7 @@
 #include "base/printable.h"
 #include "checkpoint/packed_file.h"
 #include "cli/options/command.h"
+#include "cli/options/default_model.h"
 #include "cli/options/format_options.h"
 #include "cli/terminal/download_report.h"
 #include "cli/terminal/progress_line.h"
@@ -80,7 +81,7 @@ int ConvertPacked(const ConvertOptions& options) {
 
 int Convert(ConvertCommandOptions o) {
   ConvertOptions& options = o.convert;
-  options.in = ResolveModelPath(options.in, ReportDownloads());
+  options.in = ResolveModelPath(OrDefaultModel(options.in), ReportDownloads());
   options.threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 16u));
   if (o.packed_dense) return ConvertPacked(options);
   options.format = FormatOf(o.format, options.out);

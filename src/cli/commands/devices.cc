@@ -5,6 +5,7 @@
 #include "base/text_table.h"
 #include "cli/options/command.h"
 #include "cli/terminal/terminal.h"
+#include "cli/terminal/wording.h"
 #include "devices/device.h"
 
 namespace oxidized::cli {
@@ -33,7 +34,7 @@ std::string DevicesText() {
                        row.automatic && one.hardware ? "" : "; only when asked for by name"));
     }
     if (found.instances.empty())
-      line(row.name, fmt::format("not available: {}; {}", found.why_not, found.what_to_do));
+      line(row.name, fmt::format("not available: {}; {}", found.why_not, found.what_to_do.Text(FlagOf)));
   }
   return text;
 }
@@ -57,7 +58,7 @@ std::string DevicesJson() {
                     {"automatic", row.automatic},
                     {"instances", std::move(instances)},
                     {"why_not", available ? Json() : Json(found.why_not)},
-                    {"what_to_do", available ? Json() : Json(found.what_to_do)}});
+                    {"what_to_do", available ? Json() : Json(found.what_to_do.Text(FlagOf))}});
   }
   return rows.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }

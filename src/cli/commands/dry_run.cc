@@ -50,7 +50,7 @@ std::vector<std::string> Advice(const RuntimePlan& r) {
     advice.push_back(fmt::format(
         "free at least {}: the dense weights, KV and {} must fit", Size(least - in.available_bytes),
         in.own_expert_bytes > 0
-            ? fmt::format("the experts {}", r.mapped ? "that are converted" : "read into memory")
+            ? fmt::format("the experts {}", r.mapped ? "that are decoded" : "read into memory")
             : "one token's experts"));
   }
   return advice;
@@ -60,8 +60,8 @@ std::vector<std::string> Advice(const RuntimePlan& r) {
 std::string Where(const RuntimePlan& r, int64_t bytes, int64_t own) {
   if (!r.mapped || r.device.input.slots > 0) return "read into memory when opened";
   if (own == 0) return "mapped; pages arrive when touched";
-  if (own >= bytes) return "converted when opened, in memory of their own";
-  return fmt::format("{} converted when opened, in memory of their own; the rest mapped", Size(own));
+  if (own >= bytes) return "decoded when opened, in memory of their own";
+  return fmt::format("{} decoded when opened, in memory of their own; the rest mapped", Size(own));
 }
 
 std::string Text(const RuntimePlan& r) {
@@ -81,7 +81,7 @@ std::string Text(const RuntimePlan& r) {
     line("packed dense weights", r.device.packed_bytes,
          r.device.packed_mapped
              ? Where(r, r.device.packed_bytes, 0) +
-                   (r.device.packed_compared ? "" : "; not compared with values converted when opened")
+                   (r.device.packed_compared ? "" : "; not compared with values decoded when opened")
              : "at least; packed when opened, in memory of their own");
   if (in.slots > 0) {
     const int64_t stored = in.experts - in.own_experts;
@@ -90,7 +90,7 @@ std::string Text(const RuntimePlan& r) {
                      100.0 * static_cast<double>(in.slots) / static_cast<double>(stored),
                      Size(in.slot_bytes)));
     if (in.own_experts > 0)
-      line("converted experts", in.own_expert_bytes,
+      line("decoded experts", in.own_expert_bytes,
            fmt::format("{} of them, in memory of their own", in.own_experts));
   } else {
     line("experts", in.expert_bytes,

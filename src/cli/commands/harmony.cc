@@ -3,7 +3,7 @@
 #include "cli/options/command.h"
 #include "cli/terminal/input.h"
 #include "cli/terminal/terminal.h"
-#include "harmony/convert.h"
+#include "harmony/string_forms.h"
 
 namespace oxidized::cli {
 namespace {

@@ -2,6 +2,7 @@
 #include "audit/inspect.h"
 
 #include "cli/options/command.h"
+#include "cli/options/default_model.h"
 #include "cli/terminal/download_report.h"
 #include "cli/terminal/terminal.h"
 
@@ -14,8 +15,8 @@ struct InspectOptions {
 };
 
 int Inspect(const InspectOptions& options) {
-  const Checkpoint checkpoint =
-      OpenCheckpoint(ResolveModelPath(options.path, ReportDownloads()), {.metadata_only = true});
+  const Checkpoint checkpoint = OpenCheckpoint(
+      ResolveModelPath(OrDefaultModel(options.path), ReportDownloads()), {.metadata_only = true});
   WriteAnswer(options.json ? InspectJson(checkpoint) : InspectText(checkpoint));
   return 0;
 }

@@ -22,6 +22,7 @@
 #include "cli/options/nearest.h"
 #include "cli/terminal/input.h"
 #include "cli/terminal/line_editor.h"
+#include "cli/terminal/wording.h"
 #include "harmony/conversation_json.h"
 #include "report/memory_pools.h"
 #include "report/memory_report.h"
@@ -165,7 +166,7 @@ int ChatTerminal::Run() {
       throw;
     } catch (const Error& error) {
       if (!terminal_ && error.kind() == ErrorKind::kRequestFailed) throw;
-      side_.Line(EscapeUnprintable(error.what()));
+      side_.Line(EscapeUnprintable(Told(error)));
     } catch (const Interrupted&) {  // while a file was read
     }
     if (PendingSignal() != 0) {
@@ -280,8 +281,14 @@ void ChatTerminal::SaveTo(const std::string& path, bool over) {
   std::error_code none;
   const std::filesystem::path whole = std::filesystem::weakly_canonical(file, none);
   const bool own = saved_.contains(whole);
-  WriteOutput({file, {.sign = {}, .replace = over || own, .told = "/save! FILE"}},
-              WriteConversationJson(history_.conversation(), 2) + "\n");
+  const std::string conversation = WriteConversationJson(history_.conversation(), 2) + "\n";
+  try {
+    WriteOutput({file, {.sign = {}, .replace = over || own}}, conversation);
+  } catch (const Error& error) {  // a chat has a word of its own for --force
+    throw Error(error.kind(), error.fault().Text([](Setting setting) {
+      return setting == Setting::kReplace ? "/save! FILE" : FlagOf(setting);
+    }));
+  }
   saved_.insert(whole);
   side_.Remark(fmt::format("saved {} to {}", Counted(std::ssize(history_.conversation().messages), "message"),
                            EscapeUnprintable(path)));
@@ -290,7 +297,7 @@ void ChatTerminal::SaveTo(const std::string& path, bool over) {
 void ChatTerminal::Load(const std::string& path) {
   if (path.empty()) return side_.Line("/load needs the name of a file");
   Conversation loaded = ParseConversationJson(ReadInput(path == "-" ? "./-" : ExpandHome(path)), path);
-  context_tokens_ = model_.PromptTokens(loaded);  // throws if it is no conversation
+  context_tokens_ = model_.PromptTokens(loaded);  // throws if it is not a conversation
   history_.Replace(std::move(loaded));
   side_.Remark(fmt::format("loaded {}, {}", Counted(std::ssize(history_.conversation().messages), "message"),
                            Counted(context_tokens_, "token")));
@@ -343,7 +350,7 @@ void ChatTerminal::Answer() {
     if (error.kind() != ErrorKind::kContextFull) throw;
     context_full_ = true;
     throw Error(error.kind(),
-                fmt::format("{}: /drop forgets the oldest message, /reset begins anew", error.what()));
+                fmt::format("{}: /drop forgets the oldest message, /reset begins anew", error.fault().found));
   }
   if (answer->text.empty() || answer->text.back() != '\n') {
     if (!terminal_ || !answer->text.empty()) WriteAnswer("\n");

@@ -51,7 +51,8 @@ std::vector<Budget> Budgets(const SimulateOptions& o, const AccessStream& stream
   std::vector<Budget> budgets;
   for (const std::string& text : texts) {
     const auto budget = ParseExpertBudget(text);
-    if (!budget) Fail(ErrorKind::kUsage, "--budget: '{}' is no size like 4GiB, nor a share like 25%", text);
+    if (!budget)
+      Fail(ErrorKind::kUsage, "--budget: '{}' is not a size like 4GiB, nor a share like 25%", text);
     if (budget->bytes && stream.expert_bytes() == 0)
       Fail(ErrorKind::kUsage,
            "--budget {}: the trace does not say what an expert takes; give a share like 25%", text);
@@ -77,7 +78,7 @@ AccessStream FromTrace(const SimulateOptions& o) {
     if (o.phases == (prefill ? Phases::kDecode : Phases::kPrefill)) continue;
     stream.Add(record);
   }
-  if (stream.tokens() == 0) Fail(ErrorKind::kBadFile, "{}: the trace holds no such tokens", o.trace.string());
+  if (stream.tokens() == 0) Fail(ErrorKind::kBadFile, "{}: the trace has no such tokens", o.trace.string());
   stream.Finish();
   return stream;
 }

@@ -35,7 +35,7 @@ template <typename OnEvent>
 void RunPromptOnly(EngineLoop& loop, Request request, SideStream& side, OnEvent on_event) {
   constexpr auto kSignalPatience = std::chrono::milliseconds(50);
   auto stream = loop.Submit(std::move(request));
-  if (!stream) throw Error(stream.error().kind, stream.error().message);
+  if (!stream) throw Error(stream.error());
   for (std::vector<Event> events; !stream->finished();) {
     stream->Wait(kSignalPatience);
     if (PendingSignal() != 0) stream->Cancel();
@@ -47,7 +47,7 @@ void RunPromptOnly(EngineLoop& loop, Request request, SideStream& side, OnEvent 
       }
       if (const auto* end = std::get_if<Finished>(&event)) {
         side.Status("");
-        if (end->error) throw Error(end->error->kind, end->error->message);
+        if (end->error) throw Error(*end->error);
       }
     }
   }

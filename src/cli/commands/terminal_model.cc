@@ -11,8 +11,10 @@
 #include "base/printable.h"
 #include "chat/routing_fit.h"
 #include "checkpoint/locate.h"
+#include "cli/options/default_model.h"
 #include "cli/terminal/progress_line.h"
 #include "cli/terminal/terminal.h"
+#include "cli/terminal/wording.h"
 #include "report/memory_pools.h"
 #include "report/memory_report.h"
 #include "report/moe_page.h"
@@ -77,7 +79,7 @@ TerminalModel::TerminalModel(const GenerateOptions& options) : options_(options)
   };
   runtime_ = Runtime::Load(runtime);
   side_.Status("");
-  if (options.runtime.model_path.empty() || options.verbose) {
+  if (options.runtime.model_path == DefaultModelPath() || options.verbose) {
     side_.Line(fmt::format("model: {} ({}), executor: {}", Shown(runtime_->checkpoint().path),
                            runtime_->checkpoint().format, runtime_->executor().Info().device));
   }
@@ -123,7 +125,7 @@ FinishedAnswer TerminalModel::Run(AnswerRequest& answer) {
   if (trace_) answer.request.routing_observers.push_back(trace_.get());
   const StageSums decode_before = Sum(engine_totals().decode);
   auto stream = runtime_->loop().Submit(std::move(answer.request));
-  if (!stream) throw Error(stream.error().kind, stream.error().message);
+  if (!stream) throw Error(stream.error());
 
   last_shown_.reset();
   std::optional<Finished> finished;
@@ -288,10 +290,26 @@ void EndAnswer(const FinishedAnswer& answer, const std::function<void()>& report
   try {
     report();
   } catch (const Error& error) {
-    Log(LogLevel::kWarning, "{}", error.what());
+    Log(LogLevel::kWarning, "{}", Told(error));
   } catch (const OutputClosed&) {  // the failure says more
   }
-  throw Error(answer.error->kind, answer.error->message);
+  throw Error(*answer.error);
+}
+
+std::string CutInReasoning(const FinishedAnswer& answer) {
+  if (answer.stats.generated_tokens == 0)
+    return "--max-tokens 0: the prompt was read, nothing was written; give 1 or more for an answer";
+  return fmt::format(
+      "the {} ended inside the reasoning, before an answer: allow more with --max-tokens, or "
+      "ask for less with --reasoning-effort low",
+      Counted(answer.stats.generated_tokens, "token"));
+}
+
+std::string NothingSaid(const FinishedAnswer& answer) {
+  return fmt::format(
+      "the model ended its turn after {} without an answer: ask again with another --seed, or see what it "
+      "wrote with --show-reasoning",
+      Counted(answer.stats.generated_tokens, "token"));
 }
 
 }  // namespace oxidized::cli

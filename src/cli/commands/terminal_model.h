@@ -82,4 +82,9 @@ void ReportAnswer(const GenerateOptions& options, const FinishedAnswer& answer, 
 // report.
 void EndAnswer(const FinishedAnswer& answer, const std::function<void()>& report);
 
+// What to say when the token limit ended the reasoning, and when the model ended its turn without an answer
+// or a call.
+std::string CutInReasoning(const FinishedAnswer& answer);
+std::string NothingSaid(const FinishedAnswer& answer);
+
 }  // namespace oxidized::cli

@@ -26,13 +26,13 @@ struct DetokenizeOptions {
   bool jsonl = false;
 };
 
-// Calls `convert` with each line's JSON value; what it returns is printed as one line.
-template <typename Convert>
-void EachJsonLine(Convert convert) {
+// Calls `answer` with each line's JSON value; what it returns is printed as one line.
+template <typename Answer>
+void EachJsonLine(Answer answer) {
   std::string line, out;
   for (int64_t number = 1; ReadLine(line); ++number) {
     try {
-      out = convert(Json::parse(line)).dump(-1, ' ', false, Json::error_handler_t::replace);
+      out = answer(Json::parse(line)).dump(-1, ' ', false, Json::error_handler_t::replace);
     } catch (const Json::exception& error) {
       Fail(ErrorKind::kBadFile, "standard input, line {}: {}", number, error.what());
     }
@@ -59,7 +59,7 @@ std::vector<int32_t> Ids(const Json& line) {
   for (const Json& id : line) {
     if (!id.is_number_integer() || id.get<int64_t>() < 0 ||
         id.get<int64_t>() > std::numeric_limits<int32_t>::max()) {
-      Fail(ErrorKind::kBadFile, "standard input: {} is no token id", id.dump());
+      Fail(ErrorKind::kBadFile, "standard input: {} is not a token id", id.dump());
     }
     ids.push_back(id.get<int32_t>());
   }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "cli/options/command.h"
+#include "cli/options/default_model.h"
 #include "cli/terminal/download_report.h"
 #include "cli/terminal/progress_line.h"
 #include "cli/terminal/terminal.h"
@@ -21,7 +22,7 @@ struct VerifyCommandOptions {
 
 int Verify(VerifyCommandOptions o) {
   VerifyOptions& options = o.verify;
-  options.path = ResolveModelPath(options.path, ReportDownloads());
+  options.path = ResolveModelPath(OrDefaultModel(options.path), ReportDownloads());
   options.threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 2u, 16u));
   VerifyReport report;
   {

@@ -1,6 +1,7 @@
 #include "cli/options/check_outputs.h"
 
 #include "base/error.h"
+#include "cli/terminal/wording.h"
 
 namespace oxidized::cli {
 namespace {
@@ -38,7 +39,7 @@ void CheckOutputs(std::span<const OutputOption> files, std::span<const InputOpti
     try {
       CheckOutput(file.name);
     } catch (const Error& error) {
-      throw Error(error.kind(), fmt::format("{}: {}", file.option, error.what()));
+      throw Error(error.kind(), fmt::format("{}: {}", file.option, Told(error)));
     }
   }
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "checkpoint/locate.h"
+#include "cli/options/default_model.h"
 #include "cli/options/device_wish.h"
 #include "cli/terminal/download_report.h"
 #include "parallel/cpu_topology.h"
@@ -42,7 +43,7 @@ Value File(std::optional<std::string>& value) {
 // An empty path is a shell variable that was not set; to leave the option out is another wish.
 Value Path(std::filesystem::path& value, std::string type) {
   Value path{std::move(type), [&value](const std::string& text) {
-               if (text.empty()) throw BadValue{"'' names no file or folder"};
+               if (text.empty()) throw BadValue{"'' does not name a file or folder"};
                value = text;
              }};
   path.input = true;
@@ -105,7 +106,7 @@ Value ThreadCount(int32_t& count) {
 }
 
 void NoneOf(const std::string& text, const std::string& names) {
-  throw BadValue{fmt::format("'{}' is none of {}", text, names)};
+  throw BadValue{fmt::format("'{}' is not one of {}", text, names)};
 }
 
 // Whoever wants to know later whether an option was given keeps its Given: the parser is gone by then.
@@ -219,7 +220,7 @@ std::vector<InputOption> Command::Inputs() const {
     const std::vector<std::string>& paths = option->results();
     if (option->get_name() != "--model-path") {
       for (const std::string& path : paths) files.push_back({option->get_name(), path});
-    } else if (const auto model = FindModelHere(paths.empty() ? "" : paths.back())) {
+    } else if (const auto model = FindModelHere(OrDefaultModel(paths.empty() ? "" : paths.back()))) {
       for (std::filesystem::path& file : FilesOfModel(*model))
         files.push_back({"a file of the model,", std::move(file)});
     }
@@ -256,6 +257,7 @@ void AddModelPath(Command& command, RuntimeOptions& o) {
       "Model folder or file, or hf:org/name[@revision][:QUANT], fetched when it is not there. Default: "
       "$OXIDIZED_MODEL_PATH, $OXIDIZED_MODEL, else the small model "
       "that comes with the program");
+  command.AfterParsing([&o] { o.model_path = OrDefaultModel(o.model_path); });
 }
 
 void AddModelOptions(Command& command, RuntimeOptions& o) {

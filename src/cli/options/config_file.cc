@@ -107,10 +107,10 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream&) const {
     const CLI::Option* option = command == nullptr ? nullptr : OptionOf(*command, item.name);
     if (option == nullptr) {
       const bool section = item.name == kSectionBegins;
-      Fail(ErrorKind::kUsage, "{}: '{}' is no {} (one `name = value` a line, names as in --help)",
+      Fail(ErrorKind::kUsage, "{}: '{}' is not {} (one `name = value` a line, names as in --help)",
            place(line.number),
            EscapeUnprintable(section ? fmt::format("[{}]", fmt::join(item.parents, ".")) : item.fullname()),
-           section ? "command" : "option");
+           section ? "a command" : "an option");
     }
     if (!option->get_configurable())
       Fail(ErrorKind::kUsage, "{}: '{}' has no place in a file of options", place(line.number), item.name);

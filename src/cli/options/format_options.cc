@@ -27,11 +27,11 @@ void AddFormatOptions(Command& command, std::optional<CheckpointFormat>& format,
         NoneOf(text, names);
       }
     };
-    help += fmt::format("; {}: no model but a file for --packed-weights", kPackedFileFormat);
+    help += fmt::format("; {}: a file for --packed-weights, not a model", kPackedFileFormat);
   }
   command.Add("--format", std::move(form), help);
   command.Add("--dense-type", Choice(types.dense, kDense),
-              "Of what is no expert; q8_0 in gguf only, where norms, biases and router stay f32 [bf16]");
+              "Of what is not an expert; q8_0 in gguf only, where norms, biases and router stay f32 [bf16]");
   command.Add("--expert-type", Choice(types.experts, kExperts),
               "Of the experts' matrices; other than mxfp4 in gguf only [mxfp4]");
 }

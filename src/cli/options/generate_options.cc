@@ -52,7 +52,7 @@ bool IsDate(const std::string& text) {
 Value Date(std::optional<std::string>& date) {
   return {"DATE", [&date](const std::string& text) {
             if (text != "today" && text != "none" && !IsDate(text))
-              throw BadValue{fmt::format("'{}' is no date like 2026-01-31, nor none, nor today", text)};
+              throw BadValue{fmt::format("'{}' is not a date like 2026-01-31, nor none, nor today", text)};
             date = text == "today" ? Today() : text;
             if (text == "none") date.reset();
           }};
@@ -62,7 +62,7 @@ Value Date(std::optional<std::string>& date) {
 Value StopText(std::vector<std::string>& stop) {
   return {"TEXT",
           [&stop](const std::string& text) {
-            if (text.empty()) throw BadValue{"'' is no text to stop at"};
+            if (text.empty()) throw BadValue{"'' is not text to stop at"};
             stop.push_back(text);
           },
           true};

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "cli/options/command.h"
+#include "cli/terminal/wording.h"
 
 namespace oxidized::cli {
 
@@ -28,7 +29,8 @@ class OptionSources {
     try {
       return work();
     } catch (const Error& error) {
-      throw Error(error.kind(), error.what() + Behind(error.what()));
+      const std::string line = oxidized::cli::Told(error);
+      throw Error(error.kind(), line + Behind(line));
     }
   }
 

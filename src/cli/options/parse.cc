@@ -82,7 +82,7 @@ auto CheckConfigFile() {
     before = path;
     std::error_code error;
     if (std::filesystem::is_directory(path, error))
-      return Shown(path) + ": is a folder, and no file of options";
+      return Shown(path) + ": is a folder, not a file of options";
     if (!std::filesystem::exists(path, error))
       return Shown(path) + ": " + (error ? error.message() : "no such file");
     if (path != "/dev/null" && DescriptorOf(path) < 0 && !std::filesystem::is_regular_file(path, error))
@@ -199,6 +199,7 @@ bool Parse(CLI::App& app, const ConfigFile& config, const std::vector<std::strin
 }
 
 void CheckFiles(const Command& command, const CLI::App& program) {
+  KeepInUse(std::filesystem::path("/proc/self/exe"));
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) KeepInUse(stream);
   if (const CLI::Option* file = program.get_config_ptr(); file->count() > 0)
     KeepInUse(std::filesystem::path(file->results().back()));

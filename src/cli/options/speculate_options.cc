@@ -14,7 +14,7 @@ SpeculationOptions ParseSpeculation(const std::string& text) {
   int32_t tokens = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), tokens);
   if (error != std::errc() || end != text.data() + text.size() || tokens < 1 || tokens > kMostFixed)
-    throw BadValue{fmt::format("'{}' is none of off, auto, or a number from 1 to {}", text, kMostFixed)};
+    throw BadValue{fmt::format("'{}' is neither off, auto, nor a number from 1 to {}", text, kMostFixed)};
   return SpeculationOptions::Fixed(tokens);
 }
 

@@ -17,7 +17,7 @@ std::vector<int32_t> ParseIds(std::string_view text, const std::string& source, 
     int32_t id = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error != std::errc() || end != word.data() + word.size() || id < 0) {
-      Fail(kind, "{}: '{}' is no token id (expected decimal numbers separated by white space)", source,
+      Fail(kind, "{}: '{}' is not a token id (expected decimal numbers separated by white space)", source,
            word.substr(0, 40));
     }
     ids.push_back(id);

@@ -14,6 +14,7 @@
 #include "cli/options/command.h"
 #include "cli/terminal/bus_error.h"
 #include "cli/terminal/terminal.h"
+#include "cli/terminal/wording.h"
 
 namespace {
 
@@ -42,12 +43,13 @@ int main(int argc, char** argv) {
         "oxidized_gpt_oss: error: the limit on the stack is below 256 KiB: raise it (ulimit -s)\n");
   try {
     cli::KeepStandardStreams();
+    cli::ShowLog();
     cli::InstallSignalHandlers();
     cli::InstallBusErrorHandler();
     const auto action = cli::ParseCommandLine(argc, argv);
     return action ? (*action)() : 0;
   } catch (const Error& error) {
-    Log(LogLevel::kError, "{}", error.what());
+    Log(LogLevel::kError, "{}", cli::Told(error));
     return static_cast<int>(error.kind());
   } catch (const Interrupted&) {
     return 128 + cli::PendingSignal();

@@ -47,9 +47,10 @@ class CpuDevice final : public OpenDevice {
     if (options.read_ahead) experts_->ReadAhead(Unread(), Progress(PrepareStage::kReading));
 
     if (cpu_.activations == ActivationType::kInt8) {
-      Log(LogLevel::kWarning,
-          "--activations int8 is lossy: inputs of products with MXFP4 and Q8_0 weights are rounded to 8 "
-          "bits");
+      LogFault(LogLevel::kWarning,
+               {.setting = Setting::kActivations,
+                .value = "int8",
+                .found = "lossy: inputs of products with MXFP4 and Q8_0 weights are rounded to 8 bits"});
     }
     cpu_.experts = &experts_->source();
     cpu_.packed = packed_;
@@ -98,9 +99,9 @@ class CpuDevice final : public OpenDevice {
          .milliseconds = watch.milliseconds()});
   }
 
-  // Parts of the files that nobody computes with: values that were converted, or that are read packed.
+  // Parts of the files that nobody computes with: values that were decoded, or that are read packed.
   std::vector<std::span<const std::byte>> Unread() const {
-    std::vector<std::span<const std::byte>> unread = checkpoint().converted.sources;
+    std::vector<std::span<const std::byte>> unread = checkpoint().decoded.sources;
     if (packed_ != nullptr) {
       const auto packed = UnreadBesidePacked(checkpoint().weights, *packed_);
       unread.insert(unread.end(), packed.begin(), packed.end());
@@ -115,16 +116,17 @@ class CpuDevice final : public OpenDevice {
     OwnedWeights what{.model = checkpoint().path.string(),
                       .unread = Unread(),
                       .beside_bytes = kHeapBytes,
-                      .remedy = kMapInstead,
+                      .remedy = MapInstead(),
                       .progress = Progress(PrepareStage::kReading)};
     if (store != nullptr) {
       const auto experts = store->map().stored_parts();
       what.unread.insert(what.unread.end(), experts.begin(), experts.end());
       what.beside_bytes += store->slots() * store->slot_bytes();
       const bool least = store->slots() <= options_.experts.ExpertsPerToken(checkpoint().config);
-      what.remedy = fmt::format("{}: mapped weights need not all be in memory (--dry-run says more)",
-                                least ? "leave out --expert-memory, which is the least already"
-                                      : "give a smaller --expert-memory, or none");
+      what.remedy = {
+          Setting::kExpertMemory,
+          least ? "leave out {}, which is the least already: mapped weights need not all be in memory"
+                : "give a smaller {}, or none: mapped weights need not all be in memory"};
     }
     OwnWeights(mine_->files, what);
   }
@@ -167,10 +169,10 @@ DeviceAvailability Available() {
   cpu.memory_bytes = TotalMemoryBytes();
   if (const auto limit = ReadMemoryLimit()) cpu.memory_bytes = std::min(cpu.memory_bytes, limit->limit_bytes);
   cpu.available_bytes = AvailableMemoryBytes();
-  return {{cpu}, "", ""};
+  return {{cpu}, "", {}};
 }
 
-DType ConvertedTo(const DeviceOptions& options) {
+DType DecodedTo(const DeviceOptions& options) {
   return options.precision == Precision::kF32 ? DType::kF32 : DType::kBF16;
 }
 
@@ -181,9 +183,8 @@ std::unique_ptr<OpenDevice> Open(std::shared_ptr<const Checkpoint> checkpoint, c
 }  // namespace
 
 DeviceRow CpuDeviceRow() {
-  return {
-      "cpu", "all cores of this machine, with its best instructions", true, Available, ConvertedTo, PlanCpu,
-      Open};
+  return {"cpu", "all cores of this machine, with its best instructions", true, Available, DecodedTo, PlanCpu,
+          Open};
 }
 
 }  // namespace oxidized

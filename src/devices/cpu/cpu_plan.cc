@@ -13,7 +13,7 @@ namespace oxidized {
 namespace {
 
 // The dense weights in 12 bits: exactly what the file of --packed-weights holds; for --pack-weights, what
-// they take at least. What is read from a file and then packed need not stay in memory; what was converted,
+// they take at least. What is read from a file and then packed need not stay in memory; what was decoded,
 // and an embedding that is tied, does.
 void CountPacked(const Checkpoint& checkpoint, const PackedDense* file, DevicePlan& result) {
   const WeightsView& weights = checkpoint.weights;
@@ -67,7 +67,11 @@ CpuExecutorOptions CpuOptionsOf(const DeviceOptions& options) {
   for (const CpuTier& tier : CpuTiers()) {
     if (tier.available && options.tier == tier.kernels->name) cpu.kernels = tier.kernels;
   }
-  if (cpu.kernels == nullptr) Fail(ErrorKind::kUsage, "this machine has no kernels called {}", options.tier);
+  if (cpu.kernels == nullptr) {
+    throw Error(ErrorKind::kUsage, {.setting = Setting::kCpuTier,
+                                    .value = options.tier,
+                                    .found = "this machine has no kernels of this name"});
+  }
   return cpu;
 }
 

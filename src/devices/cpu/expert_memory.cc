@@ -11,10 +11,12 @@ ExpertMemory::ExpertMemory(const ExpertMemoryOptions& options, const Checkpoint&
   if (options.budget) {
     ExpertFileMap map(checkpoint.weights, checkpoint.files);
     if (!mapped_ || map.num_stored() == 0) {
-      Log(LogLevel::kWarning,
-          "--expert-memory has no effect: no expert of {} can be read from the file as it is (converted, or "
-          "read by --use-mmap=false)",
-          checkpoint.path.string());
+      LogFault(
+          LogLevel::kWarning,
+          {.setting = Setting::kExpertMemory,
+           .found = fmt::format("no effect: no expert of {} can be read from the file as it is (decoded, "
+                                "or in memory already)",
+                                checkpoint.path.string())});
     } else if (const int32_t slots =
                    SlotsFor(*options.budget, map, options.ExpertsPerToken(checkpoint.config))) {
       auto reader = MakeBlockReader(map.files(), map.file_sizes());

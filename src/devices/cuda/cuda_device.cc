@@ -11,18 +11,22 @@ namespace oxidized {
 namespace {
 
 void RefuseWhatItHasNot(const DeviceOptions& options) {
+  const auto refuse = [](Setting setting, const char* found, const char* value = "") {
+    throw Error(
+        ErrorKind::kUsage,
+        {.setting = setting, .value = value, .found = found, .remedies = {{setting, "leave out {}"}}});
+  };
   if (options.experts.budget)
-    Fail(ErrorKind::kUsage,
-         "--expert-memory: --device cuda keeps every expert in the card's memory; leave it out");
+    refuse(Setting::kExpertMemory, "device cuda keeps every expert in the card's memory");
   if (options.activations == ActivationType::kInt8)
-    Fail(ErrorKind::kUsage, "--activations int8: --device cuda has no 8-bit products; leave it out");
-  if (options.pack_dense || !options.packed_weights.empty()) {
-    Fail(ErrorKind::kUsage, "{}: --device cuda has no products with weights in 12 bits; leave it out",
-         options.pack_dense ? "--pack-weights" : "--packed-weights");
-  }
-  if (options.threads > 1)
-    Fail(ErrorKind::kUsage, "--threads: --device cuda computes on no thread of the host; leave it out");
-  if (!options.tier.empty()) Fail(ErrorKind::kUsage, "--device cuda has no kernels called {}", options.tier);
+    refuse(Setting::kActivations, "device cuda has no 8-bit products", "int8");
+  if (options.pack_dense)
+    refuse(Setting::kPackWeights, "device cuda has no products with weights in 12 bits");
+  if (!options.packed_weights.empty())
+    refuse(Setting::kPackedWeights, "device cuda has no products with weights in 12 bits");
+  if (options.threads > 1) refuse(Setting::kThreads, "device cuda does not compute on threads of the host");
+  if (!options.tier.empty())
+    refuse(Setting::kCpuTier, "device cuda has no kernels of this name", options.tier.c_str());
 }
 
 CudaExecutorOptions CudaOptionsOf(const DeviceOptions& options) {
@@ -84,16 +88,17 @@ DeviceAvailability Available() {
   if (!available.instances.empty()) return available;
   if (!others.empty()) {
     available.why_not = "the kernels are for compute capability 9.0 (H100, H200, GH200), here is " + others;
-    available.what_to_do = "use --device cpu";
+    available.what_to_do = {Setting::kDevice, "use {} cpu"};
   } else {
     available.why_not = "no NVIDIA GPU can be used: " + found.error;
-    available.what_to_do =
-        "install NVIDIA's driver for CUDA 13 (580 or later) where there is a GPU, or use --device cpu";
+    available.what_to_do = {
+        Setting::kDevice,
+        "install NVIDIA's driver for CUDA 13 (580 or later) where there is a GPU, or use {} cpu"};
   }
   return available;
 }
 
-DType ConvertedTo(const DeviceOptions& options) {
+DType DecodedTo(const DeviceOptions& options) {
   return options.precision == Precision::kF32 ? DType::kF32 : DType::kBF16;
 }
 
@@ -124,6 +129,6 @@ std::unique_ptr<OpenDevice> Open(std::shared_ptr<const Checkpoint> checkpoint, c
 
 }  // namespace
 
-DeviceRow CudaDeviceRow() { return {"cuda", "NVIDIA GPUs", true, Available, ConvertedTo, Plan, Open}; }
+DeviceRow CudaDeviceRow() { return {"cuda", "NVIDIA GPUs", true, Available, DecodedTo, Plan, Open}; }
 
 }  // namespace oxidized

@@ -14,24 +14,33 @@ namespace oxidized {
 namespace {
 
 void RefuseWhatItHasNot(const DeviceOptions& options) {
+  const Remedy other{Setting::kDevice, "use {} cpu"};
+  const auto refuse = [](Fault fault) { throw Error(ErrorKind::kUsage, std::move(fault)); };
   if (options.experts.budget) {
-    Fail(ErrorKind::kUsage,
-         "--expert-memory: the reference executor wants every expert in memory; use --executor cpu");
+    refuse({.setting = Setting::kExpertMemory,
+            .found = "the reference executor wants every expert in memory",
+            .remedies = {other}});
   }
   if (options.precision != Precision::kAuto && options.precision != Precision::kF32) {
-    Fail(ErrorKind::kUsage,
-         "the reference executor computes in f32 only; use --precision f32 or --executor cpu");
+    refuse({.setting = Setting::kPrecision,
+            .found = "the reference executor computes in f32 only",
+            .remedies = {{Setting::kPrecision, "use {} f32"}, other}});
   }
   if (options.activations == ActivationType::kInt8) {
-    Fail(ErrorKind::kUsage, "--activations int8: the reference executor computes in f32; use --executor cpu");
+    refuse({.setting = Setting::kActivations,
+            .value = "int8",
+            .found = "the reference executor computes in f32",
+            .remedies = {other}});
   }
   if (options.pack_dense || !options.packed_weights.empty()) {
-    Fail(ErrorKind::kUsage, "{}: the reference executor takes weights as stored; use --executor cpu",
-         options.pack_dense ? "--pack-weights" : "--packed-weights");
+    refuse({.setting = options.pack_dense ? Setting::kPackWeights : Setting::kPackedWeights,
+            .found = "the reference executor takes weights as stored",
+            .remedies = {other}});
   }
   if (options.threads > 1) {
-    Fail(ErrorKind::kUsage,
-         "the reference executor runs on one thread; leave out --threads or use --executor cpu");
+    refuse({.setting = Setting::kThreads,
+            .found = "the reference executor runs on one thread",
+            .remedies = {{Setting::kThreads, "leave out {}"}, other}});
   }
 }
 
@@ -43,9 +52,9 @@ class ReferenceDevice final : public OpenDevice {
     if (!options.use_mmap) {
       mine_ = std::make_unique<Checkpoint>(MapAgain(*model_));
       OwnWeights(mine_->files, {.model = mine_->path.string(),
-                                .unread = mine_->converted.sources,
+                                .unread = mine_->decoded.sources,
                                 .beside_bytes = kHeapBytes,
-                                .remedy = kMapInstead,
+                                .remedy = MapInstead(),
                                 .progress = [&options](int64_t done, int64_t total) {
                                   if (options.progress) options.progress(PrepareStage::kReading, done, total);
                                 }});
@@ -70,10 +79,10 @@ DeviceAvailability Available() {
   cpu.memory_bytes = TotalMemoryBytes();
   if (const auto limit = ReadMemoryLimit()) cpu.memory_bytes = std::min(cpu.memory_bytes, limit->limit_bytes);
   cpu.available_bytes = AvailableMemoryBytes();
-  return {{cpu}, "", ""};
+  return {{cpu}, "", {}};
 }
 
-DType ConvertedTo(const DeviceOptions&) { return DType::kF32; }
+DType DecodedTo(const DeviceOptions&) { return DType::kF32; }
 
 DevicePlan Plan(const Checkpoint& checkpoint, const DeviceOptions& options, bool measure) {
   RefuseWhatItHasNot(options);
@@ -98,7 +107,7 @@ std::unique_ptr<OpenDevice> Open(std::shared_ptr<const Checkpoint> checkpoint, c
 }  // namespace
 
 DeviceRow ReferenceDeviceRow() {
-  return {"reference", "the scalar, exact, slow specification", false, Available, ConvertedTo, Plan, Open};
+  return {"reference", "the scalar, exact, slow specification", false, Available, DecodedTo, Plan, Open};
 }
 
 }  // namespace oxidized

@@ -71,8 +71,11 @@ ProductFormats ChooseFormats(Rounding rounding, bool int8, const CpuKernels& ker
     formats.int8_dense = formats.int8_dense || m->dtype == DType::kQ8_0;
   if (AllMxfp4(weights)) formats.experts = {XType::kInt8};
   if (!formats.any_int8()) {
-    Fail(ErrorKind::kUsage,
-         "activations: int8 wants experts in MXFP4 or dense weights in Q8_0; this model has neither");
+    throw Error(ErrorKind::kUsage,
+                {.setting = Setting::kActivations,
+                 .value = "int8",
+                 .found = "this model has neither experts in MXFP4 nor dense weights in Q8_0",
+                 .remedies = {{Setting::kActivations, "leave out {}"}}});
   }
   return formats;
 }

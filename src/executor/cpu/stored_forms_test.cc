@@ -214,7 +214,8 @@ TEST(StoredForms, WhatCannotBeArrangedStays) {
   WeightsView& weights = model.weights;
   weights.unembedding = weights.embedding;  // tied
   ExpertView& special = weights.layers[0].gate_up[1];
-  const_cast<std::byte*>(special.up_values)[17 * 5] = std::byte{1};  // a scale whose half is no normal number
+  const_cast<std::byte*>(special.up_values)[17 * 5] =
+      std::byte{1};  // a scale whose half is not a normal number
   weights.layers[1].k.rows = 31;
   ThreadTeam team(2);
   constexpr Arrangements kBoth{true, ExpertLayout::kInterleavedMxfp4};

@@ -1,5 +1,5 @@
 // For tests of executors: random models in memory, and ragged steps of several sequences with their block
-// tables. Header only, no part of the product.
+// tables. Header only, not part of the product.
 #pragma once
 
 #include <algorithm>

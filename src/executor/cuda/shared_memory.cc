@@ -19,9 +19,12 @@ SharedMemory SharedMemoryOf(const ModelConfig& c, const DeviceWeights& weights) 
     unit_bytes = std::max(unit_bytes, matrix->unit_bytes);
   }
   if (most > kMostShared) {
-    Fail(ErrorKind::kUnsupported,
-         "cuda: this model's shapes want {} bytes of shared memory a block, {} are there; use --device cpu",
-         most, kMostShared);
+    throw Error(
+        ErrorKind::kUnsupported,
+        {.component = "cuda",
+         .found = fmt::format("this model's shapes want {} bytes of shared memory a block, {} are there",
+                              most, kMostShared),
+         .remedies = {{Setting::kDevice, "use {} cpu"}}});
   }
   SharedMemory shared;
   shared.ring_at = RoundUp(static_cast<int>(most), 128);

@@ -52,7 +52,7 @@ class QueuedExecutor final : public Executor {
   std::deque<std::function<void()>> calls_;
   std::deque<std::shared_ptr<Step>> steps_;  // submitted and not waited for
   uint64_t first_ticket_ = 1;                // of steps_[0]
-  std::exception_ptr failure_;               // of a call that was no step: the next step's
+  std::exception_ptr failure_;               // of a call that was not a step: the next step's
   bool stop_ = false;
   std::jthread thread_;
 };

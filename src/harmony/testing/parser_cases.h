@@ -74,7 +74,7 @@ inline const ParserCase kParserCases[] = {
     {"call, two recipients: the last",
      R"( to=functions.f<|channel|>commentary to=functions.g json<|message|>{}<|call|>)",
      {R"(assistant@functions.g/commentary:json "{}" call)"}},
-    {"final with a type is no call",
+    {"final with a type is not a call",
      R"(<|channel|>final <|constrain|>json<|message|>{}<|return|>)",
      {R"(assistant/final:<|constrain|>json "{}" return)"}},
     // Duplicated markers.

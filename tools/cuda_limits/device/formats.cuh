@@ -313,7 +313,7 @@ struct Q8Form {
 
 // ---- bf16 in 12 bits --------------------------------------------------------------------------------------
 // Low bytes, then 4 bits a value: sign and the high 7 bits of the exponent less the matrix's `base`. Values
-// outside the window of 8 are no part of this form.
+// outside the window of 8 are not part of this form.
 
 struct TwelveBitForm {
   static constexpr const char* kName = "12-bit bf16";

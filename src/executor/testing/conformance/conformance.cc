@@ -111,9 +111,9 @@ std::string Missing(const Check& check, const Subject& subject, const ExecutorIn
   return {};
 }
 
-Outcome RunOne(const Check& check, const Subject& subject, const ExecutorInfo& info,
-               const Selection& selection) {
-  Outcome outcome;
+CheckResult RunOne(const Check& check, const Subject& subject, const ExecutorInfo& info,
+                   const Selection& selection) {
+  CheckResult outcome;
   outcome.check = check.name;
   outcome.left_out = selection.effort < check.least ? "only with more effort" : Missing(check, subject, info);
   if (!outcome.left_out.empty()) return outcome;
@@ -136,13 +136,13 @@ Outcome RunOne(const Check& check, const Subject& subject, const ExecutorInfo& i
 
 std::span<const Check> Checks() { return kChecks; }
 
-std::vector<Outcome> RunConformance(const Subject& subject, const Selection& selection) {
+std::vector<CheckResult> RunConformance(const Subject& subject, const Selection& selection) {
   ExecutorInfo info;
   {
     const OpenedExecutor opened = subject.open(MainModel().config, MainModel().weights, kLimits);
     info = opened.executor->Info();
   }
-  std::vector<Outcome> outcomes;
+  std::vector<CheckResult> outcomes;
   for (const Check& check : kChecks) {
     const auto& only = selection.only;
     if (!only.empty() && std::find(only.begin(), only.end(), check.name) == only.end()) continue;
@@ -151,9 +151,9 @@ std::vector<Outcome> RunConformance(const Subject& subject, const Selection& sel
   return outcomes;
 }
 
-std::vector<std::string> Failures(std::span<const Outcome> outcomes) {
+std::vector<std::string> Failures(std::span<const CheckResult> outcomes) {
   std::vector<std::string> failures;
-  for (const Outcome& outcome : outcomes) {
+  for (const CheckResult& outcome : outcomes) {
     for (const std::string& failure : outcome.failures) failures.push_back(outcome.check + ": " + failure);
   }
   return failures;

@@ -2,8 +2,8 @@
 // executor and to the committed goldens. Given a device it runs a table of named checks and returns what
 // failed as data, so that planted faults can be asserted as easily as soundness.
 //
-// It knows no concrete device and opens nothing itself: tests/conformance makes a Subject of every device row
-// and runs it. What a device may do is read from ExecutorInfo; what it says it can, it is held to.
+// It does not know concrete devices and opens nothing itself: tests/conformance makes a Subject of every
+// device row and runs it. What a device may do is read from ExecutorInfo; what it says it can, it is held to.
 #pragma once
 
 #include <cstdint>
@@ -74,7 +74,7 @@ struct Check {
 };
 std::span<const Check> Checks();
 
-struct Outcome {
+struct CheckResult {
   std::string check;
   std::vector<std::string> failures;  // the first few; empty: passed or left out
   std::string left_out;               // why it was not run; empty: it was
@@ -89,9 +89,9 @@ struct Selection {
 };
 
 // One outcome for each check selected, in the table's order. A check that throws has failed.
-std::vector<Outcome> RunConformance(const Subject& subject, const Selection& selection = {});
+std::vector<CheckResult> RunConformance(const Subject& subject, const Selection& selection = {});
 
 // "check: message" of everything that failed.
-std::vector<std::string> Failures(std::span<const Outcome> outcomes);
+std::vector<std::string> Failures(std::span<const CheckResult> outcomes);
 
 }  // namespace oxidized::conformance

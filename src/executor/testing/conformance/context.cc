@@ -34,7 +34,7 @@ void Context::ForNarrowModels(const std::function<void(const Model&, Executor&)>
 void Context::ExpectSame(Executor& executor, const Sequence& actual, const Sequence& expected,
                          const std::string& what) {
   if (executor.Info().batch_invariant) return ExpectSameBits(actual, expected, what, findings);
-  // Other orders of summation, as a router that is no near-tie lets through.
+  // Other orders of summation, as a router that is not a near-tie lets through.
   Sequence common;
   for (const auto& [position, row] : expected.logits) {
     if (actual.logits.contains(position)) common.logits[position] = row;

@@ -1,4 +1,4 @@
-#include "harmony/convert.h"
+#include "harmony/string_forms.h"
 
 #include <charconv>
 

@@ -15,7 +15,7 @@
 
 namespace oxidized {
 
-struct Converted {
+struct DecodedTensors {
   int64_t tensors = 0;
   int64_t stored_bytes = 0;                         // of these tensors in the file
   int64_t bytes = 0;                                // of what they became
@@ -24,7 +24,7 @@ struct Converted {
   std::vector<std::span<const std::byte>> sources;  // where they lie in the files: not needed once it has run
 };
 
-class Conversion {
+class TensorDecoding {
  public:
   // Where [rows, cols] values, stored as `from` at `data`, will lie as `to` (F32 or BF16), row-major.
   const std::byte* Plan(DType from, const std::byte* data, int64_t rows, int64_t cols, DType to);
@@ -32,7 +32,7 @@ class Conversion {
   // Decodes everything planned. Throws Error(kNoMemory) before it begins when there is too little.
   void Run();
 
-  Converted TakeResult() { return std::move(result_); }
+  DecodedTensors TakeResult() { return std::move(result_); }
 
  private:
   struct Matrix {
@@ -42,7 +42,7 @@ class Conversion {
     std::byte* out;
   };
   std::vector<Matrix> planned_;
-  Converted result_;
+  DecodedTensors result_;
 };
 
 }  // namespace oxidized

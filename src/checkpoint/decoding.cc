@@ -1,4 +1,4 @@
-#include "checkpoint/conversion.h"
+#include "checkpoint/decoding.h"
 
 #include <chrono>
 #include <cstring>
@@ -28,10 +28,11 @@ void StoreRow(const std::vector<float>& row, DType to, std::byte* out) {
 
 }  // namespace
 
-const std::byte* Conversion::Plan(DType from, const std::byte* data, int64_t rows, int64_t cols, DType to) {
+const std::byte* TensorDecoding::Plan(DType from, const std::byte* data, int64_t rows, int64_t cols,
+                                      DType to) {
   OX_CHECK(to == DType::kF32 || to == DType::kBF16);
   const int64_t bytes = StoredBytes(to, rows * cols);
-  result_.owner.emplace_back("converted tensors", MemoryClass::kWeights, static_cast<size_t>(bytes));
+  result_.owner.emplace_back("decoded tensors", MemoryClass::kWeights, static_cast<size_t>(bytes));
   result_.tensors += 1;
   result_.stored_bytes += StoredBytes(from, rows * cols);
   result_.bytes += bytes;
@@ -40,12 +41,12 @@ const std::byte* Conversion::Plan(DType from, const std::byte* data, int64_t row
   return planned_.back().out;
 }
 
-void Conversion::Run() {
+void TensorDecoding::Run() {
   if (planned_.empty()) return;
   const int64_t available = AvailableMemoryBytes();
   if (available > 0 && result_.bytes > available) {
     Fail(ErrorKind::kNoMemory,
-         "{} in types that must be converted, which needs {} bytes of memory; {} are "
+         "{} in types that must be decoded, which needs {} bytes of memory; {} are "
          "available. A file with MXFP4 experts and Q8_0 or BF16 otherwise needs none",
          Counted(result_.tensors, "tensor"), result_.bytes, available);
   }
