@@ -290,7 +290,7 @@ std::string InspectJson(const Checkpoint& checkpoint) {
                        {"tokenizers", std::move(tokenizers)},
                        {"tensors", std::move(tensors)}};
   // Paths may hold bytes that are not UTF-8: replaced rather than refused.
-  return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return report.dump(2, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace oxidized

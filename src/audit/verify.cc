@@ -382,7 +382,7 @@ std::string VerifyJson(const VerifyReport& report) {
                      {"values", report.values},     {"files", std::move(files)},
                      {"problems", report.problems}, {"problem_count", report.problem_count},
                      {"notes", report.notes}};
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json.dump(2, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace oxidized

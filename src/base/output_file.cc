@@ -58,7 +58,8 @@ fs::path TargetOf(const OutputName& name) {
     if (!there && errno != ENOENT) CannotBeWritten(path, errno);
     target = EndOfLinks(path);
     if (there && IsInUse({status.st_dev, status.st_ino}))
-      Fail(ErrorKind::kUsage, "{}: leads to a file that this program reads or runs: give it another name",
+      Fail(ErrorKind::kUsage,
+           "{}: leads to a file that this program reads, writes or runs: give it another name",
            path.string());
     if (!name.rule.replace)
       RefuseUnlessTold(path, "is a symbolic link to " + target.string(), "{} writes there");
@@ -68,7 +69,7 @@ fs::path TargetOf(const OutputName& name) {
     Fail(ErrorKind::kBadFile, "{}: not a regular file; the result is written beside its name and renamed",
          path.string());
   if (IsInUse({status.st_dev, status.st_ino}))
-    Fail(ErrorKind::kUsage, "{}: is a file that this program reads or runs: give it another name",
+    Fail(ErrorKind::kUsage, "{}: is a file that this program reads, writes or runs: give it another name",
          path.string());
   if (name.rule.replace || status.st_size == 0) return target;  // an empty file holds nothing to lose
   if (name.rule.sign.empty()) RefuseUnlessTold(path, "is there already", "{} replaces it");

@@ -1,5 +1,6 @@
 #include "base/text_input.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
@@ -8,7 +9,6 @@
 namespace oxidized {
 namespace {
 
-constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF";
 constexpr std::string_view kUtf16LittleMark = "\xFF\xFE", kUtf16BigMark = "\xFE\xFF";
 constexpr std::string_view kUtf32LittleMark("\xFF\xFE\0\0", 4), kUtf32BigMark("\0\0\xFE\xFF", 4);
 
@@ -42,6 +42,23 @@ size_t WholeUtf8(std::string_view bytes, const std::string& name, int64_t positi
   return i;
 }
 
+// UTF-16 of a script whose characters are all above U+00FF has no byte 0, but every second byte is the same
+// control character or one near it: U+0410 is 10 04. (Where both bytes are letters, as in Chinese, nothing
+// tells it from ASCII.)
+void RefuseUtf16WithoutZeros(std::string_view text, const std::string& name) {
+  const std::string_view begin = text.substr(0, 64);
+  const auto control = [](char c) {
+    return c < 0x20 && std::string_view("\t\n\v\f\r\x1b\b").find(c) == std::string_view::npos;
+  };
+  size_t controls[2] = {0, 0};
+  for (size_t i = 0; i < begin.size(); ++i) controls[i % 2] += control(begin[i]) && begin[i] > 0 ? 1 : 0;
+  if (begin.size() >= 4 && 4 * std::max(controls[0], controls[1]) > begin.size())
+    Fail(ErrorKind::kBadFile,
+         "{}: every second byte is a control character: UTF-16 without a byte order mark, or not text; "
+         "expected UTF-8",
+         name);
+}
+
 bool BeginsLike(std::string_view bytes, std::string_view mark) {
   return bytes.size() < mark.size() && mark.starts_with(bytes);
 }
@@ -66,6 +83,7 @@ bool TextDecoder::KnowForm(bool at_end) {
     mark = kUtf16BigMark.size();
   } else {
     form_ = Form::kUtf8;
+    RefuseUtf16WithoutZeros(held_, name_);
     mark = held_.starts_with(kUtf8Mark) ? kUtf8Mark.size() : 0;
   }
   held_.erase(0, mark);
@@ -123,7 +141,10 @@ std::string_view DecodedText(std::string_view bytes, const std::string& name, st
                      start.starts_with(kUtf32BigMark);
   const size_t mark = start.starts_with(kUtf8Mark) ? kUtf8Mark.size() : 0;
   const std::string_view text = bytes.substr(mark);
-  if (!other && WholeUtf8(text, name, static_cast<int64_t>(mark)) == text.size()) return text;
+  if (!other && WholeUtf8(text, name, static_cast<int64_t>(mark)) == text.size()) {
+    RefuseUtf16WithoutZeros(text, name);
+    return text;
+  }
   TextDecoder decoder(name);
   decoder.Push(bytes, store);
   decoder.Finish(store);

@@ -3,7 +3,8 @@
 //
 //   UTF-8 is taken, a byte order mark before it is not part of the text;
 //   UTF-16 is decoded if a byte order mark says that it is;
-//   a byte 0 (UTF-16 without a mark, or no text), UTF-32 and what is not UTF-8 are refused.
+//   a byte 0 or a control character in every second byte (UTF-16 without a mark, or no text), UTF-32 and what
+//   is not UTF-8 are refused.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,8 @@
 #include <string_view>
 
 namespace oxidized {
+
+inline constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF";
 
 // Text that comes in pieces, as from a pipe.
 class TextDecoder {

@@ -32,10 +32,18 @@ TEST(TextInputTest, WhatIsPlainIsNotCopied) {
   EXPECT_EQ(DecodedText(bytes, "x", store).data(), bytes.data() + 3);
 }
 
+TEST(TextInputTest, AFewControlCharactersAreText) {
+  const std::string text = "\x1b[1mbold\x1b[0m\x01 and \x02 more of it";
+  EXPECT_EQ(DecodeText(text, "x"), text);
+}
+
 TEST(TextInputTest, WhatIsNoTextIsRefusedWithItsPlace) {
   const std::pair<std::string, std::string> refused[] = {
       {"h\0i\0"s, "x: byte 1 is 0: UTF-16 without a byte order mark"},
       {"many letters and\0"s, "x: byte 16 is 0"},
+      {"\x1F\x04@\x04\x38\x04\x32\x04\x35\x04\x42\x04",
+       "x: every second byte is a control character: UTF-16 without"},
+      {"\x04\x1F\x04@\x04\x38\x04\x32", "x: every second byte is a control character"},
       {"caf\xE9 au lait", "x: byte 3 (0xe9) is not UTF-8"},
       {"caf\xE9", "x: ends inside a character, at byte 3"},
       {"\xEF\xBB\xBF\x80", "x: byte 3 (0x80) is not UTF-8"},

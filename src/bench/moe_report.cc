@@ -159,7 +159,7 @@ std::string MoeBenchJson(const MoeBenchResult& result) {
     }
     json["sections"].push_back(std::move(section));
   }
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string MoeBenchPicture(const MoeBenchResult& result) {

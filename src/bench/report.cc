@@ -64,6 +64,7 @@ bool SameTable(const Figure& a, const Figure& b) {
 std::string TableOf(std::span<const Figure> figures) {
   TextTable table{{"test", "unit", "median", "range", "GB/s", "of mem", "GFLOP/s", "of arith"}, {}};
   double least = std::numeric_limits<double>::infinity(), most = 0.0;
+  bool any_disturbed = false;
   for (size_t i = 0; i < figures.size(); ++i) {
     const Figure& figure = figures[i];
     const Summary s = Summarize(figure);
@@ -71,10 +72,14 @@ std::string TableOf(std::span<const Figure> figures) {
     if (grouped && (i == 0 || figures[i - 1].subject != figure.subject))
       table.rows.push_back({figure.subject});
     const auto known = [](double value, std::string text) { return std::isfinite(value) ? text : ""; };
+    const bool disturbed = std::any_of(figure.samples.begin(), figure.samples.end(),
+                                       [](const Sample& sample) { return sample.disturbed(); });
+    any_disturbed |= disturbed;
     table.rows.push_back(
-        {grouped ? fmt::format("  {}", figure.rows) : NameOf(figure), figure.unit, Number(s.median),
-         fmt::format("{}..{}", Number(s.min), Number(s.max)), known(s.gb_per_s, Decimal(s.gb_per_s, 1)),
-         known(s.memory_share, Percent(s.memory_share)), known(s.gflop_per_s, Decimal(s.gflop_per_s, 1)),
+        {grouped ? fmt::format("  {}", figure.rows) : NameOf(figure), figure.unit,
+         (disturbed ? "*" : "") + Number(s.median), fmt::format("{}..{}", Number(s.min), Number(s.max)),
+         known(s.gb_per_s, Decimal(s.gb_per_s, 1)), known(s.memory_share, Percent(s.memory_share)),
+         known(s.gflop_per_s, Decimal(s.gflop_per_s, 1)),
          known(s.arithmetic_share, Percent(s.arithmetic_share))});
     if (!std::isfinite(s.probe_min_gb_per_s)) continue;
     least = std::min(least, s.probe_min_gb_per_s);
@@ -87,7 +92,8 @@ std::string TableOf(std::span<const Figure> figures) {
   if (!unit.empty()) heading += ", " + unit;
   heading += "; in the order of the tests";
   if (most > 0.0) heading += fmt::format("; probe {:.1f}..{:.1f} GB/s", least, most);
-  return heading + ":\n" + Aligned(table);
+  const char* mark = any_disturbed ? "*: in a run its threads waited for a processor\n" : "";
+  return heading + ":\n" + Aligned(table) + mark;
 }
 
 std::string Tables(const BenchReport& report) {
@@ -287,7 +293,7 @@ std::string Json(const BenchReport& report, bool stages) {
     }
     json["figures"].push_back(std::move(figure));
   }
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace

@@ -30,6 +30,20 @@ TEST(BenchCsv, EveryRowHasTheHeadersFields) {
   EXPECT_EQ(fields, (std::vector<int>{fields[0], fields[0], 1})) << csv;
 }
 
+TEST(BenchTable, AFigureWithADisturbedRunIsMarked) {
+  BenchReport report;
+  report.figures = {
+      {.test = "tg4", .threads = 1, .unit = "tokens/s", .samples = {{.value = 2, .seconds = 1.0}}},
+      {.test = "tg8",
+       .threads = 1,
+       .unit = "tokens/s",
+       .samples = {{.value = 3, .seconds = 1.0, .waited_share = 0.5}}}};
+  const std::string table = Print(report, BenchFormat::kTable, false);
+  EXPECT_NE(table.find("*3.000"), std::string::npos) << table;
+  EXPECT_EQ(table.find("*2.000"), std::string::npos) << table;
+  EXPECT_NE(table.find("*: in a run its threads waited"), std::string::npos) << table;
+}
+
 // Teams, tests and kernels have tables of their own; what all rows share, or none has, is not a column.
 TEST(BenchTable, SaysOnceWhatAllRowsShare) {
   const auto sample = [](double value) {

@@ -131,6 +131,15 @@ TEST(Checkpoint, TensorsThatDoNotFitAreNamed) {
                  {"\"model.embed_tokens.weight\" is missing", "names have a prefix, \"_orig_mod.\""});
   }
   {
+    HfWriteRequest request = MiniRequest(temp.path() / "cut");
+    for (TensorSpec& tensor : request.tensors) {
+      if (tensor.name.starts_with("model.")) tensor.name.erase(0, std::string("model.").size());
+    }
+    ExpectBroken(request, kBad,
+                 {"\"model.embed_tokens.weight\" is missing", "there is \"embed_tokens.weight\"",
+                  "lack their prefix, \"model.\""});
+  }
+  {
     HfWriteRequest request = MiniRequest(temp.path() / "two forms");
     TensorSpec plain = Spec(request, blocks);
     plain.name = "model.layers.0.mlp.experts.down_proj";

@@ -93,6 +93,13 @@ std::vector<ExpertView> TensorBinder::Experts(const ExpertNames& names, int64_t 
 void TensorBinder::ThrowIfBroken() const {
   // torch.compile leaves "_orig_mod.", wrappers for several GPUs leave "module.".
   std::string note;
+  if (const size_t dot = first_missing_.find('.');
+      dot != std::string::npos) {  // names cut at their first part
+    const std::string rest = first_missing_.substr(dot + 1);
+    if (files_.tensors.contains(rest))
+      note = fmt::format("; there is {}: names lack their prefix, {}", Quoted(rest),
+                         Quoted(first_missing_.substr(0, dot + 1)));
+  }
   for (const auto& [name, tensor] : files_.tensors) {
     if (first_missing_.empty() || !name.ends_with("." + first_missing_)) continue;
     note =

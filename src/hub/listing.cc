@@ -30,6 +30,7 @@ class Document {
       Fail(ErrorKind::kNetwork, "{}: not valid JSON: {}", name, simdjson::error_message(simdjson::EMPTY));
     simdjson::error_code error = parser_.allocate(std::max(text.size(), size_t{64}), kMaxDepth);
     if (!error) error = parser_.parse(text.data(), text.size(), /*realloc_if_needed=*/true).get(root_);
+    if (error == simdjson::MEMALLOC) throw std::bad_alloc();
     if (error) Fail(ErrorKind::kNetwork, "{}: not valid JSON: {}", name, simdjson::error_message(error));
   }
   element root() const { return root_; }

@@ -141,9 +141,8 @@ PulledModel Pull(const RepoSpec& spec, const std::vector<std::string>& patterns,
 
 std::filesystem::path OpenHubModel(const std::string& text, const PullWatch& watch) {
   const RepoSpec spec = ParseRepoSpec(text);
-  const Settings settings = SettingsFromEnvironment();
-  if (auto found = FindInCache(spec, settings)) return *found;
-  return Pull(spec, {}, settings, watch).path;
+  if (auto found = FindInCache(spec, CacheSettings())) return *found;
+  return Pull(spec, {}, SettingsFromEnvironment(), watch).path;
 }
 
 }  // namespace oxidized::hub

@@ -47,7 +47,8 @@ bool IsHubPath(std::string_view text) { return text.starts_with(kPrefix); }
 
 std::string GuessSpec(std::string_view text) {
   if (std::string known = KnownName(text); !known.empty()) return known;
-  if (text.starts_with("hf.co/")) text.remove_prefix(std::string_view("hf.co/").size());
+  if (text.starts_with("HF:")) text.remove_prefix(kPrefix.size());
+  if (text.starts_with("ollama://")) return GuessSpec(text.substr(std::string_view("ollama://").size()));
   try {
     const RepoSpec spec = ParseRepoSpec(text);
     return spec.id + (spec.revision == "main" ? "" : "@" + spec.revision) +
@@ -70,12 +71,17 @@ RepoSpec ParseRepoSpec(std::string_view text) {
     Fail(ErrorKind::kUsage, "{}: expected org/name[@revision][:QUANT]; did you mean {}?", Quoted(text),
          known);
   if (rest.starts_with("//")) rest.remove_prefix(2);  // hf://org/name, as huggingface_hub writes it
-  constexpr std::string_view kSite = "https://huggingface.co/";  // the address of a browser
-  if (rest.starts_with(kSite)) {
-    rest.remove_prefix(kSite.size());
-    if (const size_t tree = rest.find("/tree/main"); tree != rest.npos) rest = rest.substr(0, tree);
-    while (rest.ends_with('/')) rest.remove_suffix(1);
+  bool site = false;  // the address of a browser, with or without the page behind the name
+  for (const std::string_view prefix : {"https://", "http://", "www.", "huggingface.co/", "hf.co/"}) {
+    if (!rest.starts_with(prefix)) continue;
+    rest.remove_prefix(prefix.size());
+    site |= prefix.ends_with("co/");
   }
+  if (site) {
+    for (const std::string_view page : {"/tree/main", "/blob/main", "/resolve/main"})
+      rest = rest.substr(0, rest.find(page));
+  }
+  while (rest.ends_with('/')) rest.remove_suffix(1);
   RepoSpec spec;
   if (const size_t colon = rest.find(':'); colon != rest.npos) {
     spec.quant = rest.substr(colon + 1);

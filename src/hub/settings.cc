@@ -135,21 +135,25 @@ bool TokenIsSafeWith(const std::string& url) {
          (host.starts_with("127.") && host.find_first_not_of("0123456789.") == host.npos);
 }
 
-Settings SettingsFromEnvironment() {
+Settings CacheSettings() {
   Settings settings;
-  const std::filesystem::path home = HfHome();
   const std::string cache = FirstOf({"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"});
-  settings.cache_dir = std::filesystem::absolute(cache.empty() ? home / "hub" : Expanded(cache));
+  settings.cache_dir = std::filesystem::absolute(cache.empty() ? HfHome() / "hub" : Expanded(cache));
+  settings.offline = IsTrue(FirstOf({"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"}));
+  settings.symlinks = !IsTrue(Variable("HF_HUB_DISABLE_SYMLINKS"));
+  return settings;
+}
+
+Settings SettingsFromEnvironment() {
+  Settings settings = CacheSettings();
   if (std::string endpoint = Variable("HF_ENDPOINT"); !endpoint.empty()) {
     while (endpoint.ends_with('/')) endpoint.pop_back();
     if (OriginOf(endpoint).empty())
       Fail(ErrorKind::kUsage, "HF_ENDPOINT: {} is not an http or https address", Quoted(endpoint));
     settings.endpoint = endpoint;
   }
-  settings.token = FindToken(home);
+  settings.token = FindToken(HfHome());
   settings.ca_file = FirstOf({"CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"});
-  settings.offline = IsTrue(FirstOf({"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"}));
-  settings.symlinks = !IsTrue(Variable("HF_HUB_DISABLE_SYMLINKS"));
   settings.connections = static_cast<int>(Number("OXIDIZED_HUB_CONNECTIONS", settings.connections, 1, 64));
   settings.tries = static_cast<int>(Number("OXIDIZED_HUB_TRIES", settings.tries, 1, 1000));
   settings.backoff =

@@ -28,6 +28,10 @@ struct Settings {
 // Throws Error(kUsage) for a value that cannot be used, naming the variable.
 Settings SettingsFromEnvironment();
 
+// Of what is in the cache alone: where it lies, `offline` and `symlinks`. What only the network needs (the
+// token, the endpoint, patience) is not looked at, so that nothing wrong with it is in the way.
+Settings CacheSettings();
+
 // Whether the token may go there: over TLS, or to this machine. Never over plain HTTP to another host.
 bool TokenIsSafeWith(const std::string& url);
 

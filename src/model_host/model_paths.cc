@@ -24,7 +24,7 @@ std::filesystem::path ResolveModelPath(const std::filesystem::path& path, const 
 std::optional<std::filesystem::path> FindModelHere(const std::filesystem::path& path) {
   if (path.empty()) return std::nullopt;
   if (!hub::IsHubPath(path.string())) return path;
-  return hub::FindInCache(hub::ParseRepoSpec(path.string()), hub::SettingsFromEnvironment());
+  return hub::FindInCache(hub::ParseRepoSpec(path.string()), hub::CacheSettings());
 }
 
 }  // namespace oxidized

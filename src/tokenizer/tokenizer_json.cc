@@ -7,6 +7,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <new>
 #include <vector>
 
 #include "base/error.h"
@@ -28,8 +29,9 @@ class Reader {
   Vocabulary Read(std::string_view json, std::optional<TokenTable> known = std::nullopt) {
     dom::parser parser;
     dom::object root;
-    if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS)
-      Refuse("no JSON object: cut off, damaged, or not a tokenizer.json");
+    const simdjson::error_code error = parser.parse(json.data(), json.size()).get(root);
+    if (error == simdjson::MEMALLOC) throw std::bad_alloc();
+    if (error != simdjson::SUCCESS) Refuse("no JSON object: cut off, damaged, or not a tokenizer.json");
     RequireNull(root, "normalizer");
     const dom::object model = Get<dom::object>(root, "model");
     ReadAddedTokens(root);

@@ -18,6 +18,13 @@ from command_line import BAD_FILE, CONTEXT_FULL, PROGRAM, ROOT, TOKENIZER, UNSUP
 class Options(CommandLine):
     # --- what is wrong ---------------------------------------------------------------------------------------------
 
+    def test_a_short_option_takes_a_value_behind_an_equals_sign(self):
+        self.assertEqual(run("tokenize", "-m=" + str(ROOT / "models/demo"), "Hello").stdout,
+                         run("tokenize", "-m", ROOT / "models/demo", "Hello").stdout)
+
+    def test_help_knows_a_command_of_a_group_by_its_own_name(self):
+        self.assertEqual(run("help", "simulate").stdout, run("moe", "simulate", "--help").stdout)
+
     def test_bad_options(self):
         for arguments, says in [
             ((), "nothing to do"),
@@ -73,6 +80,14 @@ class Options(CommandLine):
             (("--temperature", "0", "inspect"), "--temperature before inspect has no effect"),
             (("bnech",), "'bnech' is not a command; the nearest is `bench`"),
             (("serve",), "serve: "), (("-ngl", "99"), "-ngl: --device auto"),
+            (("moe", "simulat"), "'simulat' is not a command of moe; the nearest is `moe simulate`"),
+            (("harmony", "rendr", "x"), "'rendr' is not a command of harmony; the nearest is `harmony render`"),
+            (("bench", "moee"), "'moee' is not a command of bench; the nearest is `bench moe`"),
+            (("-p", "x", "--enforce-eager"), "--enforce-eager: there is nothing to switch off"),
+            (("-p", "x", "-cmoe"), "-cmoe: --expert-memory"), (("-if", "-p", "x"), "-if: -i begins a chat"),
+            (("signin",), "signin: HF_TOKEN"),
+            (("-p", "x", "--json", "true"), "--json true: --json takes no value"),
+            (("-n",), "--max-tokens: the value is missing"), (("-p",), "--prompt: the value is missing"),
             (("--temperatur", "3"), "the nearest is --temperature"),
             (("bench", "-n", "128"), "bench pp512 tg128"),
             (("What is it?",), "a question is asked with --prompt TEXT"),

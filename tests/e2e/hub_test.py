@@ -251,12 +251,27 @@ class HubTest(unittest.TestCase):
         self.assertEqual(list(self.cache.glob("models--*")), [])
         self.assertIn("no model in", self.run_program("list").out)
 
+    def test_what_only_the_network_needs_is_not_in_the_way_of_the_cache(self):
+        self.hub.repos["us/demo"] = Repo(demo_files(), commit="d" * 40)
+        self.assertEqual(self.run_program("pull", "us/demo").returncode, 0)
+        token = self.home / "token that is a pipe"
+        os.mkfifo(token)
+        for setting in ({"HF_TOKEN_PATH": str(token)}, {"HF_ENDPOINT": "ftp://x"}, {"OXIDIZED_HUB_TRIES": "many"}):
+            with self.subTest(setting):
+                self.assertIn("us/demo", self.run_program("list", environment=setting).out)
+                self.assertEqual(self.run_program("inspect", "hf:us/demo", environment=setting).returncode, 0)
+                self.assertNotEqual(self.run_program("pull", "us/other", environment=setting).returncode, 0)
+
     def test_names_of_other_programs_are_told_theirs_here(self):
         for name, says in [("gpt-oss:20b", r"hf:openai/gpt-oss-20b. `pull openai/gpt-oss-20b` fetches it \(13.8 GB\)"),
                            ("gpt-oss-120b", r"hf:openai/gpt-oss-120b. .*\(65.3 GB\)"),
                            ("openai/gpt-oss-20b", "hf:openai/gpt-oss-20b"),
                            ("https://huggingface.co/openai/gpt-oss-20b", "hf:openai/gpt-oss-20b"),
                            ("unsloth/gpt-oss-20b-GGUF:Q4_K_M", "pull unsloth/gpt-oss-20b-GGUF:Q4_K_M"),
+                           ("HF:openai/gpt-oss-20b", "hf:openai/gpt-oss-20b"), ("openai/gpt-oss-20b/", "hf:openai/gpt-oss-20b"),
+                           ("http://huggingface.co/openai/gpt-oss-20b", "hf:openai/gpt-oss-20b"),
+                           ("huggingface.co/openai/gpt-oss-20b/blob/main/config.json", "hf:openai/gpt-oss-20b"),
+                           ("ollama://gpt-oss:20b", "hf:openai/gpt-oss-20b"),
                            ("a/b/c", "a/b/c: no such file or folder: expected")]:
             self.refused(BAD_FILE, says, "inspect", name)
             self.refused(BAD_FILE, says, "run", name, "Hello")

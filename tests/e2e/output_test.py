@@ -61,7 +61,7 @@ class Output(CommandLine):
             before = target.read_bytes()
             with open(script, "rb") as stdin:
                 result = subprocess.run(PROGRAM + [str(word) for word in (*chat, *more)], stdin=stdin, capture_output=True)
-            self.assertIn(b"that this program reads or runs", result.stderr)
+            self.assertIn(b"that this program reads, writes or runs", result.stderr)
             self.assertEqual(target.read_bytes(), before)
         out = self.there / "out"
         with open(out, "wb") as stdout:
@@ -138,7 +138,7 @@ class Output(CommandLine):
                 except OSError:
                     continue  # another file system
             for arguments in self.writers(link).values():
-                self.refused(USAGE, "a file that this program reads or runs", *arguments, "--force")
+                self.refused(USAGE, "a file that this program reads, writes or runs", *arguments, "--force")
             link.unlink()
 
     def test_a_chat_saves_over_nothing_that_it_reads(self):
@@ -148,7 +148,7 @@ class Output(CommandLine):
         before = {file: file.read_bytes() for file in model.iterdir()}
         lines = "".join(f"/save! {file}\n" for file in [*model.iterdir(), alias, PROGRAM[-1]])
         said = self.good("-m", model, "--interactive", stdin=lines).stderr.decode()
-        self.assertEqual(said.count("a file that this program reads or runs: give it another name"), len(before) + 2, said)
+        self.assertEqual(said.count("a file that this program reads, writes or runs: give it another name"), len(before) + 2, said)
         self.assertEqual({file: file.read_bytes() for file in model.iterdir()}, before)
         own = self.there / "own.json"
         self.good("-m", model, "--interactive", stdin=f"/save {own}\n/load {own}\n/save {own}\n")

@@ -149,7 +149,7 @@ std::string Json(const RuntimePlan& r) {
                    {"tokens_per_s", plan.tokens_per_s},
                    {"assumption", kAssumption}};
   json["advice"] = Advice(r);
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace

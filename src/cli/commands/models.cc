@@ -30,7 +30,7 @@ std::string NameOf(const hub::CachedModel& model) {
 }
 
 int List(bool json) {
-  const hub::Settings settings = hub::SettingsFromEnvironment();
+  const hub::Settings settings = hub::CacheSettings();
   const std::vector<hub::CachedModel> models = hub::ListCache(settings);
   if (json) {
     nlohmann::ordered_json all = nlohmann::ordered_json::array();
@@ -40,7 +40,8 @@ int List(bool json) {
                      {"form", FormOf(model)},
                      {"last_used", model.last_used},
                      {"path", model.path.string()}});
-    WriteAnswer(all.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+    WriteAnswer(all.dump(2, ' ', /*ensure_ascii=*/true, nlohmann::ordered_json::error_handler_t::replace) +
+                "\n");
     return 0;
   }
   if (models.empty()) {
@@ -65,7 +66,7 @@ int Remove(const std::vector<std::string>& names) {
       Fail(ErrorKind::kUsage, "{}: a model is deleted whole: rm {}", EscapeUnprintable(name), spec.id);
     ids.push_back(spec.id);
   }
-  const hub::Settings settings = hub::SettingsFromEnvironment();
+  const hub::Settings settings = hub::CacheSettings();
   for (const std::string& id : ids)
     WriteAnswer(fmt::format("deleted {}: {}\n", id, Gigabytes(hub::RemoveFromCache(id, settings))));
   return 0;

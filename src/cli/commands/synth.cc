@@ -27,7 +27,8 @@ std::map<std::string, std::string> Presets() {
 int Synth(SynthCommandOptions o) {
   SynthOptions& options = o.synth;
   if (!options.tokenizer_source.empty() && !IsFile(options.tokenizer_source)) {
-    Fail(ErrorKind::kBadFile, "{}: no such file", options.tokenizer_source.string());
+    Fail(ErrorKind::kBadFile, "{}: no such file; expected a tokenizer.json, tiktoken rank file or GGUF file",
+         EscapeUnprintable(options.tokenizer_source.string()));
   }
   options.format = FormatOf(o.format, options.out);
   if (o.layers > 0) options.num_layers = o.layers;

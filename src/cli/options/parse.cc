@@ -191,6 +191,10 @@ bool Parse(CLI::App& app, const ConfigFile& config, const std::vector<std::strin
   } catch (const CLI::ParseError& error) {
     std::string message = error.what();
     std::replace(message.begin(), message.end(), '\n', ' ');
+    // "--prompt: 1 required TEXT missing"
+    if (const size_t colon = message.find(": 1 required ");
+        colon != std::string::npos && message.ends_with(" missing"))
+      message = message.substr(0, colon) + ": the value is missing";
     const auto written = [&](const std::string& option) { return Written(app, option, words); };
     std::string place = config.PlaceOf(message, written);
     if (place.empty()) place = VariableOf(app, message, written);
@@ -258,7 +262,8 @@ std::optional<Action> ParseCommandLine(int argc, const char* const* argv) {
       .Required();
   // Short for options: in our words before this is asked to parse them (spellings.h).
   app.add_subcommand("chat", "chat [MODEL]: --interactive");
-  app.add_subcommand("run", "run MODEL [PROMPT]: --prompt, or --interactive without one");
+  app.add_subcommand("run",
+                     "run MODEL [PROMPT]: --prompt; without one standard input, at a terminal --interactive");
   app.add_subcommand("show", "The same as inspect");
   app.add_subcommand("help", "help [COMMAND]: --help");
   app.add_subcommand("version", "--version");

@@ -55,6 +55,7 @@ constexpr Spelling kOptions[] = {
     {"-b", "--chunk-tokens"},
     {"--batch-size", "--chunk-tokens"},
     {"--max-num-batched-tokens", "--chunk-tokens"},
+    {"--verbose-prompt", "--verbose"},
 };
 
 // What has no option here, and why none is needed or what there is instead.
@@ -110,6 +111,27 @@ constexpr Pointer kNoOption[] = {
     {"-ub", "--chunk-tokens is the most prompt tokens in one step; there is one size of batches"},
     {"--ubatch-size", "--chunk-tokens is the most prompt tokens in one step; there is one size of batches"},
     {"--keep", "in a chat /drop forgets the oldest message; nothing is dropped unasked"},
+    {"--numa", "threads go where the system puts them; numactl places them"},
+    {"--samplers", "there is one order of sampling; what is not asked for does nothing"},
+    {"--sampling-seq", "there is one order of sampling; what is not asked for does nothing"},
+    {"--chat-template-file", "the chat format is built in (Harmony); no template is read"},
+    {"--color", "--show-reasoning shows the reasoning dimmed; NO_COLOR=1 switches colours off"},
+    {"-co", "--show-reasoning shows the reasoning dimmed; NO_COLOR=1 switches colours off"},
+    {"-e", "text is taken as it is; $'...' of the shell has escapes"},
+    {"--escape", "text is taken as it is; $'...' of the shell has escapes"},
+    {"-if", "-i begins a chat, -f FILE reads the prompt from a file"},
+    {"-cmoe", "--expert-memory is the memory that experts may take"},
+    {"-ncmoe", "--expert-memory is the memory that experts may take"},
+    {"-ot", "--expert-memory is the memory that experts may take"},
+    {"--override-tensor", "--expert-memory is the memory that experts may take"},
+    {"--rope-scaling", "positions are scaled as the model's config.json says"},
+    {"--rope-freq-base", "positions are scaled as the model's config.json says"},
+    {"--trust-remote-code", "no code of a model is run"},
+    {"--enforce-eager", "there is nothing to switch off"},
+    {"--keepalive", "a model is open only as long as the command that uses it"},
+    {"--nowordwrap", "lines are not wrapped"},
+    {"--max-num-seqs", kServer},
+    {"--served-model-name", kServer},
     {"-np", kServer},
     {"--parallel", kServer},
     {"--host", kServer},
@@ -124,6 +146,10 @@ constexpr Pointer kNoCommand[] = {
     {"cp", "`convert` writes a model in another form"},
     {"push", "models are fetched, not published"},
     {"quantize", "`convert` writes a model in another form"},
+    {"signin", "HF_TOKEN is the token of your account at the hub"},
+    {"login", "HF_TOKEN is the token of your account at the hub"},
+    {"embed", "gpt-oss has no embeddings of texts"},
+    {"launch", kServer},
     {"complete", "--prompt TEXT --raw continues a text"},
 };
 
@@ -159,6 +185,11 @@ const OptionInfo* FindOption(const CommandInfo& command, std::string_view name) 
     if (std::find(option.names.begin(), option.names.end(), name) != option.names.end()) return &option;
   }
   return nullptr;
+}
+
+bool IsTruth(std::string_view word) {
+  constexpr std::string_view kWords[] = {"true", "false", "on", "off", "yes", "no", "0", "1"};
+  return std::find(std::begin(kWords), std::end(kWords), word) != std::end(kWords);
 }
 
 bool IsNumber(const std::string& word) {
@@ -198,6 +229,9 @@ class Translation {
       if (const char* answer = AnswerOf(kNoOption, name)) Fail(ErrorKind::kUsage, "{}: {}", name, answer);
     }
     if (option == nullptr) return TakeModel(name);
+    // The parser would take the "=" of -m=FOLDER for part of the value.
+    if (name[1] != '-' && words_[at_].starts_with(name + "="))
+      words_[at_] = option->names.back() + words_[at_].substr(name.size());
     const bool has_value = words_[at_].find('=') != std::string::npos;
     if (has_value || at_ + 1 == words_.size()) return;
     if (option->needs_value) {
@@ -309,6 +343,28 @@ Words AsAnswer(bool chat, Words words, const CommandInfo& program) {
 
 }  // namespace
 
+// "moe simulat": the parser would say that a command is missing, "bench moee" that there is no such test.
+void RefuseNearlyACommand(const OptionTable& table, const std::string& group, const std::string& word) {
+  if (IsOption(word) || std::any_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; }))
+    return;
+  std::vector<std::string> names;
+  for (const CommandInfo& command : table) {
+    if (command.name.starts_with(group + " ")) names.push_back(command.name.substr(group.size() + 1));
+  }
+  if (const std::string nearest = Nearest(word, names); !nearest.empty()) {
+    Fail(ErrorKind::kUsage, "'{}' is not a command of {}; the nearest is `{} {}` (--help lists the commands)",
+         EscapeUnprintable(word), group, group, nearest);
+  }
+}
+
+// The whole name of a command of a group: "simulate" is "moe simulate".
+std::optional<std::string> GroupedCommand(const OptionTable& table, const std::string& word) {
+  for (const CommandInfo& command : table) {
+    if (command.name.ends_with(" " + word)) return command.name;
+  }
+  return std::nullopt;
+}
+
 std::vector<std::string> InOurWords(std::vector<std::string> words, const OptionTable& table) {
   const CommandInfo& program = table.front();
   auto [ours, at] = Translation(program, std::move(words)).UpToBare();
@@ -324,6 +380,10 @@ std::vector<std::string> InOurWords(std::vector<std::string> words, const Option
   }
   if (word == "version" && after.empty()) return {"--version"};
   if (word == "help") {
+    if (!after.empty() && FindCommand(table, after[0]) == nullptr) {
+      if (const auto whole = GroupedCommand(table, after[0]))
+        after.insert(after.begin(), whole->substr(0, whole->find(' ')));
+    }
     const bool known = after.empty() || FindCommand(table, after[0]) != nullptr;
     if (known) after.emplace_back("--help");  // else the parser says that there is no such command
     return InOurWords(std::move(after), table);
@@ -338,6 +398,8 @@ std::vector<std::string> InOurWords(std::vector<std::string> words, const Option
       command = below;
       path.push_back(after[0]);
       after.erase(after.begin());
+    } else {
+      RefuseNearlyACommand(table, path[0], after[0]);
     }
   }
   // Options of the command that stand before it; of others the parser says that they belong to the program.
@@ -387,6 +449,8 @@ std::string WhatIsMeant(const std::string& word, const std::string& command, con
   const auto at = std::find(all.begin(), all.end(), word);
   if (at != all.begin() && at != all.end()) {
     const OptionInfo* flag = FindOption(known, *(at - 1));
+    if (flag != nullptr && !flag->needs_value && flag->value.empty() && IsTruth(word))
+      return fmt::format("{} {}: {} takes no value", *(at - 1), shown, *(at - 1));
     if (flag != nullptr && !flag->needs_value && !flag->value.empty())
       return fmt::format("{} {}: expected {}={}", *(at - 1), shown, *(at - 1), flag->value);
   }

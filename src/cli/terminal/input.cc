@@ -99,6 +99,7 @@ bool ReadLine(std::string& line) {
   static std::string buffer;
   const auto end_line = [&line] {
     if (line.ends_with('\r')) line.pop_back();
+    if (line.starts_with(kUtf8Mark)) line.erase(0, kUtf8Mark.size());  // of files that were joined
     return true;
   };
   size_t searched = 0;
