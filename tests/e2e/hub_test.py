@@ -415,15 +415,15 @@ class HubTest(unittest.TestCase):
             with self.subTest(name=name):
                 self.refused(NETWORK, "is not a name that a file of a repository can have")
         for listing, says in (
-            (entry(size=-1), "no size"),
-            (entry(size=1 << 62), "no size"),
-            (entry(size="2"), "no size"),
+            (entry(size=-1), "the size of"),
+            (entry(size=1 << 62), "the size of"),
+            (entry(size="2"), "the size of"),
             (entry(blobId="../../x"), "SHA-1 is expected"),
             (entry(lfs={"sha256": "..", "size": 2}), "SHA-256 is expected"),
             (entry(rfilename=7), "without a name"),
             ({**good, "sha": "../.."}, "no commit"),
             ({**good, "siblings": good["siblings"] * 2}, "appears twice"),
-            ({**good, "siblings": [7]}, "no JSON object"),
+            ({**good, "siblings": [7]}, "not a JSON object"),
             ([], "expected a JSON object"),
             ("[" * 100_000, "not valid JSON"),
             ('{"sha":' * 5000, "not valid JSON"),
