@@ -161,7 +161,7 @@ class HubTest(unittest.TestCase):
         self.assertFalse((self.cache / "models--openai--gpt-oss-mini/refs").exists(), "a commit needs no ref")
         self.refused(USAGE, "no file of .* matches 'x/\\*'", "pull", ID, "--include", "x/*")
         for bad in ("gpt-oss", "../x", "a/b/c", "a/..", "a--b/c", "a/b@", "a/b@../x", "a/b:", "a/b:x y", "", "a/b.git"):
-            self.refused(USAGE, "expected org/name|no branch|no name of", "pull", bad)
+            self.refused(USAGE, "expected org/name|not a branch|not a name of", "pull", bad)
 
     def test_gguf_repositories(self):
         files = {f"gpt-oss-20b-{q}.gguf": weights(1000, q) for q in ("F16", "Q4_K_M", "Q4_K")}
