@@ -98,7 +98,7 @@ TEST_P(OwnedModel, IsRefusedBeforeTheFirstByteWhenItDoesNotFit) {
                           .beside_bytes = 1000,
                           .remedy = {Setting::kNone, "buy some"},
                           .progress = [](int64_t, int64_t) { ADD_FAILURE() << "something was read"; }};
-  ExpectError(ErrorKind::kNoMemory, {"the model: needs", "MiB of memory", "available: buy some"},
+  ExpectError(ErrorKind::kNoMemory, {"the model: needs", "MiB of memory", "available; buy some"},
               [&] { OwnWeights(checkpoint_.files, what, total + 999); });
   EXPECT_TRUE(checkpoint_.files[0].Maps(checkpoint_.files[0].bytes().data(), 1));
   OwnWeights(checkpoint_.files, {.beside_bytes = 1000}, total + 1000);

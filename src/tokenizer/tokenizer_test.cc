@@ -169,7 +169,7 @@ TEST(Tokenizer, RefusesOtherJson) {
       {R"("use_regex":false)", R"("use_regex":true)", "use_regex of ByteLevel is true"},
       {R"("add_prefix_space":false)", R"("add_prefix_space":true)", "add_prefix_space of ByteLevel is true"},
       {R"("type":"Sequence")", R"("type":"Whitespace")", "pre_tokenizer is of type Whitespace"},
-      {R"("Regex":")", R"("Regex":"()", "no regular expression"},
+      {R"("Regex":")", R"("Regex":"()", "not a regular expression"},
       {R"("Regex":")", R"("String":")", "no Regex, expected a string"},
       {R"("merges":[)", R"("merges":["x"],"m":[)", "merge 0 is not two tokens"},
       {R"("merges":[)", R"("merges":[["a","b","c"]],"m":[)", "merge 0 is not two tokens"},

@@ -322,7 +322,7 @@ class Answers(CommandLine):
         self.assertRegex(table, r"expert slots +\d+ +\d+ +\d+")
         self.assertRegex(table, r"uses found their expert")
         self.refused(USAGE, "give at least", "-m", self.model, "-p", "x", "--expert-memory", "1000")
-        self.refused(USAGE, "no amount", "-m", self.model, "-p", "x", "--expert-memory", "much")
+        self.refused(USAGE, "not an amount", "-m", self.model, "-p", "x", "--expert-memory", "much")
         self.refused(USAGE, "--device cpu", "-m", self.model, "-p", "x", "--expert-memory", "50%", "--executor", "reference")
 
     @unittest.skipIf(os.environ.get("OXIDIZED_SANITIZED"), "a sanitizer explains SIGBUS in its own way")

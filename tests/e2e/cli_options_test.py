@@ -197,7 +197,7 @@ class Options(CommandLine):
 
     def test_a_budget_below_the_experts_in_force_is_refused(self):
         for more in [(), ("--dry-run",)]:
-            self.refused(USAGE, "a token uses 6 in a layer: give at least", "-m", self.model, "-p", "x",
+            self.refused(USAGE, "a token uses 6 in a layer; give at least", "-m", self.model, "-p", "x",
                          "--expert-memory", "12.5%", "--experts-per-token", "6", *more)
         result = run("-m", self.model, "--raw", "-p", "x", "--max-tokens", "1", "--expert-memory", "3.2%",
                      "--routing-strategy", "switch")

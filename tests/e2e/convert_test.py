@@ -112,7 +112,7 @@ class Convert(unittest.TestCase):
                                        "--dense-type", "q8_0"))
         self.assertIn("no such file", self.bad(BAD_FILE, "convert", self.folder / "absent", out))
         self.assertIn("does not name a file or folder", self.bad(USAGE, "convert", self.hf, ""))
-        self.assertIn("no name", self.bad(BAD_FILE, "convert", self.hf, "."))
+        self.assertIn("cannot have this name", self.bad(BAD_FILE, "convert", self.hf, "."))
         self.assertIn("named as a file", self.bad(USAGE, "convert", self.hf, f"{out}.safetensors"))
         link = self.folder / "link"
         link.symlink_to("nowhere")

@@ -161,7 +161,7 @@ class HubTest(unittest.TestCase):
         self.assertFalse((self.cache / "models--openai--gpt-oss-mini/refs").exists(), "a commit needs no ref")
         self.refused(USAGE, "no file of .* matches 'x/\\*'", "pull", ID, "--include", "x/*")
         for bad in ("gpt-oss", "../x", "a/b/c", "a/..", "a--b/c", "a/b@", "a/b@../x", "a/b:", "a/b:x y", "", "a/b.git"):
-            self.refused(USAGE, "expected org/name|no branch|no name of", "pull", bad)
+            self.refused(USAGE, "expected org/name|not a branch|not a name of", "pull", bad)
 
     def test_gguf_repositories(self):
         files = {f"gpt-oss-20b-{q}.gguf": weights(1000, q) for q in ("F16", "Q4_K_M", "Q4_K")}
@@ -430,15 +430,15 @@ class HubTest(unittest.TestCase):
             with self.subTest(name=name):
                 self.refused(NETWORK, "is not a name that a file of a repository can have")
         for listing, says in (
-            (entry(size=-1), "no size"),
-            (entry(size=1 << 62), "no size"),
-            (entry(size="2"), "no size"),
+            (entry(size=-1), "the size of"),
+            (entry(size=1 << 62), "the size of"),
+            (entry(size="2"), "the size of"),
             (entry(blobId="../../x"), "SHA-1 is expected"),
             (entry(lfs={"sha256": "..", "size": 2}), "SHA-256 is expected"),
             (entry(rfilename=7), "without a name"),
             ({**good, "sha": "../.."}, "no commit"),
             ({**good, "siblings": good["siblings"] * 2}, "appears twice"),
-            ({**good, "siblings": [7]}, "no JSON object"),
+            ({**good, "siblings": [7]}, "not a JSON object"),
             ([], "expected a JSON object"),
             ("[" * 100_000, "not valid JSON"),
             ('{"sha":' * 5000, "not valid JSON"),

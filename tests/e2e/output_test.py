@@ -117,7 +117,7 @@ class Output(CommandLine):
                 others.write_bytes(b"precious")
                 link.symlink_to(others)
                 through = [link if word == target else word for word in arguments]
-                self.refused(USAGE, f"{link}: is a symbolic link to {others}: --force writes there", *through)
+                self.refused(USAGE, f"{link}: is a symbolic link to {others}; --force writes there", *through)
                 self.assertEqual(others.read_bytes(), b"precious")
                 self.good(*through, "--force")
                 self.assertTrue(link.is_symlink())

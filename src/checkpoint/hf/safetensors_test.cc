@@ -103,11 +103,11 @@ TEST(Safetensors, DamageIsNamed) {
       {File(with(R"("b":{"dtype":"U8","shape":[4],"data_offsets":[0,4],"x":1})"), 4), {"unknown key \"x\""}},
       {File(with(R"("b":{"dtype":"U8","shape":[4],"data_offsets":[0]})"), 4), {"1 number, expected 2"}},
       {File(with(R"("b":{"dtype":"U8","shape":[4],"data_offsets":[0,2,4]})"), 4), {"more than 2"}},
-      {File(with(R"("b":7)"), 4), {"\"b\"", "no object"}},
+      {File(with(R"("b":7)"), 4), {"\"b\"", "not an object"}},
       {File(with(R"("b\n\u0001":7)"), 4), {"\"b\\x0a\\x01\""}},
       {File(with(Tensor(std::string(1025, 'n'), "U8", "[4]", 0, 4)), 4), {"name of 1025 bytes"}},
       {File("{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}", 0),
-       {"\"a\"", "no object"}},
+       {"\"a\"", "not an object"}},
   };
   for (const Case& c : cases) {
     std::vector<std::string> parts = c.parts;
