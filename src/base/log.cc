@@ -3,6 +3,10 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <mutex>
+#include <utility>
+
+#include "base/log_sink.h"
 #include "base/printable.h"
 
 namespace oxidized {
@@ -15,6 +19,15 @@ spdlog::logger& Logger() {
     return made;
   }();
   return *logger;
+}
+
+struct Redirection {
+  std::mutex mutex;
+  LogSink sink;
+};
+Redirection& Redirected() {
+  static auto* made = new Redirection;  // threads may log until the process ends
+  return *made;
 }
 
 spdlog::level::level_enum Level(LogLevel level) {
@@ -35,8 +48,19 @@ spdlog::level::level_enum Level(LogLevel level) {
 
 void SetLogLevel(LogLevel lowest) { Logger().set_level(Level(lowest)); }
 
+void SetLogSink(LogSink sink) {
+  Redirection& redirected = Redirected();
+  std::lock_guard lock(redirected.mutex);
+  redirected.sink = std::move(sink);
+}
+
 void LogMessage(LogLevel level, std::string_view message) {
-  Logger().log(Level(level), EscapeUnprintable(message));  // one line
+  const std::string line = EscapeUnprintable(message);
+  Redirection& redirected = Redirected();
+  std::unique_lock lock(redirected.mutex);
+  if (redirected.sink) return redirected.sink(level, line);
+  lock.unlock();
+  Logger().log(Level(level), line);
 }
 
 }  // namespace oxidized
