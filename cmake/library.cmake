@@ -6,7 +6,9 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(OXIDIZED_ABI 1)  # the number in include/oxidized/abi.h
+# The number of the interface: that of the namespace in the headers.
+file(STRINGS ${PROJECT_SOURCE_DIR}/include/oxidized/error.h OXIDIZED_ABI REGEX "namespace v[0-9]+ {$")
+string(REGEX REPLACE ".* v([0-9]+) .*" "\\1" OXIDIZED_ABI "${OXIDIZED_ABI}")
 
 # The system's libraries that modules may link, and how whoever links liboxidized.a finds each. Headers alone: nothing.
 set(OXIDIZED_FOUND_BY

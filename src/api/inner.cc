@@ -170,8 +170,7 @@ Conversation Inner(const Chat& chat) {
   OpeningOptions opening{.instructions = chat.instructions,
                          .model_identity = chat.identity,
                          .reasoning_effort = static_cast<ReasoningEffort>(chat.effort),
-                         .date = chat.date,
-                         .functions = {}};
+                         .date = chat.date};
   for (const Function& function : chat.functions) {
     opening.functions.push_back({.name = function.name,
                                  .description = function.description,

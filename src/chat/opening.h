@@ -14,8 +14,8 @@ struct OpeningOptions {
   std::string instructions;                   // empty: none
   std::optional<std::string> model_identity;  // nullopt: the format's own
   ReasoningEffort reasoning_effort = ReasoningEffort::kMedium;
-  std::optional<std::string> date;         // ISO; nullopt: none
-  std::vector<ToolDescription> functions;  // that the model may call
+  std::optional<std::string> date;              // ISO; nullopt: none
+  std::vector<ToolDescription> functions = {};  // that the model may call
 };
 
 Conversation OpeningMessages(const OpeningOptions& options);
