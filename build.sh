@@ -92,7 +92,7 @@ run_tests() {
   ctest --test-dir "$(folder_of "$preset")" --output-on-failure --no-tests=error -j "$(jobs_now)" "$@"
 }
 
-sources() { find src tests -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh'; }
+sources() { find src tests include examples -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh'; }
 
 check_format() {
   if ! command -v clang-format-19 >/dev/null; then

@@ -3,8 +3,8 @@
 
     tools/check_layers.py [REPOSITORY]
 
-Reads src/**/*.{h,cc,cu,cuh} and the DEPS of each module's CMakeLists.txt. Needs nothing but Python. Its own test, which
-plants bad edges and bad lines, is tools/check_layers_test.py; both are registered with ctest.
+Reads src/**/*.{h,cc,cu,cuh}, the public headers of include/ and the DEPS of each module's CMakeLists.txt. Needs nothing
+but Python. Its own test, which plants bad edges and bad lines, is tools/check_layers_test.py; both are registered with ctest.
 """
 
 import re
@@ -21,7 +21,7 @@ FLOORS = {
     "rewrite": 5, "engine": 5, "devices": 5,
     "chat": 6,
     "model_host": 7,
-    "report": 8,
+    "api": 8, "report": 8,
     "bench": 9, "server": 9,
     "cli": 10,
 }
@@ -35,6 +35,9 @@ ENGINE_NEVER = {"tokenizer", "harmony", "kernels", "checkpoint", "hub"}
 CONCRETE_EXECUTOR = re.compile(r"executor/(?!testing/)\w+/")
 DEVICE_FOLDER = re.compile(r"devices/\w+/")
 DEVICE_FORM = re.compile(r"model/(arrange|packed_dense)\.h$")
+
+# What programs see of the library: include/oxidized/. It needs nothing of ours, and api/ alone carries it out.
+PUBLIC = "oxidized"
 
 # Tests of readers look at files that the writers made, whatever the floors.
 TESTS_SEE = {"audit", "rewrite"}
@@ -89,6 +92,8 @@ def check_include(path, quote, target):
         return None
 
     other = target.split("/")[0]
+    if other == PUBLIC:
+        return None if module == "api" else f"only api carries out the public headers: {target}"
     if other not in FLOORS or "/" not in target or ".." in target.split("/"):
         return f'"{target}" does not begin with a known module (include root: src/)'
     if other == module:
@@ -160,6 +165,15 @@ def check_repository(root):
             includes.append((path, line, match[2]))
         complaints += [f"src/{path}:{line}: {complaint}" for line, complaint in check_program(path, text)]
 
+    public = sorted((root / "include").rglob("*.h"))
+    for file in public:
+        text = file.read_text(encoding="utf-8")
+        for match in INCLUDE.finditer(text):
+            standard = match[1] == "<" and "/" not in match[2] and "." not in match[2]
+            if not standard and not match[2].startswith(f"{PUBLIC}/"):
+                complaints.append(f"{file.relative_to(root)}:{text.count(chr(10), 0, match.start(1)) + 1}: "
+                                  f"a public header needs the standard library alone, not {match[2]}")
+
     for path, line, target in includes:
         if target in heavy and (path.suffix == ".h" or path.parts[0] != target.split("/")[0]):
             complaints.append(f"src/{path}:{line}: {target} brings in the heavy header {heavy[target]}: "
@@ -171,7 +185,7 @@ def check_repository(root):
             for other in dependencies[1].split() if dependencies else []:
                 if FLOORS.get(other, 99) >= FLOORS.get(module, -1):
                     complaints.append(f"{file.relative_to(root)}:1: {module} must not depend on {other}")
-    return complaints, len(files)
+    return complaints, len(files) + len(public)
 
 
 def main():

@@ -13,7 +13,7 @@ class CheckLayers(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             for name, text in files.items():
-                path = root / "src" / name
+                path = root / (name if name.startswith("include/") else f"src/{name}")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
             return check_layers.check_repository(root)[0]
@@ -139,6 +139,17 @@ class CheckLayers(unittest.TestCase):
                      'std::snprintf(a, b, "x");'):
             self.assertEqual(self.complaints({"hub/a.cc": line}), [], line)
         self.assertEqual(self.complaints({"base/error.cc": 'std::fprintf(stderr, "x");'}), [])
+    def test_public_headers_stand_alone_and_belong_to_api(self):
+        self.allowed("api/a.cc", '"oxidized/model.h"')
+        self.refused("cli/a.cc", '"oxidized/model.h"', "only api")
+        self.refused("model/a.h", '"oxidized/model.h"', "only api")
+        self.refused("chat/a.cc", '"api/inner.h"', "must not include api (F8)")
+        self.allowed("include/oxidized/a.h", '"oxidized/error.h"')
+        self.allowed("include/oxidized/a.h", "<vector>")
+        for include in ('"base/error.h"', "<fmt/core.h>", "<unistd.h>", '"api/inner.h"'):
+            found = self.complaints({"include/oxidized/a.h": f"\n#include {include}\n"})
+            self.assertEqual(len(found), 1, found)
+            self.assertTrue(found[0].startswith("include/oxidized/a.h:2: a public header needs"), found)
 
     def test_own_header_in_angle_brackets(self):
         self.refused("model/a.h", "<tensor/dtype.h>", "angle brackets")

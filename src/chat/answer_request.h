@@ -33,8 +33,11 @@ struct AnswerRequest {
 // conversation that the format cannot express.
 AnswerRequest ChatRequest(const Conversation& conversation, const Tokenizer& tokenizer,
                           const HarmonyTokens& tokens, const AnswerOptions& options);
-// Continues `prompt`, in which special tokens may be spelled out, until one of the model's `stop_tokens`.
+// Goes on with a text, in which special tokens may be spelled out, or with its ids, until one of the model's
+// `stop_tokens`.
 AnswerRequest RawRequest(std::string_view prompt, const Tokenizer& tokenizer,
+                         const std::vector<int32_t>& stop_tokens, const AnswerOptions& options);
+AnswerRequest RawRequest(std::vector<int32_t> prompt, const Tokenizer& tokenizer,
                          const std::vector<int32_t>& stop_tokens, const AnswerOptions& options);
 
 // The prompt of the next answer. Throws as ChatRequest.

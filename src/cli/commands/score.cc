@@ -1,7 +1,6 @@
 // `logits` and `perplexity`: run given tokens through the same engine path as an answer, and keep what comes
 // out.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "cli/options/token_ids.h"
 #include "cli/terminal/input.h"
 #include "cli/terminal/terminal.h"
+#include "engine/run_request.h"
 
 namespace oxidized::cli {
 namespace {
@@ -30,67 +30,27 @@ struct PerplexityOptions {
   bool json = false;
 };
 
-// Runs a prompt-only request to its end; `on_event` sees every event, on this thread.
-template <typename OnEvent>
-void RunPromptOnly(EngineLoop& loop, Request request, SideStream& side, OnEvent on_event) {
-  constexpr auto kSignalPatience = std::chrono::milliseconds(50);
-  auto stream = loop.Submit(std::move(request));
-  if (!stream) throw Error(stream.error());
-  for (std::vector<Event> events; !stream->finished();) {
-    stream->Wait(kSignalPatience);
-    if (PendingSignal() != 0) stream->Cancel();
-    stream->Take(events);
-    for (const Event& event : events) {
-      on_event(event);
-      if (const auto* progress = std::get_if<PrefillProgress>(&event)) {
-        side.Status(fmt::format("{} of {} tokens", progress->done, progress->total));
-      }
-      if (const auto* end = std::get_if<Finished>(&event)) {
-        side.Status("");
-        if (end->error) throw Error(*end->error);
-      }
-    }
-  }
+// A signal ends the request; the status line shows how far it is.
+RequestWatch Watched(SideStream& side, std::function<void(const PromptScore&)> on_score = {}) {
+  return {.on_event =
+              [&side, on_score = std::move(on_score)](const Event& event) {
+                if (const auto* progress = std::get_if<PrefillProgress>(&event))
+                  side.Status(fmt::format("{} of {} tokens", progress->done, progress->total));
+                if (std::holds_alternative<Finished>(event)) side.Status("");
+                if (const auto* score = std::get_if<PromptScore>(&event); score && on_score) on_score(*score);
+              },
+          .give_up = [] { return PendingSignal() != 0; }};
 }
-
-// Called on the engine's thread, until the request has ended.
-class FileSink final : public LogitsSink {
- public:
-  explicit FileSink(NpyWriter& writer) : writer_(writer) {}
-  void Row(int64_t, std::span<const float> logits) override {
-    try {
-      writer_.Row(logits);
-    } catch (const Error& error) {
-      error_ = error;
-      throw;
-    }
-  }
-  // Throws what ended the request if that was the file. To be called once it has ended.
-  void Check() const {
-    if (error_) throw Error(*error_);
-  }
-
- private:
-  NpyWriter& writer_;
-  std::optional<Error> error_;
-};
 
 int Logits(const LogitsOptions& o) {
   const std::vector<int32_t> ids = ParseIds(ReadInput(o.tokens_file), o.tokens_file, ErrorKind::kBadFile);
   if (ids.empty()) Fail(ErrorKind::kBadFile, "{}: no token ids", o.tokens_file);
   const auto runtime = Runtime::Load(o.runtime);
   NpyWriter writer(o.out, static_cast<int64_t>(ids.size()), runtime->checkpoint().config.vocab_size);
-  FileSink sink(writer);
-  Request request;
-  request.prompt = ids;
-  request.logits = &sink;
   SideStream side(true);
-  try {
-    RunPromptOnly(runtime->loop(), std::move(request), side, [](const Event&) {});
-  } catch (const Error&) {
-    sink.Check();
-    throw;
-  }
+  RunForLogits(
+      runtime->loop(), ids, [&](int64_t, std::span<const float> logits) { writer.Row(logits); },
+      Watched(side));
   if (PendingSignal() != 0) return 128 + PendingSignal();
   writer.Finish();
   return 0;
@@ -116,13 +76,11 @@ int Perplexity(const PerplexityOptions& o) {
     request.prompt.assign(ids.begin() + static_cast<ptrdiff_t>(begin),
                           ids.begin() + static_cast<ptrdiff_t>(std::min(begin + window, ids.size())));
     request.score_prompt = true;
-    RunPromptOnly(runtime->loop(), std::move(request), side, [&](const Event& event) {
-      const auto* score = std::get_if<PromptScore>(&event);
-      if (score == nullptr) return;
-      sum -= static_cast<double>(score->logprob);
-      squares += static_cast<double>(score->logprob) * static_cast<double>(score->logprob);
-      ++scored;
-    });
+    RunRequest(runtime->loop(), std::move(request), Watched(side, [&](const PromptScore& score) {
+                 sum -= static_cast<double>(score.logprob);
+                 squares += static_cast<double>(score.logprob) * static_cast<double>(score.logprob);
+                 ++scored;
+               }));
   }
   if (PendingSignal() != 0) return 128 + PendingSignal();
   const double n = static_cast<double>(scored);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/output_file.h"
 #include "base/printable.h"
+#include "chat/answer_stream.h"
 #include "chat/routing_fit.h"
 #include "checkpoint/locate.h"
 #include "cli/options/default_model.h"
@@ -124,24 +125,14 @@ FinishedAnswer TerminalModel::Run(AnswerRequest& answer) {
   }
   if (trace_) answer.request.routing_observers.push_back(trace_.get());
   const StageSums decode_before = Sum(engine_totals().decode);
-  auto stream = runtime_->loop().Submit(std::move(answer.request));
-  if (!stream) throw Error(stream.error());
+  AnswerStream stream(runtime_->loop(), std::move(answer.request), parser);
 
   last_shown_.reset();
-  std::optional<Finished> finished;
-  for (std::vector<Event> events; !finished;) {
-    stream->Wait(kSignalPatience);
-    if (PendingSignal() != 0) stream->Cancel();
-    stream->Take(events);
-    for (Event& event : events) {
-      if (const auto* progress = std::get_if<PrefillProgress>(&event);
-          progress && progress->done < progress->total) {
-        side_.Status(fmt::format("reading the prompt: {} of {} tokens", progress->done, progress->total));
-      }
-      if (const auto* token = std::get_if<GeneratedToken>(&event)) parser.Push(token->token, token->forced);
-      if (auto* end = std::get_if<Finished>(&event)) finished = std::move(*end);
-    }
-    if (finished) parser.Finish();
+  while (stream.finished() == nullptr) {
+    stream.Wait(kSignalPatience);
+    if (PendingSignal() != 0) stream.Cancel();
+    if (const auto progress = stream.Read(); progress && progress->done < progress->total)
+      side_.Status(fmt::format("reading the prompt: {} of {} tokens", progress->done, progress->total));
     Show(parser);
   }
   side_.Status("");
@@ -150,12 +141,12 @@ FinishedAnswer TerminalModel::Run(AnswerRequest& answer) {
   FinishedAnswer done;
   done.text = parser.answer();
   done.reasoning = parser.reasoning();
-  done.stop_reason = AnswerEnd(finished->reason, parser);
+  done.stop_reason = stream.end();
   done.seed = options_.sampling.seed;
   done.load_ms = runtime_->load_ms();
-  done.stats = std::move(finished->stats);
+  done.stats = stream.finished()->stats;
   done.decode = Sum(engine_totals().decode) - decode_before;
-  done.error = std::move(finished->error);
+  done.error = stream.finished()->error;
   return done;
 }
 

@@ -7,7 +7,7 @@
 #include "cli/options/token_ids.h"
 #include "cli/terminal/input.h"
 #include "cli/terminal/terminal.h"
-#include "tokenizer/utf8_stream.h"
+#include "tokenizer/decode.h"
 
 namespace oxidized::cli {
 namespace {
@@ -38,17 +38,6 @@ void EachJsonLine(Answer answer) {
     }
     WriteAnswer(out + "\n");
   }
-}
-
-std::string Decode(const Tokenizer& tokenizer, std::span<const int32_t> ids) {
-  std::string bytes;
-  for (const int32_t id : ids) {
-    const auto token = tokenizer.TokenBytes(id);
-    if (!token)
-      Fail(ErrorKind::kUsage, "id {} is not in the vocabulary (ids 0 to {})", id, tokenizer.vocab_size() - 1);
-    bytes += *token;
-  }
-  return RepairUtf8(bytes);
 }
 
 // nlohmann would round a fraction and wrap a large number around.
@@ -95,11 +84,11 @@ int Tokenize(const TokenizeOptions& o) {
 int Detokenize(const DetokenizeOptions& o) {
   const auto tokenizer = OpenTokenizer(o.runtime.tokenizer_path, o.runtime.model_path, o.runtime.download);
   if (o.jsonl) {
-    EachJsonLine([&](const Json& line) { return Json(Decode(*tokenizer, Ids(line))); });
+    EachJsonLine([&](const Json& line) { return Json(Decode(Ids(line), *tokenizer)); });
     return 0;
   }
   // Nothing is added: the text is exactly that of the ids.
-  WriteAnswer(Decode(*tokenizer, ParseIds(OneInput(o.input), "ids", ErrorKind::kUsage)));
+  WriteAnswer(Decode(ParseIds(OneInput(o.input), "ids", ErrorKind::kUsage), *tokenizer));
   return 0;
 }
 
