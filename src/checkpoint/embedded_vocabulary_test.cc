@@ -113,7 +113,7 @@ TEST_F(GgufModel, DamagedVocabulariesAreNamed) {
   expect(kBad, {"no token for byte 0x41"}, [](GgufBuilder&, Tokens& t) { t.types['A'] = 5; });
   expect(kBad, {"special token 262 is there twice"},
          [](GgufBuilder&, Tokens& t) { t.texts[262] = "<|start|>"; });
-  expect(kBad, {"merge 1 names q", "no token"},
+  expect(kBad, {"merge 1 names q", "not a token"},
          [](GgufBuilder& g, Tokens&) { g.Strings("tokenizer.ggml.merges", {"a b", "qq b"}); });
   expect(kBad, {"merges is not an array of strings"},
          [](GgufBuilder& g, Tokens&) { g.I32s("tokenizer.ggml.merges", {1}); });
