@@ -39,19 +39,25 @@ AnswerRequest ChatRequest(const Conversation& conversation, const Tokenizer& tok
   AnswerRequest chat;
   chat.request = RequestOf(ChatPrompt(conversation, tokenizer, tokens), ChatStopTokens(tokens), options);
   chat.request.keep_at = InstructionEnds(conversation, chat.request.prompt, tokens);
-  chat.request.controller =
-      std::make_shared<ChatController>(tokenizer, tokens, options.stop_strings, options.max_reasoning_tokens);
-  chat.parser = std::make_unique<ChatAnswerParser>(tokenizer, tokens, options.stop_strings);
+  chat.request.controller = std::make_shared<ChatController>(tokenizer, tokens, options.stop_strings,
+                                                             options.max_reasoning_tokens, options.functions);
+  chat.parser =
+      std::make_unique<ChatAnswerParser>(tokenizer, tokens, options.stop_strings, options.functions);
   return chat;
 }
 
 AnswerRequest RawRequest(std::string_view prompt, const Tokenizer& tokenizer,
                          const std::vector<int32_t>& stop_tokens, const AnswerOptions& options) {
+  return RawRequest(tokenizer.EncodeWithSpecials(prompt), tokenizer, stop_tokens, options);
+}
+
+AnswerRequest RawRequest(std::vector<int32_t> prompt, const Tokenizer& tokenizer,
+                         const std::vector<int32_t>& stop_tokens, const AnswerOptions& options) {
   const auto make_parser = [&] {
     return std::make_unique<RawAnswerParser>(tokenizer, stop_tokens, options.stop_strings);
   };
   AnswerRequest raw;
-  raw.request = RequestOf(tokenizer.EncodeWithSpecials(prompt), stop_tokens, options);
+  raw.request = RequestOf(std::move(prompt), stop_tokens, options);
   if (!options.stop_strings.empty())  // nothing else has to be decided
     raw.request.controller = std::make_shared<StopController>(make_parser());
   raw.parser = make_parser();

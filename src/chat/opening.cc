@@ -11,9 +11,10 @@ Conversation OpeningMessages(const OpeningOptions& options) {
   system.conversation_start_date = options.date;
   Conversation conversation;
   conversation.messages.emplace_back(Role::kSystem, std::move(system));
-  if (!options.instructions.empty()) {
+  if (!options.instructions.empty() || !options.functions.empty()) {
     DeveloperContent developer;
-    developer.instructions = options.instructions;
+    if (!options.instructions.empty()) developer.instructions = options.instructions;
+    if (!options.functions.empty()) developer.SetFunctions(options.functions);
     conversation.messages.emplace_back(Role::kDeveloper, std::move(developer));
   }
   return conversation;
