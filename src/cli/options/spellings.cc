@@ -55,6 +55,10 @@ constexpr Spelling kOptions[] = {
     {"-b", "--chunk-tokens"},
     {"--batch-size", "--chunk-tokens"},
     {"--max-num-batched-tokens", "--chunk-tokens"},
+    {"-np", "--max-sequences"},
+    {"--parallel", "--max-sequences"},
+    {"--max-num-seqs", "--max-sequences"},
+    {"--alias", "--served-model-name"},
 };
 
 // What has no option here, and why none is needed or what there is instead.
@@ -64,7 +68,6 @@ struct Pointer {
 };
 constexpr const char* kGpu =
     "--device auto takes a GPU by itself, where there is one and the model fits; --device cpu does not";
-constexpr const char* kServer = "there is no server in this version; --prompt and --interactive answer here";
 constexpr Pointer kNoOption[] = {
     {"bench -p", "tests are named by what they do: bench pp512 tg128"},
     {"bench -n", "tests are named by what they do: bench pp512 tg128"},
@@ -110,14 +113,8 @@ constexpr Pointer kNoOption[] = {
     {"-ub", "--chunk-tokens is the most prompt tokens in one step; there is one size of batches"},
     {"--ubatch-size", "--chunk-tokens is the most prompt tokens in one step; there is one size of batches"},
     {"--keep", "in a chat /drop forgets the oldest message; nothing is dropped unasked"},
-    {"-np", kServer},
-    {"--parallel", kServer},
-    {"--host", kServer},
-    {"--port", kServer},
 };
 constexpr Pointer kNoCommand[] = {
-    {"serve", kServer},
-    {"server", kServer},
     {"ps", "a model is open only as long as the command that uses it; `list` shows what was fetched"},
     {"stop", "a model is open only as long as the command that uses it"},
     {"create", "`convert` writes a model in another form"},
@@ -132,8 +129,8 @@ struct CommandName {
   const char* ours;
 };
 constexpr CommandName kCommandNames[] = {
-    {"show", "inspect"},  {"info", "inspect"}, {"ls", "list"},
-    {"download", "pull"}, {"remove", "rm"},    {"delete", "rm"},
+    {"show", "inspect"}, {"info", "inspect"}, {"ls", "list"},      {"download", "pull"},
+    {"remove", "rm"},    {"delete", "rm"},    {"server", "serve"},
 };
 
 const char* AnswerOf(std::span<const Pointer> pointers, std::string_view word) {
