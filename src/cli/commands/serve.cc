@@ -59,6 +59,7 @@ int Serve(const ServeOptions& options) {
   wanted.model_path = options.runtime.model_path.empty() ? DefaultModelPath() : options.runtime.model_path;
   server::Server server(std::move(wanted));
   const auto runtime = Load(options, side);
+  ThrowIfInterrupted();  // from Run on signals are the server's
   WriteAnswer(fmt::format("listening on http://{}\n", server.address()));
   side.Line(fmt::format(
       "try: curl http://{}/v1/chat/completions {}-d '{{\"messages\": [{{\"role\": \"user\", \"content\": "
