@@ -5,14 +5,17 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 readonly PROGRAM=build/oxidized_gpt_oss
+# Boost's headers: a release that Debian 12 has beside its older default; elsewhere the default.
+boost=libboost-dev
+grep -qx 'VERSION_CODENAME=bookworm' /etc/os-release 2>/dev/null && boost=libboost1.81-dev
 readonly BUILD_PACKAGES=(g++ cmake ninja-build pkg-config python3 python3-numpy libcli11-dev nlohmann-json3-dev libsimdjson-dev
   libpcre2-dev libzstd-dev libfmt-dev libexpected-dev libedit-dev libssl-dev libcurl4-openssl-dev liburing-dev
-  libgtest-dev)
+  libgtest-dev "$boost")
 readonly FUZZ_PACKAGES=(clang-19 libclang-rt-19-dev)
 readonly ARM_PACKAGES=(g++-aarch64-linux-gnu qemu-user-static)
 # What the emulated ARM64 build links against, unpacked into a folder of its own (nothing of it is installed).
 readonly ARM_LIBRARIES=(libcli11-dev nlohmann-json3-dev libsimdjson-dev libpcre2-dev libzstd-dev libfmt-dev
-  libexpected-dev libedit-dev libssl-dev libcurl4-openssl-dev liburing-dev libgtest-dev
+  libexpected-dev libedit-dev libssl-dev libcurl4-openssl-dev liburing-dev libgtest-dev "$boost"
   libstdc++6)
 
 usage() {

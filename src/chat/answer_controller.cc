@@ -14,11 +14,12 @@ TokenController::Verdict StopController::OnToken(int32_t token) {
 }
 
 ChatController::ChatController(const Tokenizer& tokenizer, const HarmonyTokens& tokens,
-                               std::vector<std::string> stop_strings, int64_t max_reasoning_tokens)
+                               std::vector<std::string> stop_strings, int64_t max_reasoning_tokens,
+                               std::vector<std::string> functions)
     : tokenizer_(tokenizer),
       tokens_(tokens),
       max_reasoning_tokens_(max_reasoning_tokens),
-      parser_(tokenizer, tokens, std::move(stop_strings)) {
+      parser_(tokenizer, tokens, std::move(stop_strings), std::move(functions)) {
   parser_.KeepNoText();
   final_header_.push_back(tokens_.channel);
   tokenizer_.Encode(kFinalChannel, final_header_);

@@ -26,7 +26,8 @@ class StopController final : public TokenController {
 class ChatController final : public TokenController {
  public:
   ChatController(const Tokenizer& tokenizer, const HarmonyTokens& tokens,
-                 std::vector<std::string> stop_strings, int64_t max_reasoning_tokens);
+                 std::vector<std::string> stop_strings, int64_t max_reasoning_tokens,
+                 std::vector<std::string> functions = {});
   Verdict OnToken(int32_t token) override;
   bool MayMask() const override { return false; }
 

@@ -8,10 +8,11 @@ void AnswerParser::Show(Delta::Kind kind, std::string text) {
   if (text.empty() || !keeps_text_) return;
   if (kind == Delta::Kind::kAnswer) answer_ += text;
   if (kind == Delta::Kind::kReasoning) reasoning_ += text;
-  if (!deltas_.empty() && deltas_.back().kind == kind && kind != Delta::Kind::kCallName) {
+  const bool opens = std::exchange(opens_, false);
+  if (!opens && !deltas_.empty() && deltas_.back().kind == kind && kind != Delta::Kind::kCallName) {
     deltas_.back().text += text;
   } else {
-    deltas_.push_back({kind, std::move(text)});
+    deltas_.push_back({kind, std::move(text), opens});
   }
 }
 
@@ -21,8 +22,9 @@ RawAnswerParser::RawAnswerParser(const Tokenizer& tokenizer, std::vector<int32_t
 
 void RawAnswerParser::Push(int32_t token, bool) {
   answer_began_ = true;
-  const bool stops = std::find(stop_tokens_.begin(), stop_tokens_.end(), token) != stop_tokens_.end();
-  if (!stops) Show(Delta::Kind::kAnswer, stops_.Push(utf8_.Push(tokenizer_.TokenBytes(token).value_or(""))));
+  stopped_ = std::find(stop_tokens_.begin(), stop_tokens_.end(), token) != stop_tokens_.end();
+  if (!stopped_)
+    Show(Delta::Kind::kAnswer, stops_.Push(utf8_.Push(tokenizer_.TokenBytes(token).value_or(""))));
 }
 
 void RawAnswerParser::Finish() {
@@ -31,8 +33,14 @@ void RawAnswerParser::Finish() {
 }
 
 ChatAnswerParser::ChatAnswerParser(const Tokenizer& tokenizer, const HarmonyTokens& tokens,
-                                   std::vector<std::string> stop_strings)
-    : AnswerParser(std::move(stop_strings)), parser_(tokens, tokenizer) {}
+                                   std::vector<std::string> stop_strings, std::vector<std::string> functions)
+    : AnswerParser(std::move(stop_strings)), parser_(tokens, tokenizer), functions_(std::move(functions)) {}
+
+bool ChatAnswerParser::Calls(const Message& message) const {
+  if (IsCall(message)) return true;
+  return message.recipient && KindOf(message) != ChannelKind::kFinal &&
+         std::find(functions_.begin(), functions_.end(), *message.recipient) != functions_.end();
+}
 
 void ChatAnswerParser::Push(int32_t token, bool forced) {
   if (in_reasoning_ && !forced) ++reasoning_tokens_;
@@ -42,14 +50,16 @@ void ChatAnswerParser::Push(int32_t token, bool forced) {
 void ChatAnswerParser::Handle(std::span<const ParseEvent> events) {
   for (const ParseEvent& event : events) {
     const Message& message = *event.message;
-    const bool call = IsCall(message);
+    const bool call = Calls(message);
     const ChannelKind kind = KindOf(message);
     const bool reasoning = !call && kind == ChannelKind::kAnalysis;
     switch (event.kind) {
       case ParseEvent::Kind::kBegin:
         if (message.role != Role::kAssistant) runaway_ = true;
         in_analysis_message_ = reasoning;
+        in_answer_ = !reasoning && !call && !runaway_;
         if (runaway_) break;
+        OpenMessage();
         if (call) {
           called_tool_ = true;
           Show(Delta::Kind::kCallName, *message.recipient);
@@ -84,7 +94,7 @@ void ChatAnswerParser::Finish() {
 std::vector<Message> ChatAnswerParser::Messages() const {
   std::vector<Message> messages(parser_.messages().begin(), parser_.messages().end());
   for (Message& message : messages) {
-    if (!IsCall(message)) message.recipient.reset();  // no tool is meant: the next prompt shall not show one
+    if (!Calls(message)) message.recipient.reset();  // no tool is meant: the next prompt shall not show one
   }
   return messages;
 }

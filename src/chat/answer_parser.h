@@ -19,7 +19,8 @@ namespace oxidized {
 struct Delta {
   enum class Kind : uint8_t { kReasoning, kAnswer, kCallName, kCallArguments };
   Kind kind;
-  std::string text;  // whole characters of valid UTF-8; of kCallName the recipient
+  std::string text;    // whole characters of valid UTF-8; of kCallName the recipient
+  bool opens = false;  // the first text of a message
 };
 
 class AnswerParser {
@@ -42,6 +43,8 @@ class AnswerParser {
   bool answer_began() const { return answer_began_; }
   int64_t reasoning_tokens() const { return reasoning_tokens_; }  // sampled before an answer or a call
   virtual bool called_tool() const { return false; }
+  // The last token was followed by more of an answer, and the next one belongs to its text unless it ends it.
+  virtual bool in_answer() const = 0;
   // Of a chat: neither an answer nor a call came.
   virtual bool said_nothing() const { return false; }
   // What the model wrote, for the history of the next turn; raw text is not a message.
@@ -50,6 +53,7 @@ class AnswerParser {
  protected:
   explicit AnswerParser(std::vector<std::string> stop_strings) : stops_(std::move(stop_strings)) {}
   void Show(Delta::Kind kind, std::string text);
+  void OpenMessage() { opens_ = true; }
 
   StopStrings stops_;
   std::string answer_, reasoning_;
@@ -59,6 +63,7 @@ class AnswerParser {
  private:
   std::vector<Delta> deltas_;
   bool keeps_text_ = true;
+  bool opens_ = false;  // the next text is the first of a message
 };
 
 // Continues a prompt as it is: every token is text, special ones spelled out. Stop tokens are not shown.
@@ -69,25 +74,28 @@ class RawAnswerParser final : public AnswerParser {
                   std::vector<std::string> stop_strings);
   void Push(int32_t token, bool forced = false) override;
   void Finish() override;
+  bool in_answer() const override { return !stopped_; }
 
  private:
   const Tokenizer& tokenizer_;
   std::vector<int32_t> stop_tokens_;
   Utf8Stream utf8_;
+  bool stopped_ = false;
 };
 
 // An answer in Harmony, after a prompt that ended with <|start|>assistant.
 class ChatAnswerParser final : public AnswerParser {
  public:
-  // Stop strings are matched in answers and preambles, not in reasoning or tool arguments. The tokenizer and
-  // the tokens must outlive this.
+  // Stop strings are matched in answers and preambles, not in reasoning or tool arguments. `functions`: names
+  // that call a function without its namespace, too. The tokenizer and the tokens must outlive this.
   ChatAnswerParser(const Tokenizer& tokenizer, const HarmonyTokens& tokens,
-                   std::vector<std::string> stop_strings);
+                   std::vector<std::string> stop_strings, std::vector<std::string> functions = {});
   void Push(int32_t token, bool forced = false) override;
   void Finish() override;
 
   bool over() const override { return runaway_ || stops_.matched(); }
   bool called_tool() const override { return called_tool_; }
+  bool in_answer() const override { return in_answer_ && parser_.open(); }
   bool said_nothing() const override { return answer_.empty() && !called_tool_; }
   std::vector<Message> Messages() const override;
 
@@ -98,8 +106,11 @@ class ChatAnswerParser final : public AnswerParser {
 
  private:
   void Handle(std::span<const ParseEvent> events);
+  bool Calls(const Message& message) const;
 
   StreamParser parser_;
+  const std::vector<std::string> functions_;
+  bool in_answer_ = false;
   bool in_reasoning_ = true;
   bool in_analysis_message_ = false;
   bool called_tool_ = false;

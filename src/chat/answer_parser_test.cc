@@ -34,8 +34,9 @@ TEST(StopStrings, FlushGivesBackAnUnfinishedStop) {
 // An answer as an engine and a reader have it: the one decides, the other sees every token.
 struct ChatAnswer {
   ChatAnswer(const Tokenizer& tokenizer, const HarmonyTokens& tokens, std::vector<std::string> stops = {},
-             int64_t max_reasoning_tokens = -1)
-      : controller(tokenizer, tokens, stops, max_reasoning_tokens), parser(tokenizer, tokens, stops) {}
+             int64_t max_reasoning_tokens = -1, std::vector<std::string> functions = {})
+      : controller(tokenizer, tokens, stops, max_reasoning_tokens, functions),
+        parser(tokenizer, tokens, stops, functions) {}
 
   TokenController::Verdict OnToken(int32_t token) {
     const auto verdict = controller.OnToken(token);
@@ -111,6 +112,36 @@ TEST_F(ChatAnswerTest, AToolCallIsShownAsACall) {
   ASSERT_EQ(deltas.size(), 2u);
   EXPECT_EQ(deltas[0].text, "functions.f");
   EXPECT_EQ(deltas[1].text, "{\"a\":1}");
+}
+
+TEST_F(ChatAnswerTest, ADeclaredFunctionIsCalledWithoutItsNamespaceToo) {
+  for (const bool declared : {true, false}) {
+    ChatAnswer answer(*tokenizer_, *tokens_, {}, -1,
+                      declared ? std::vector<std::string>{"f"} : std::vector<std::string>{});
+    Feed(answer, "<|channel|>commentary to=f<|message|>{}<|call|>");
+    answer.parser.Finish();
+    EXPECT_EQ(answer.parser.called_tool(), declared);
+    EXPECT_EQ(answer.parser.answer(), declared ? "" : "{}");
+    EXPECT_EQ(answer.parser.Messages()[0].recipient,
+              declared ? std::optional<std::string>("f") : std::nullopt);
+  }
+}
+
+TEST_F(ChatAnswerTest, MessagesAreToldApartAndTokensOfTheAnswerAreKnown) {
+  ChatAnswer answer(*tokenizer_, *tokens_);
+  std::string of_answer;
+  for (const int32_t id : tokenizer_->EncodeWithSpecials(
+           "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary<|message|>So."
+           "<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>")) {
+    const bool before = answer.parser.in_answer();
+    answer.OnToken(id);
+    if (before && answer.parser.in_answer()) of_answer += *tokenizer_->TokenBytes(id);
+  }
+  answer.parser.Finish();
+  EXPECT_EQ(of_answer, "So.Yes.");
+  std::string shown;
+  for (const Delta& delta : answer.parser.TakeDeltas()) shown += (delta.opens ? "|" : "") + delta.text;
+  EXPECT_EQ(shown, "|Hm.|So.|Yes.");
 }
 
 // What published models write there (a content type without its marker, roles), and what is not a tool.

@@ -39,9 +39,10 @@ AnswerRequest ChatRequest(const Conversation& conversation, const Tokenizer& tok
   AnswerRequest chat;
   chat.request = RequestOf(ChatPrompt(conversation, tokenizer, tokens), ChatStopTokens(tokens), options);
   chat.request.keep_at = InstructionEnds(conversation, chat.request.prompt, tokens);
-  chat.request.controller =
-      std::make_shared<ChatController>(tokenizer, tokens, options.stop_strings, options.max_reasoning_tokens);
-  chat.parser = std::make_unique<ChatAnswerParser>(tokenizer, tokens, options.stop_strings);
+  chat.request.controller = std::make_shared<ChatController>(tokenizer, tokens, options.stop_strings,
+                                                             options.max_reasoning_tokens, options.functions);
+  chat.parser =
+      std::make_unique<ChatAnswerParser>(tokenizer, tokens, options.stop_strings, options.functions);
   return chat;
 }
 

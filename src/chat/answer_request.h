@@ -22,6 +22,8 @@ struct AnswerOptions {
   int64_t max_reasoning_tokens = -1;  // of a chat; then the final channel is forced; negative: no limit
   RoutingPolicy routing;
   std::shared_ptr<const TokenMask> mask;  // ids that the tokenizer can decode
+  // Of a chat: declared ones, which are called without their namespace, too.
+  std::vector<std::string> functions = {};
 };
 
 struct AnswerRequest {
@@ -37,6 +39,10 @@ AnswerRequest ChatRequest(const Conversation& conversation, const Tokenizer& tok
 // `stop_tokens`.
 AnswerRequest RawRequest(std::string_view prompt, const Tokenizer& tokenizer,
                          const std::vector<int32_t>& stop_tokens, const AnswerOptions& options);
+AnswerRequest RawRequest(std::vector<int32_t> prompt, const Tokenizer& tokenizer,
+                         const std::vector<int32_t>& stop_tokens, const AnswerOptions& options);
+
+// The same of a prompt that is ids already.
 AnswerRequest RawRequest(std::vector<int32_t> prompt, const Tokenizer& tokenizer,
                          const std::vector<int32_t>& stop_tokens, const AnswerOptions& options);
 

@@ -1,5 +1,7 @@
 #include "harmony/conversation_json.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "base/printable.h"
 #include "harmony/json_text.h"

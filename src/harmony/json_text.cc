@@ -1,8 +1,10 @@
 #include "harmony/json_text.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 
@@ -71,14 +73,19 @@ void AppendCompact(const OrderedJson& value, std::string& out) {
 
 }  // namespace
 
-OrderedJson ParseJson(std::string_view text, std::string_view name) {
-  const auto check_depth = [&](int depth, OrderedJson::parse_event_t, OrderedJson&) {
+OrderedJson ParseJson(std::string_view text, std::string_view name, size_t most_members) {
+  std::array<size_t, kMaxJsonDepth + 2> members{};  // of the open objects, by depth
+  const auto check = [&](int depth, OrderedJson::parse_event_t event, OrderedJson&) {
     if (depth > kMaxJsonDepth)
       Fail(ErrorKind::kBadFile, "{}: JSON nested deeper than {} levels", name, kMaxJsonDepth);
+    const auto at = static_cast<size_t>(depth);
+    if (event == OrderedJson::parse_event_t::object_start) members[at + 1] = 0;
+    if (event == OrderedJson::parse_event_t::key && ++members[at] > most_members)
+      Fail(ErrorKind::kBadFile, "{}: an object of JSON with more than {} members", name, most_members);
     return true;
   };
   try {
-    return OrderedJson::parse(text, check_depth);
+    return OrderedJson::parse(text, check);
   } catch (const nlohmann::json::parse_error& error) {
     Fail(ErrorKind::kBadFile, "{}: not valid JSON at byte {}", name, error.byte);
   } catch (const nlohmann::json::exception&) {

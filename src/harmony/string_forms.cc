@@ -1,6 +1,7 @@
 #include "harmony/string_forms.h"
 
 #include <charconv>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "harmony/conversation_json.h"

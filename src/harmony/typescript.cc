@@ -3,6 +3,7 @@
 #include "harmony/typescript.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "harmony/json_text.h"

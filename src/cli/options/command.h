@@ -152,6 +152,7 @@ void AddRoutingOptions(Command& command, RoutingPolicy& routing, ExpertMemoryOpt
 
 // The commands: each adds its options and returns its action.
 Action AddGenerate(Command& command);  // the program itself, without a command
+Action AddServe(Command& command);
 Action AddInspect(Command& command);
 Action AddTokenize(Command& command);
 Action AddDetokenize(Command& command);

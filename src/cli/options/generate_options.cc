@@ -1,11 +1,11 @@
 // Options of answering (the program without a command), and what follows from several of them together.
 #include <cstdlib>
-#include <ctime>
 #include <random>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/options/command.h"
+#include "cli/options/date.h"
 #include "cli/options/device_wish.h"
 #include "cli/options/options.h"
 #include "moe/trace.h"
@@ -32,31 +32,6 @@ Value View(ReasoningView& view) {
             view = found->second;
           }};
 }
-std::string Today() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  return fmt::format("{:04}-{:02}-{:02}", local.tm_year + 1900, local.tm_mon + 1, local.tm_mday);
-}
-
-bool IsDate(const std::string& text) {
-  std::tm parsed{};
-  const char* end = strptime(text.c_str(), "%Y-%m-%d", &parsed);
-  if (text.size() != 10 || end == nullptr || *end != '\0') return false;
-  std::tm normal = parsed;  // timegm turns February 30 into March
-  timegm(&normal);
-  return normal.tm_mday == parsed.tm_mday;
-}
-
-// nullopt: none.
-Value Date(std::optional<std::string>& date) {
-  return {"DATE", [&date](const std::string& text) {
-            if (text != "today" && text != "none" && !IsDate(text))
-              throw BadValue{fmt::format("'{}' is not a date like 2026-01-31, nor none, nor today", text)};
-            date = text == "today" ? Today() : text;
-            if (text == "none") date.reset();
-          }};
-}
 
 // Every text holds an empty one: an answer would end before it begins.
 Value StopText(std::vector<std::string>& stop) {
@@ -69,6 +44,7 @@ Value StopText(std::vector<std::string>& stop) {
 }
 
 struct GenerateFlags {
+  DateWish date;
   bool enable_moe = true, no_color = false, version = false;
   Command::Given seed_given;
 };
@@ -156,8 +132,7 @@ void AddOptions(Command& c, GenerateOptions& o, GenerateFlags& flags) {
   c.Add("--reasoning-effort", Choice(o.reasoning_effort, kEfforts), "How much the model reasons [medium]");
   c.Add("--max-reasoning-tokens", Number(o.max_reasoning_tokens, 0, 1 << 30),
         "Then the answer is forced to begin");
-  o.date = Today();
-  c.Add("--date", Date(o.date), "Date in the system message: YYYY-MM-DD, none, or today [today]");
+  c.Add("--date", Date(flags.date), "Date in the system message: YYYY-MM-DD, none, or today [today]");
   c.AddFlag("--show-reasoning", "dim", View(o.reasoning_view),
             "Show the reasoning, on stderr: dim (the default of the option), plain, or hidden");
   AddSpeculationOptions(c, o.runtime.speculation);
@@ -209,6 +184,7 @@ void Finish(GenerateOptions& o, const GenerateFlags& flags) {
     std::random_device device;
     o.sampling.seed = (uint64_t{device()} << 32 | device()) >> 11;  // exact as a JSON number
   }
+  o.date = flags.date.Now();
   const char* no_color = std::getenv("NO_COLOR");  // no-color.org: any value but an empty one
   o.color = !flags.no_color && (no_color == nullptr || *no_color == '\0');
   if (o.benchmark_moe) o.runtime.speculation = {};  // it measures single rows

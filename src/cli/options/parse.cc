@@ -32,6 +32,7 @@ struct CommandRow {
   Action (*add)(Command&);  // nullptr: a group, which does nothing by itself
 };
 constexpr CommandRow kCommands[] = {
+    {"serve", "Answer many clients over HTTP, as OpenAI's API does", AddServe},
     {"inspect", "Configuration, tensors, sizes and bytes per token of a model", AddInspect},
     {"tokenize", "Text to token ids", AddTokenize},
     {"detokenize", "Token ids to text", AddDetokenize},

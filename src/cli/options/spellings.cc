@@ -56,6 +56,10 @@ constexpr Spelling kOptions[] = {
     {"--batch-size", "--chunk-tokens"},
     {"--max-num-batched-tokens", "--chunk-tokens"},
     {"--verbose-prompt", "--verbose"},
+    {"-np", "--max-sequences"},
+    {"--parallel", "--max-sequences"},
+    {"--max-num-seqs", "--max-sequences"},
+    {"--alias", "--served-model-name"},
 };
 
 // What has no option here, and why none is needed or what there is instead.
@@ -65,7 +69,6 @@ struct Pointer {
 };
 constexpr const char* kGpu =
     "--device auto takes a GPU by itself, where there is one and the model fits; --device cpu does not";
-constexpr const char* kServer = "there is no server in this version; --prompt and --interactive answer here";
 constexpr Pointer kNoOption[] = {
     {"bench -p", "tests are named by what they do: bench pp512 tg128"},
     {"bench -n", "tests are named by what they do: bench pp512 tg128"},
@@ -130,16 +133,8 @@ constexpr Pointer kNoOption[] = {
     {"--enforce-eager", "there is nothing to switch off"},
     {"--keepalive", "a model is open only as long as the command that uses it"},
     {"--nowordwrap", "lines are not wrapped"},
-    {"--max-num-seqs", kServer},
-    {"--served-model-name", kServer},
-    {"-np", kServer},
-    {"--parallel", kServer},
-    {"--host", kServer},
-    {"--port", kServer},
 };
 constexpr Pointer kNoCommand[] = {
-    {"serve", kServer},
-    {"server", kServer},
     {"ps", "a model is open only as long as the command that uses it; `list` shows what was fetched"},
     {"stop", "a model is open only as long as the command that uses it"},
     {"create", "`convert` writes a model in another form"},
@@ -149,7 +144,7 @@ constexpr Pointer kNoCommand[] = {
     {"signin", "HF_TOKEN is the token of your account at the hub"},
     {"login", "HF_TOKEN is the token of your account at the hub"},
     {"embed", "gpt-oss has no embeddings of texts"},
-    {"launch", kServer},
+    {"launch", "`serve` answers over HTTP, where other programs look for a model"},
     {"complete", "--prompt TEXT --raw continues a text"},
 };
 
@@ -158,8 +153,8 @@ struct CommandName {
   const char* ours;
 };
 constexpr CommandName kCommandNames[] = {
-    {"show", "inspect"},  {"info", "inspect"}, {"ls", "list"},
-    {"download", "pull"}, {"remove", "rm"},    {"delete", "rm"},
+    {"show", "inspect"}, {"info", "inspect"}, {"ls", "list"},      {"download", "pull"},
+    {"remove", "rm"},    {"delete", "rm"},    {"server", "serve"},
 };
 
 const char* AnswerOf(std::span<const Pointer> pointers, std::string_view word) {
