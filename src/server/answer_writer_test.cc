@@ -84,7 +84,7 @@ TEST(AnswerWriter, AStreamIsTheWholeInPieces) {
       const size_t index = random() % kAnswers;
       std::vector<Piece> pieces;
       std::vector<ScoredToken> tokens;
-      for (unsigned i = random() % 3; i > 0; --i) {
+      for (size_t i = random() % 3; i > 0; --i) {
         const std::string text = chance(4) ? "\"\\\n\x01é" : "word ";
         if (chance(4)) {
           pieces.push_back({Piece::Kind::kCall, "f", calls[index]++, "call_" + std::to_string(step)});
