@@ -53,12 +53,11 @@ std::optional<Complaint> ComplaintOf(const ErrorCode& error, const HttpLimits& l
     return Complaint{431, fmt::format("the header is larger than {} bytes", limits.header_bytes)};
   if (error == http::error::body_limit)
     return Complaint{413, fmt::format("the body is larger than {} bytes", limits.body_bytes)};
-  if (error == beast::error::timeout) return Complaint{408, "the request did not come to its end in time"};
   if (error == http::error::bad_version) return Complaint{505, "only HTTP/1.0 and HTTP/1.1 are spoken here"};
   if (error == http::error::end_of_stream || error == http::error::partial_message) return std::nullopt;
   if (error.category() == make_error_code(http::error::bad_method).category())
     return Complaint{400, "not an HTTP request: " + error.message()};
-  return std::nullopt;  // the socket's
+  return std::nullopt;  // the socket's; one that took too long is closed already
 }
 
 }  // namespace

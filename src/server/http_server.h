@@ -35,7 +35,7 @@ class HttpServer {
   // Called on the I/O thread. The exchange is answered now or later, by Respond or by Begin ... End. What it
   // throws is answered with 500.
   using Handler = std::function<void(std::shared_ptr<HttpExchange>)>;
-  // A request that is not HTTP, or too large, too slow, …: what to say with `status`, as the body of the
+  // A request that is not HTTP, or too large, …: what to say with `status`, as the body of the
   // answer.
   using Refusal = std::function<std::string(int status, const std::string& message)>;
 

@@ -77,8 +77,8 @@ TEST_F(HttpServerTest, SlowRequestsEnd) {
   Client header(server_->address()), body(server_->address()), idle(server_->address());
   header.Send("GET / HT");
   body.Send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab");
-  EXPECT_NE(header.ReadAll().find(" 408 "), std::string::npos);
-  EXPECT_NE(body.ReadAll().find(" 408 "), std::string::npos);
+  EXPECT_EQ(header.ReadAll(), "");
+  EXPECT_EQ(body.ReadAll(), "");
   EXPECT_EQ(idle.ReadAll(), "");
 }
 

@@ -127,7 +127,7 @@ void Server::Handle(const Shared& exchange) {
     const Route* route = FindRoute(request.path);
     CheckAccess(request, route != nullptr && route->open);
     if (route == nullptr) throw ApiError(404, "there is no " + request.path + " here");
-    const std::string_view asked = request.method == "HEAD" ? "GET" : request.method;
+    const std::string_view method = request.method, asked = method == "HEAD" ? "GET" : method;
     if (asked != route->method) {
       const ApiError error(405, request.path + " takes " + route->method);
       return exchange->Respond(error.status(), kJson, error.Json(), {{"Allow", route->method}});

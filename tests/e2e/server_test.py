@@ -470,7 +470,7 @@ class Program(CommandLine):
 
     def test_what_cannot_be_is_said(self):
         self.refused(USAGE, "--port", "serve", self.model, "--port", "70000")
-        self.refused(USAGE, "--host", "serve", self.model, "--host", "256.0.0.1.nowhere.invalid")
+        self.refused(USAGE, "host 256.0.0.1.nowhere.invalid", "serve", self.model, "--host", "256.0.0.1.nowhere.invalid")
         self.refused(USAGE, "printable", "serve", self.model, "--api-key", "a b", "--port", 0)
         self.refused(BAD_FILE, "no-such-keys", "serve", self.model, "--api-key-file", self.folder / "no-such-keys", "--port", 0)
         self.refused(USAGE, "--model-path", "serve", self.model, "--model-path", self.model)
