@@ -1,7 +1,8 @@
+#include "base/log.h"
+
 #include <string>
 #include <utility>
 
-#include "base/log.h"
 #include "base/printable.h"
 #include "oxidized/model.h"
 
