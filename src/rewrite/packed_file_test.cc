@@ -113,7 +113,8 @@ TEST(PackedFile, AChangedModelIsRefused) {
   bytes[at] ^= 1;
   WriteFile(made.weights(), bytes);
   fs::last_write_time(made.weights(), fs::last_write_time(made.weights()) + std::chrono::seconds(1));
-  ExpectRefused(made, {"dense.packed", "made from a model with other values than", "model", "convert"});
+  ExpectRefused(made, {"dense.packed", "made from a model with other values than", "model",
+                       "name the file that was made from this model"});
 }
 
 TEST(PackedFile, AnotherModelOfTheSameSizesAndTimesIsRefused) {
@@ -150,7 +151,7 @@ TEST(PackedFile, ADamagedFileIsRefused) {
       {whole.substr(0, whole.size() / 2), "was it truncated?"},
       {whole.substr(0, whole.size() - 64), "was it truncated?"},
       {whole + std::string(64, '\0'), "its header says"},
-      {with(8, 1), "has version 1, this program reads 2: delete it and make it again"},
+      {with(8, 1), "has version 1, this program reads 2; delete it and make it again"},
       {with(15, 1), "was it truncated?"},        // matrices
       {with(16, 'X'), "its header is damaged"},  // a digest
       {with(17, whole[17] == '0' ? '1' : '0'), "its header is damaged"},
