@@ -186,7 +186,7 @@ class Bench(unittest.TestCase):
         arguments = ["pp16", "tg2"]
         table = self.bench(*arguments)
         for name in arguments:
-            self.assertRegex(table, rf"(?m)^{name} +[\d.]+ +[\d.]+\.\.[\d.]+ ")
+            self.assertRegex(table, rf"(?m)^{name} +\*?[\d.]+ +[\d.]+\.\.[\d.]+ ")
         self.assertRegex(table, r"(?m)^\d+ threads?, tokens/s; in the order of the tests; probe [\d.]+\.\.[\d.]+ GB/s:$")
         self.assertRegex(table, r"ceilings, tier \w+, \d+ threads?: memory [\d.]+ GB/s, f32 \d+ GFLOP/s")
         markdown = self.bench("--markdown", "--stages", *arguments)
