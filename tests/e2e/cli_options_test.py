@@ -79,7 +79,7 @@ class Options(CommandLine):
             (("-p", "x", "--raw", "--system", "y"), "--system"),
             (("--temperature", "0", "inspect"), "--temperature before inspect has no effect"),
             (("bnech",), "'bnech' is not a command; the nearest is `bench`"),
-            (("serve",), "serve: "), (("-ngl", "99"), "-ngl: --device auto"),
+            (("-ngl", "99"), "-ngl: --device auto"),
             (("moe", "simulat"), "'simulat' is not a command of moe; the nearest is `moe simulate`"),
             (("harmony", "rendr", "x"), "'rendr' is not a command of harmony; the nearest is `harmony render`"),
             (("bench", "moee"), "'moee' is not a command of bench; the nearest is `bench moe`"),
