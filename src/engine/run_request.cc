@@ -29,7 +29,7 @@ class RowSink final : public LogitsSink {
 
 Stream SubmitOrThrow(EngineLoop& loop, Request request, std::shared_ptr<StreamWaker> waker) {
   auto stream = loop.Submit(std::move(request), std::move(waker));
-  if (!stream) throw Error(stream.error().kind, stream.error().message);
+  if (!stream) throw Error(stream.error());
   return std::move(*stream);
 }
 
@@ -43,7 +43,7 @@ void RunRequest(EngineLoop& loop, Request request, const RequestWatch& watch) {
     for (const Event& event : events) {
       if (watch.on_event) watch.on_event(event);
       const auto* end = std::get_if<Finished>(&event);
-      if (end != nullptr && end->error) throw Error(end->error->kind, end->error->message);
+      if (end != nullptr && end->error) throw Error(*end->error);
     }
   }
 }
