@@ -48,10 +48,10 @@ size_t WholeUtf8(std::string_view bytes, const std::string& name, int64_t positi
 void RefuseUtf16WithoutZeros(std::string_view text, const std::string& name) {
   const std::string_view begin = text.substr(0, 64);
   const auto control = [](char c) {
-    return c < 0x20 && std::string_view("\t\n\v\f\r\x1b\b").find(c) == std::string_view::npos;
+    return c > 0 && c < 0x20 && std::string_view("\t\n\v\f\r\x1b\b").find(c) == std::string_view::npos;
   };
   size_t controls[2] = {0, 0};
-  for (size_t i = 0; i < begin.size(); ++i) controls[i % 2] += control(begin[i]) && begin[i] > 0 ? 1 : 0;
+  for (size_t i = 0; i < begin.size(); ++i) controls[i % 2] += control(begin[i]) ? 1 : 0;
   if (begin.size() >= 4 && 4 * std::max(controls[0], controls[1]) > begin.size())
     Fail(ErrorKind::kBadFile,
          "{}: every second byte is a control character: UTF-16 without a byte order mark, or not text; "

@@ -16,6 +16,17 @@ std::string_view Name(FinishReason reason) {
   return "tool_calls";
 }
 
+std::string AnswerWriter::EndStream(const std::string& head, const Usage* usage) {
+  if (usage != nullptr) {
+    std::string chunk = head;
+    JsonWriter(chunk).Key("choices").BeginArray().EndArray();
+    WriteUsage(*usage, chunk);
+    JsonWriter(chunk).EndObject();
+    Event(chunk);
+  }
+  return TakeEvents().append(kDone);
+}
+
 void WriteUsage(const Usage& usage, std::string& out) {
   JsonWriter json(out);
   json.Key("usage").BeginObject();

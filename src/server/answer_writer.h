@@ -59,6 +59,10 @@ class AnswerWriter {
     events_ += "\n\n";
   }
 
+  // The rest of a stream: what waits, a last chunk of the usage if there is one, and the end. `head`: how
+  // every chunk begins.
+  std::string EndStream(const std::string& head, const Usage* usage);
+
   std::string events_;
 };
 

@@ -68,16 +68,7 @@ class ChatStream final : public AnswerWriter {
     Chunk(index, [](JsonWriter&) {}, {}, Name(reason));
   }
 
-  std::string End(const Usage& usage) override {
-    if (include_usage_) {
-      std::string chunk = head_;
-      JsonWriter(chunk).Key("choices").BeginArray().EndArray();
-      WriteUsage(usage, chunk);
-      JsonWriter(chunk).EndObject();
-      Event(chunk);
-    }
-    return TakeEvents().append(kDone);
-  }
+  std::string End(const Usage& usage) override { return EndStream(head_, include_usage_ ? &usage : nullptr); }
 
  private:
   static void WriteDelta(const Piece& piece, JsonWriter& delta) {

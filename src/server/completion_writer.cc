@@ -82,16 +82,7 @@ class CompletionStream final : public AnswerWriter {
 
   void Finish(size_t index, FinishReason reason) override { Chunk(index, "", nullptr, Name(reason)); }
 
-  std::string End(const Usage& usage) override {
-    if (include_usage_) {
-      std::string chunk = head_;
-      JsonWriter(chunk).Key("choices").BeginArray().EndArray();
-      WriteUsage(usage, chunk);
-      JsonWriter(chunk).EndObject();
-      Event(chunk);
-    }
-    return TakeEvents().append(kDone);
-  }
+  std::string End(const Usage& usage) override { return EndStream(head_, include_usage_ ? &usage : nullptr); }
 
  private:
   void Chunk(size_t index, std::string_view text, const TokenLists* tokens, std::string_view finish_reason) {

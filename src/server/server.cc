@@ -13,7 +13,7 @@
 #include "server/fields.h"
 #include "server/json_writer.h"
 #include "server/metrics.h"
-#include "tokenizer/utf8_stream.h"
+#include "tokenizer/decode.h"
 
 namespace oxidized::server {
 namespace {
@@ -305,11 +305,9 @@ void Server::Detokenize(const Shared& exchange) {
     CheckFields(Api::kDetokenize, request);
     names_.Resolve(request.String("model").value_or(""));
     const Tokenizer& tokenizer = context.model->tokenizer();
-    std::string bytes;
-    for (const int32_t id : ReadTokenIds(request.Required("tokens"), "tokens", tokenizer))
-      bytes += tokenizer.TokenBytes(id).value_or("");
+    const std::vector<int32_t> ids = ReadTokenIds(request.Required("tokens"), "tokens", tokenizer);
     std::string out;
-    JsonWriter(out).BeginObject().Key("prompt").String(RepairUtf8(bytes)).EndObject();
+    JsonWriter(out).BeginObject().Key("prompt").String(Decode(ids, tokenizer)).EndObject();
     return out;
   });
 }

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <optional>
 #include <span>
 #include <string_view>
 
@@ -69,6 +68,13 @@ struct Pointer {
 };
 constexpr const char* kGpu =
     "--device auto takes a GPU by itself, where there is one and the model fits; --device cpu does not";
+constexpr const char* kExperts = "--expert-memory is the memory that experts may take";
+constexpr const char* kFormat = "the chat format is built in (Harmony); no template is read";
+constexpr const char* kSamplers = "there is one order of sampling; what is not asked for does nothing";
+constexpr const char* kColour =
+    "--show-reasoning shows the reasoning dimmed; NO_COLOR=1 switches colours off";
+constexpr const char* kVerbatim = "text is taken as it is; $'...' of the shell has escapes";
+constexpr const char* kPositions = "positions are scaled as the model's config.json says";
 constexpr Pointer kNoOption[] = {
     {"bench -p", "tests are named by what they do: bench pp512 tg128"},
     {"bench -n", "tests are named by what they do: bench pp512 tg128"},
@@ -78,8 +84,8 @@ constexpr Pointer kNoOption[] = {
     {"bench -o", "--json, --csv and --markdown choose the form of the output"},
     {"--think", "--reasoning-effort low|medium|high is how much the model reasons"},
     {"--dtype", "--precision auto|f32|bf16|f16"},
-    {"--n-cpu-moe", "--expert-memory is the memory that experts may take"},
-    {"--cpu-moe", "--expert-memory is the memory that experts may take"},
+    {"--n-cpu-moe", kExperts},
+    {"--cpu-moe", kExperts},
     {"-ngl", kGpu},
     {"--gpu-layers", kGpu},
     {"--n-gpu-layers", kGpu},
@@ -89,8 +95,8 @@ constexpr Pointer kNoOption[] = {
     {"-fa", "attention is always computed without a table of scores; there is nothing to switch on"},
     {"--flash-attn", "attention is always computed without a table of scores; there is nothing to switch on"},
     {"--mlock", "--use-mmap=false reads the weights into memory"},
-    {"--jinja", "the chat format is built in (Harmony); no template is read"},
-    {"--chat-template", "the chat format is built in (Harmony); no template is read"},
+    {"--jinja", kFormat},
+    {"--chat-template", kFormat},
     {"-ctk", "--precision is the type of the KV cache, too"},
     {"--cache-type-k", "--precision is the type of the KV cache, too"},
     {"--kv-cache-dtype", "--precision is the type of the KV cache, too"},
@@ -115,20 +121,20 @@ constexpr Pointer kNoOption[] = {
     {"--ubatch-size", "--chunk-tokens is the most prompt tokens in one step; there is one size of batches"},
     {"--keep", "in a chat /drop forgets the oldest message; nothing is dropped unasked"},
     {"--numa", "threads go where the system puts them; numactl places them"},
-    {"--samplers", "there is one order of sampling; what is not asked for does nothing"},
-    {"--sampling-seq", "there is one order of sampling; what is not asked for does nothing"},
-    {"--chat-template-file", "the chat format is built in (Harmony); no template is read"},
-    {"--color", "--show-reasoning shows the reasoning dimmed; NO_COLOR=1 switches colours off"},
-    {"-co", "--show-reasoning shows the reasoning dimmed; NO_COLOR=1 switches colours off"},
-    {"-e", "text is taken as it is; $'...' of the shell has escapes"},
-    {"--escape", "text is taken as it is; $'...' of the shell has escapes"},
+    {"--samplers", kSamplers},
+    {"--sampling-seq", kSamplers},
+    {"--chat-template-file", kFormat},
+    {"--color", kColour},
+    {"-co", kColour},
+    {"-e", kVerbatim},
+    {"--escape", kVerbatim},
     {"-if", "-i begins a chat, -f FILE reads the prompt from a file"},
-    {"-cmoe", "--expert-memory is the memory that experts may take"},
-    {"-ncmoe", "--expert-memory is the memory that experts may take"},
-    {"-ot", "--expert-memory is the memory that experts may take"},
-    {"--override-tensor", "--expert-memory is the memory that experts may take"},
-    {"--rope-scaling", "positions are scaled as the model's config.json says"},
-    {"--rope-freq-base", "positions are scaled as the model's config.json says"},
+    {"-cmoe", kExperts},
+    {"-ncmoe", kExperts},
+    {"-ot", kExperts},
+    {"--override-tensor", kExperts},
+    {"--rope-scaling", kPositions},
+    {"--rope-freq-base", kPositions},
     {"--trust-remote-code", "no code of a model is run"},
     {"--enforce-eager", "there is nothing to switch off"},
     {"--keepalive", "a model is open only as long as the command that uses it"},
@@ -336,8 +342,6 @@ Words AsAnswer(bool chat, Words words, const CommandInfo& program) {
   return options;
 }
 
-}  // namespace
-
 // "moe simulat": the parser would say that a command is missing, "bench moee" that there is no such test.
 void RefuseNearlyACommand(const OptionTable& table, const std::string& group, const std::string& word) {
   if (IsOption(word) || std::any_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; }))
@@ -352,13 +356,15 @@ void RefuseNearlyACommand(const OptionTable& table, const std::string& group, co
   }
 }
 
-// The whole name of a command of a group: "simulate" is "moe simulate".
-std::optional<std::string> GroupedCommand(const OptionTable& table, const std::string& word) {
+// The group that has a command of this name, "moe" of "simulate"; "": none.
+std::string GroupOf(const OptionTable& table, const std::string& word) {
   for (const CommandInfo& command : table) {
-    if (command.name.ends_with(" " + word)) return command.name;
+    if (command.name.ends_with(" " + word)) return command.name.substr(0, command.name.find(' '));
   }
-  return std::nullopt;
+  return "";
 }
+
+}  // namespace
 
 std::vector<std::string> InOurWords(std::vector<std::string> words, const OptionTable& table) {
   const CommandInfo& program = table.front();
@@ -376,8 +382,8 @@ std::vector<std::string> InOurWords(std::vector<std::string> words, const Option
   if (word == "version" && after.empty()) return {"--version"};
   if (word == "help") {
     if (!after.empty() && FindCommand(table, after[0]) == nullptr) {
-      if (const auto whole = GroupedCommand(table, after[0]))
-        after.insert(after.begin(), whole->substr(0, whole->find(' ')));
+      if (const std::string group = GroupOf(table, after[0]); !group.empty())
+        after.insert(after.begin(), group);
     }
     const bool known = after.empty() || FindCommand(table, after[0]) != nullptr;
     if (known) after.emplace_back("--help");  // else the parser says that there is no such command
